@@ -1,0 +1,43 @@
+{% macro raw_type(data_type) -%}
+    {{ return(adapter.dispatch('raw_type', 'account_engagement')(data_type)) }}
+{%- endmacro %}
+
+{% macro duckdb__raw_type(data_type) -%}
+    {{ return(data_type | replace('array<', '') | replace('>', '[]')) }}
+{%- endmacro %}
+
+{% macro spark__raw_type(data_type) -%}
+    {{ return(data_type) }}
+{%- endmacro %}
+
+
+{#- One row per element; rows whose array is empty or null disappear. -#}
+{% macro exploded(array_column) -%}
+    {{ return(adapter.dispatch('exploded', 'account_engagement')(array_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded(array_column) -%}
+    {{ return('unnest(' ~ array_column ~ ')') }}
+{%- endmacro %}
+
+{% macro spark__exploded(array_column) -%}
+    {{ return('explode(' ~ array_column ~ ')') }}
+{%- endmacro %}
+
+
+{#- Several arrays of one length side by side, one row per position. `columns` maps each array to its element's name. -#}
+{% macro exploded_together(columns) -%}
+    {{ return(adapter.dispatch('exploded_together', 'account_engagement')(columns)) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded_together(columns) -%}
+    {%- set parts = [] -%}
+    {%- for array_column, element in columns.items() -%}
+        {%- do parts.append('unnest(' ~ array_column ~ ') as ' ~ element) -%}
+    {%- endfor -%}
+    {{ return(parts | join(', ')) }}
+{%- endmacro %}
+
+{% macro spark__exploded_together(columns) -%}
+    {{ return('inline(arrays_zip(' ~ columns.keys() | join(', ') ~ ')) as (' ~ columns.values() | join(', ') ~ ')') }}
+{%- endmacro %}

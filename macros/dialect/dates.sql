@@ -1,0 +1,68 @@
+{#- Calendar day of an instant (UTC) in a time zone given by an expression, e.g. reporting.time_zone. -#}
+{% macro local_day(instant, time_zone) -%}
+    {{ return(adapter.dispatch('local_day', 'account_engagement')(instant, time_zone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_day(instant, time_zone) -%}
+    {{ return('cast(timezone(' ~ time_zone ~ ", timezone('UTC', " ~ instant ~ ')) as date)') }}
+{%- endmacro %}
+
+{% macro spark__local_day(instant, time_zone) -%}
+    {{ return('cast(from_utc_timestamp(' ~ instant ~ ', ' ~ time_zone ~ ') as date)') }}
+{%- endmacro %}
+
+
+{#- Whole days from one date to another; negative where `later` lies before `earlier`. -#}
+{% macro days_between(earlier, later) -%}
+    {{ return(adapter.dispatch('days_between', 'account_engagement')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%}
+    {{ return("cast(date_diff('day', " ~ earlier ~ ', ' ~ later ~ ') as bigint)') }}
+{%- endmacro %}
+
+{% macro spark__days_between(earlier, later) -%}
+    {{ return('cast(datediff(' ~ later ~ ', ' ~ earlier ~ ') as bigint)') }}
+{%- endmacro %}
+
+
+{#- Milliseconds from one instant to another as a whole number: sums of them are exact in any order. -#}
+{% macro milliseconds_between(earlier, later) -%}
+    {{ return(adapter.dispatch('milliseconds_between', 'account_engagement')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__milliseconds_between(earlier, later) -%}
+    {{ return('(epoch_ms(' ~ later ~ ') - epoch_ms(' ~ earlier ~ '))') }}
+{%- endmacro %}
+
+{% macro spark__milliseconds_between(earlier, later) -%}
+    {{ return('(unix_millis(' ~ later ~ ') - unix_millis(' ~ earlier ~ '))') }}
+{%- endmacro %}
+
+
+{#- One row per calendar day from `first_day` to `last_day`, both included. -#}
+{% macro exploded_days(first_day, last_day) -%}
+    {{ return(adapter.dispatch('exploded_days', 'account_engagement')(first_day, last_day)) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded_days(first_day, last_day) -%}
+    {{ return('cast(unnest(generate_series(' ~ first_day ~ ', ' ~ last_day ~ ', interval 1 day)) as date)') }}
+{%- endmacro %}
+
+{% macro spark__exploded_days(first_day, last_day) -%}
+    {{ return('explode(sequence(' ~ first_day ~ ', ' ~ last_day ~ ', interval 1 day))') }}
+{%- endmacro %}
+
+
+{#- Instant (UTC) at which a calendar day begins in a time zone given by an expression. -#}
+{% macro local_midnight(day, time_zone) -%}
+    {{ return(adapter.dispatch('local_midnight', 'account_engagement')(day, time_zone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_midnight(day, time_zone) -%}
+    {{ return("timezone('UTC', timezone(" ~ time_zone ~ ', cast(' ~ day ~ ' as timestamp)))') }}
+{%- endmacro %}
+
+{% macro spark__local_midnight(day, time_zone) -%}
+    {{ return('to_utc_timestamp(cast(' ~ day ~ ' as timestamp), ' ~ time_zone ~ ')') }}
+{%- endmacro %}

@@ -1,0 +1,111 @@
+with
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
+enrichments as (
+
+    select * from {{ ref('stg_runs__enrichments') }}
+    where enrichment_type = 'office' and is_active
+
+),
+
+-- Who is denied, gone or on premises cannot be waited for.
+mailboxes_that_can_be_read as (
+
+    select distinct mailboxes.mailbox_id
+    from {{ ref('stg_office__mailboxes') }} as mailboxes
+    inner join enrichments on mailboxes.enrichment_id = enrichments.enrichment_id
+    where
+        mailboxes.mailbox_state in ('readable', 'incomplete')
+        and mailboxes.monitored_to_at is null
+
+),
+
+units as (
+
+    select
+        mailbox_id,
+        kind,
+        min(slice_start_at) as kept_from_at,
+        -- A calendar slice of the future is known only up to the moment of reading.
+        max(least(read_to_at, read_at)) as read_to_at
+    from {{ ref('stg_office__units') }}
+    group by mailbox_id, kind
+
+),
+
+mailboxes_read_to as (
+
+    select
+        mailboxes.mailbox_id,
+        -- A kind that was never read counts as read to nowhere.
+        case when count(units.kind) = 2 then min(units.read_to_at) end as read_to_at,
+        case when count(units.kind) = 2 then max(units.kept_from_at) end as kept_from_at
+    from mailboxes_that_can_be_read as mailboxes
+    left join units on mailboxes.mailbox_id = units.mailbox_id
+    group by mailboxes.mailbox_id
+
+),
+
+mailboxes_ranked as (
+
+    select
+        mailbox_id,
+        read_to_at,
+        kept_from_at,
+        row_number() over (order by read_to_at nulls first, mailbox_id) as place_from_behind,
+        count(*) over () as mailbox_count
+    from mailboxes_read_to
+
+),
+
+tolerance as (
+
+    select min(tolerated_failures_ratio) as tolerated_failures_ratio from enrichments
+
+),
+
+newest_complete as (
+
+    select
+        count(*) as mailbox_count,
+        count(mailboxes.read_to_at) as read_mailbox_count,
+        min(mailboxes.read_to_at) as read_to_at,
+        max(mailboxes.kept_from_at) as kept_from_at
+    from mailboxes_ranked as mailboxes
+    cross join tolerance
+    where mailboxes.place_from_behind > floor(mailboxes.mailbox_count * tolerance.tolerated_failures_ratio)
+
+),
+
+days as (
+
+    select
+        {% if var('as_of_date') is not none %}
+            cast('{{ var("as_of_date") }}' as date) as as_of_date,
+        {% else %}
+            cast(
+                {{ local_day('newest_complete.read_to_at', 'reporting.time_zone') }}
+                - interval 1 day as date
+            ) as as_of_date,
+        {% endif %}
+        {{ local_day('newest_complete.kept_from_at', 'reporting.time_zone') }} as kept_from_on
+    from newest_complete
+    cross join reporting
+    where newest_complete.mailbox_count = newest_complete.read_mailbox_count
+
+)
+
+select
+    days.as_of_date,
+    -- A year is the 365 days up to and including the as-of date (D6.5).
+    cast(days.as_of_date - interval 364 day as date) as year_starts_on,
+    days.kept_from_on,
+    {{ local_midnight('days.as_of_date + interval 1 day', 'reporting.time_zone') }} as ends_before_at
+from days
+cross join reporting
+where days.as_of_date is not null

@@ -1,0 +1,137 @@
+with
+
+account_days as (
+
+    select * from {{ ref('int_account_days_aggregated') }}
+
+),
+
+people_involved as (
+
+    select * from {{ ref('int_people_involved') }}
+
+),
+
+replies as (
+
+    select * from {{ ref('int_replies_measured') }}
+
+),
+
+periods as (
+
+    select * from {{ ref('int_periods') }}
+
+),
+
+volumes as (
+
+    select
+        account_days.enrichment_id,
+        account_days.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on,
+        periods.counts_to_on,
+        periods.is_cut,
+        cast(sum(account_days.emails_to_account_count) as bigint) as emails_to_account_count,
+        cast(sum(account_days.emails_from_account_count) as bigint) as emails_from_account_count,
+        cast(sum(account_days.meetings_count) as bigint) as meetings_count,
+        cast(sum(account_days.meetings_to_account_count) as bigint) as meetings_to_account_count,
+        cast(sum(account_days.meetings_from_account_count) as bigint) as meetings_from_account_count,
+        cast(sum(account_days.timed_meetings_count) as bigint) as timed_meetings_count,
+        cast(sum(account_days.duration_milliseconds) as bigint) as duration_milliseconds
+    from account_days
+    inner join periods on account_days.happened_on between periods.counts_from_on and periods.counts_to_on
+    group by
+        account_days.enrichment_id,
+        account_days.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on,
+        periods.counts_to_on,
+        periods.is_cut
+
+),
+
+people as (
+
+    select
+        people_involved.enrichment_id,
+        people_involved.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on,
+        count(distinct case
+            when people_involved.channel = 'email' and people_involved.side = 'own' then people_involved.person_key
+        end) as own_people_in_emails_count,
+        count(distinct case
+            when people_involved.channel = 'email' and people_involved.side = 'account' then people_involved.person_key
+        end) as account_people_in_emails_count,
+        count(distinct case
+            when people_involved.channel = 'meeting' and people_involved.side = 'own' then people_involved.person_key
+        end) as own_people_in_meetings_count,
+        count(distinct case
+            when people_involved.channel = 'meeting' and people_involved.side = 'account' then people_involved.person_key
+        end) as account_people_in_meetings_count
+    from people_involved
+    inner join periods on people_involved.happened_on between periods.counts_from_on and periods.counts_to_on
+    group by
+        people_involved.enrichment_id,
+        people_involved.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on
+
+),
+
+reply_times as (
+
+    select
+        replies.enrichment_id,
+        replies.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on,
+        count(*) as replies_count,
+        cast(sum(replies.reply_milliseconds) as bigint) as reply_milliseconds,
+        cast(median(replies.reply_milliseconds) as double) as reply_median_milliseconds
+    from replies
+    inner join periods on replies.happened_on between periods.counts_from_on and periods.counts_to_on
+    group by
+        replies.enrichment_id,
+        replies.account_id,
+        periods.aggregation_level,
+        periods.period_starts_on
+
+)
+
+select
+    volumes.enrichment_id,
+    volumes.account_id,
+    volumes.aggregation_level,
+    volumes.emails_to_account_count,
+    volumes.emails_from_account_count,
+    volumes.meetings_count,
+    volumes.meetings_to_account_count,
+    volumes.meetings_from_account_count,
+    volumes.timed_meetings_count,
+    volumes.duration_milliseconds,
+    coalesce(people.own_people_in_emails_count, 0) as own_people_in_emails_count,
+    coalesce(people.account_people_in_emails_count, 0) as account_people_in_emails_count,
+    coalesce(people.own_people_in_meetings_count, 0) as own_people_in_meetings_count,
+    coalesce(people.account_people_in_meetings_count, 0) as account_people_in_meetings_count,
+    coalesce(reply_times.replies_count, 0) as replies_count,
+    reply_times.reply_milliseconds,
+    reply_times.reply_median_milliseconds,
+    volumes.is_cut,
+    volumes.period_starts_on,
+    volumes.counts_to_on
+from volumes
+left join people
+    on
+        volumes.enrichment_id = people.enrichment_id
+        and volumes.account_id = people.account_id
+        and volumes.aggregation_level = people.aggregation_level
+        and volumes.period_starts_on = people.period_starts_on
+left join reply_times
+    on
+        volumes.enrichment_id = reply_times.enrichment_id
+        and volumes.account_id = reply_times.account_id
+        and volumes.aggregation_level = reply_times.aggregation_level
+        and volumes.period_starts_on = reply_times.period_starts_on

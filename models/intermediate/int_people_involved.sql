@@ -1,0 +1,62 @@
+with
+
+people_in_messages as (
+
+    select * from {{ ref('int_people_in_messages') }}
+
+),
+
+people_in_meetings as (
+
+    select * from {{ ref('int_people_in_meetings') }}
+
+),
+
+meetings as (
+
+    select * from {{ ref('int_meetings_counted') }}
+
+),
+
+both_channels as (
+
+    select
+        enrichment_id,
+        account_id,
+        'email' as channel,
+        side,
+        person_key,
+        happened_on,
+        known_on
+    from people_in_messages
+
+    union all
+
+    -- Our people in a meeting count for every account that takes part; its people for their own account.
+    select
+        meetings.enrichment_id,
+        meetings.account_id,
+        'meeting' as channel,
+        people.side,
+        people.person_key,
+        meetings.happened_on,
+        meetings.known_on
+    from meetings
+    inner join people_in_meetings as people
+        on
+            meetings.enrichment_id = people.enrichment_id
+            and meetings.meeting_key = people.meeting_key
+            and (people.side = 'own' or meetings.account_id = people.account_id)
+
+)
+
+select
+    enrichment_id,
+    account_id,
+    channel,
+    side,
+    person_key,
+    happened_on,
+    min(known_on) as known_on
+from both_channels
+group by enrichment_id, account_id, channel, side, person_key, happened_on

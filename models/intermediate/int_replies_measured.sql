@@ -1,0 +1,68 @@
+with
+
+messages as (
+
+    select * from {{ ref('int_messages_counted') }}
+
+),
+
+-- Everything between two messages of the account, with the later of them at its end, is one wait.
+-- At one and the same instant ours come first (D6.4).
+messages_in_waits as (
+
+    select
+        enrichment_id,
+        account_id,
+        thread_key,
+        message_key,
+        direction,
+        happened_on,
+        known_on,
+        happened_at,
+        coalesce(
+            sum(case direction when 'from_account' then 1 else 0 end) over (
+                partition by enrichment_id, account_id, thread_key
+                order by happened_at nulls last, direction desc nulls last, message_key nulls last
+                rows between unbounded preceding and 1 preceding
+            ),
+            0
+        ) as wait_number
+    from messages
+
+),
+
+waits as (
+
+    select
+        enrichment_id,
+        account_id,
+        thread_key,
+        wait_number,
+        max(case direction when 'from_account' then message_key end) as message_key,
+        max(case direction when 'from_account' then happened_on end) as happened_on,
+        max(known_on) as known_on,
+        max(case direction when 'from_account' then happened_at end) as answered_at,
+        min(case direction when 'to_account' then happened_at end) as waiting_since_at
+    from messages_in_waits
+    group by enrichment_id, account_id, thread_key, wait_number
+
+),
+
+replies as (
+
+    select
+        enrichment_id,
+        account_id,
+        message_key,
+        happened_on,
+        known_on,
+        {{ milliseconds_between('waiting_since_at', 'answered_at') }} as reply_milliseconds
+    from waits
+    where answered_at is not null and waiting_since_at is not null
+
+)
+
+-- An answer after more than 720 hours ends the wait without being a reply.
+select *
+from replies
+where reply_milliseconds <= 720 * 3600000

@@ -1,0 +1,62 @@
+with
+
+account_periods as (
+
+    select * from {{ ref('int_account_periods_aggregated') }}
+
+),
+
+contact_dates as (
+
+    select * from {{ ref('int_contact_dates_aggregated') }}
+
+),
+
+scores as (
+
+    select * from {{ ref('int_scores_summed') }}
+    where score_version = '{{ var("score_version") }}'
+
+)
+
+select
+    account_periods.enrichment_id,
+    account_periods.account_id,
+    account_periods.aggregation_level,
+    account_periods.account_id
+    || '|' || account_periods.aggregation_level
+    || '|' || cast(account_periods.period_starts_on as {{ dbt.type_string() }}) as primary_key,
+    cast(scores.engagement_score as decimal(9, 4)) as engagement_score,
+    account_periods.emails_to_account_count,
+    account_periods.emails_from_account_count,
+    account_periods.meetings_count,
+    account_periods.meetings_to_account_count,
+    account_periods.meetings_from_account_count,
+    account_periods.own_people_in_emails_count,
+    account_periods.account_people_in_emails_count,
+    account_periods.own_people_in_meetings_count,
+    account_periods.account_people_in_meetings_count,
+    account_periods.replies_count,
+    {{ days_between('contact_dates.last_email_on', 'account_periods.counts_to_on') }} as days_since_last_email,
+    {{ days_between('contact_dates.last_meeting_on', 'account_periods.counts_to_on') }} as days_since_last_meeting,
+    cast(account_periods.duration_milliseconds as double)
+    / nullif(account_periods.timed_meetings_count, 0) / 60000 as meeting_duration_mean_minutes,
+    cast(account_periods.reply_milliseconds as double)
+    / nullif(account_periods.replies_count, 0) / 3600000 as reply_time_mean_hours,
+    account_periods.reply_median_milliseconds / 3600000 as reply_time_median_hours,
+    account_periods.is_cut as is_cut_period,
+    contact_dates.engagement_started_on,
+    account_periods.period_starts_on as aggregation_starts_on,
+    account_periods.counts_to_on as aggregation_ends_on
+from account_periods
+inner join contact_dates
+    on
+        account_periods.enrichment_id = contact_dates.enrichment_id
+        and account_periods.account_id = contact_dates.account_id
+        and account_periods.counts_to_on = contact_dates.counts_to_on
+left join scores
+    on
+        account_periods.enrichment_id = scores.enrichment_id
+        and account_periods.account_id = scores.account_id
+        and account_periods.aggregation_level = scores.score_series
+        and account_periods.period_starts_on = scores.period_starts_on

@@ -1,0 +1,25 @@
+with
+
+scores as (
+
+    select * from {{ ref('int_scores_summed') }}
+    where score_series = 'history'
+
+)
+
+-- Previous is seven days earlier; an account that had no contact in the year before has none (D7).
+select
+    scores.enrichment_id,
+    scores.account_id,
+    scores.score_version,
+    scores.engagement_score,
+    previous_scores.engagement_score as previous_engagement_score,
+    cast(scores.engagement_score - previous_scores.engagement_score as decimal(9, 4)) as change_points,
+    scores.scored_on as week_ends_on
+from scores
+left join scores as previous_scores
+    on
+        scores.enrichment_id = previous_scores.enrichment_id
+        and scores.account_id = previous_scores.account_id
+        and scores.score_version = previous_scores.score_version
+        and scores.scored_on = cast(previous_scores.scored_on + interval 7 day as date)

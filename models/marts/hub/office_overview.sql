@@ -1,0 +1,199 @@
+with
+
+enrichments as (
+
+    select * from {{ ref('stg_runs__enrichments') }}
+    where enrichment_type = 'office'
+
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+accounts as (
+
+    select count(*) as accounts_count from {{ ref('stg_customers__accounts') }}
+
+),
+
+accounts_enriched as (
+
+    select
+        enrichment_id,
+        count(*) as accounts_enriched_count
+    from {{ ref('account_engagement') }}
+    where aggregation_level = 'year'
+    group by enrichment_id
+
+),
+
+units as (
+
+    select * from {{ ref('stg_office__units') }}
+
+),
+
+mailboxes as (
+
+    select * from {{ ref('stg_office__mailboxes') }}
+    where monitored_to_at is null
+
+),
+
+mailboxes_counted as (
+
+    select
+        enrichment_id,
+        count(*) as mailboxes_selected_count,
+        sum(case when mailbox_state = 'readable' then 1 else 0 end) as mailboxes_processed_count
+    from mailboxes
+    group by enrichment_id
+
+),
+
+days as (
+
+    select {{ exploded_days('as_of.year_starts_on', 'as_of.as_of_date') }} as day_on
+    from as_of
+
+),
+
+-- A day counts as covered when every mailbox that can be read was read for it, mail and calendar.
+mailbox_days_read as (
+
+    select
+        mailboxes.enrichment_id,
+        mailboxes.mailbox_id,
+        days.day_on
+    from mailboxes
+    inner join units on mailboxes.mailbox_id = units.mailbox_id
+    inner join days
+        on
+            cast(units.slice_start_at as date) <= days.day_on
+            and cast(units.read_to_at - interval 1 microsecond as date) >= days.day_on
+    where mailboxes.mailbox_state in ('readable', 'incomplete')
+    group by mailboxes.enrichment_id, mailboxes.mailbox_id, days.day_on
+    having count(distinct units.kind) = 2
+
+),
+
+readable_mailboxes as (
+
+    select
+        enrichment_id,
+        count(*) as readable_mailbox_count
+    from mailboxes
+    where mailbox_state in ('readable', 'incomplete')
+    group by enrichment_id
+
+),
+
+days_read as (
+
+    select
+        enrichment_id,
+        day_on,
+        count(*) as mailbox_count
+    from mailbox_days_read
+    group by enrichment_id, day_on
+
+),
+
+days_covered as (
+
+    select
+        days_read.enrichment_id,
+        count(*) as days_covered_count
+    from days_read
+    inner join readable_mailboxes
+        on
+            days_read.enrichment_id = readable_mailboxes.enrichment_id
+            and days_read.mailbox_count = readable_mailboxes.readable_mailbox_count
+    group by days_read.enrichment_id
+
+),
+
+email_copies as (
+
+    select
+        copies.enrichment_id,
+        count(*) as email_copies_read_count
+    from {{ ref('int_message_copies_countable') }} as copies
+    cross join reporting
+    inner join as_of
+        on copies.received_at >= {{ local_midnight('as_of.year_starts_on', 'reporting.time_zone') }}
+    group by copies.enrichment_id
+
+),
+
+emails_counted as (
+
+    select
+        messages.enrichment_id,
+        count(distinct messages.message_key) as emails_counted_count
+    from {{ ref('int_messages_counted') }} as messages
+    inner join as_of on messages.happened_on >= as_of.year_starts_on
+    group by messages.enrichment_id
+
+),
+
+meetings_read as (
+
+    select
+        meetings.enrichment_id,
+        count(*) as meetings_read_count
+    from {{ ref('int_meetings_deduplicated') }} as meetings
+    inner join as_of on meetings.happened_on >= as_of.year_starts_on
+    group by meetings.enrichment_id
+
+),
+
+meetings_counted as (
+
+    select
+        meetings.enrichment_id,
+        count(distinct meetings.meeting_key) as meetings_counted_count
+    from {{ ref('int_meetings_counted') }} as meetings
+    inner join as_of on meetings.happened_on >= as_of.year_starts_on
+    group by meetings.enrichment_id
+
+)
+
+select
+    enrichments.enrichment_id,
+    {{ addresses_masked('enrichments.enrichment_name') }} as enrichment_name,
+    enrichments.output_table,
+    reporting.time_zone,
+    reporting.small_numbers,
+    accounts.accounts_count,
+    coalesce(accounts_enriched.accounts_enriched_count, 0) as accounts_enriched_count,
+    cast(coalesce(mailboxes_counted.mailboxes_selected_count, 0) as bigint) as mailboxes_selected_count,
+    cast(coalesce(mailboxes_counted.mailboxes_processed_count, 0) as bigint) as mailboxes_processed_count,
+    coalesce(email_copies.email_copies_read_count, 0) as email_copies_read_count,
+    coalesce(emails_counted.emails_counted_count, 0) as emails_counted_count,
+    coalesce(meetings_read.meetings_read_count, 0) as meetings_read_count,
+    coalesce(meetings_counted.meetings_counted_count, 0) as meetings_counted_count,
+    coalesce(days_covered.days_covered_count, 0) as days_covered_count,
+    as_of.as_of_date,
+    as_of.year_starts_on,
+    as_of.kept_from_on
+from enrichments
+cross join reporting
+cross join as_of
+cross join accounts
+left join accounts_enriched on enrichments.enrichment_id = accounts_enriched.enrichment_id
+left join mailboxes_counted on enrichments.enrichment_id = mailboxes_counted.enrichment_id
+left join email_copies on enrichments.enrichment_id = email_copies.enrichment_id
+left join emails_counted on enrichments.enrichment_id = emails_counted.enrichment_id
+left join meetings_read on enrichments.enrichment_id = meetings_read.enrichment_id
+left join meetings_counted on enrichments.enrichment_id = meetings_counted.enrichment_id
+left join days_covered on enrichments.enrichment_id = days_covered.enrichment_id

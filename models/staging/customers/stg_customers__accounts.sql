@@ -1,0 +1,16 @@
+with
+
+accounts as (
+
+    select * from {{ source('customers', 'accounts') }}
+
+)
+
+select
+    account_id,
+    name as account_name,
+    website,
+    country,
+    parent_account_id,
+    attributes as attributes_json
+from accounts

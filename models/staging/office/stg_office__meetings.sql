@@ -1,0 +1,22 @@
+with
+
+meetings as (
+
+    select * from {{ source('office', 'office_meetings') }}
+
+)
+
+select
+    mailbox_id,
+    item_key,
+    ical_key,
+    organizer_key,
+    own_response,
+    is_all_day,
+    is_cancelled,
+    is_organizer,
+    cast(start_at as timestamp) as start_at,
+    cast(end_at as timestamp) as end_at,
+    cast(read_at as timestamp) as read_at,
+    cast(gone_at as timestamp) as gone_at
+from meetings

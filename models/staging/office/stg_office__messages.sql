@@ -1,0 +1,19 @@
+with
+
+messages as (
+
+    select * from {{ source('office', 'office_messages') }}
+
+)
+
+select
+    mailbox_id,
+    item_key,
+    message_key,
+    thread_key,
+    from_key,
+    is_draft,
+    is_meeting_mail,
+    is_search_folder_copy,
+    cast(received_at as timestamp) as received_at
+from messages

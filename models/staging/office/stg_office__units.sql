@@ -1,0 +1,17 @@
+with
+
+units as (
+
+    select * from {{ source('office', 'office_units') }}
+
+)
+
+select
+    mailbox_id,
+    kind,
+    row_count as item_count,
+    cast(slice_start as timestamp) as slice_start_at,
+    cast(slice_end as timestamp) as slice_end_at,
+    cast(read_to as timestamp) as read_to_at,
+    cast(read_at as timestamp) as read_at
+from units

@@ -1,0 +1,19 @@
+with
+
+settings as (
+
+    select * from {{ source('runs', 'settings') }}
+    where enrichment_id != ''
+
+)
+
+select
+    enrichment_id,
+    max(case when key = 'type' then value end) as enrichment_type,
+    max(case when key = 'name' then value end) as enrichment_name,
+    max(case when key = 'output_table' then value end) as output_table,
+    cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
+        as tolerated_failures_ratio,
+    coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active
+from settings
+group by enrichment_id

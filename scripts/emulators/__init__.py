@@ -1,0 +1,1 @@
+"""Loopback emulators of the services that the extractors talk to: for the demo and for tests only."""
