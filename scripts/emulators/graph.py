@@ -1,12 +1,13 @@
-"""An emulator of the part of Microsoft Graph v1.0 that the office extraction uses, over plain HTTP on loopback.
+"""An emulator of the part of Microsoft Graph v1.0 that the office extraction uses, over HTTP on loopback.
 
-It is strict: what the service refuses is refused with the service's own status, code and body, and what this emulator
-does not implement is answered with 501 `NotImplemented` naming the path or the option, never by guessing. Its clock
-(`Date` header) is `tenant.now`, which stands still; only the life of tokens runs on the real clock.
+It is strict: what the service refuses is refused with the service's own status, code and body, and what this
+emulator does not implement is answered with 501 `NotImplemented` naming the path or the option, never by
+guessing. Its clock (`Date` header) is `tenant.now`, which stands still; only the life of tokens runs on the
+real clock.
 
-Known to differ from the service: tokens are opaque random text, `$filter` on mail knows one shape only, and records are
-shown whether or not they lie after `tenant.now`. `/users/{id}` takes an object id or a user principal name, as the service does; a mere mail address
-needs a `$filter` (or the switch `users_by_mail`). Mail and calendar paths take any address of the mailbox.
+`/users/{id}` takes an object id or a user principal name, as the service does; a mere mail address needs a
+`$filter` (or the switch `users_by_mail`). Mail and calendar paths take any address of the mailbox. Records
+are shown whether or not they lie after `tenant.now`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import msgspec
 import uvicorn
@@ -46,7 +47,17 @@ from starlette.types import Message as AsgiMessage
 from emulators.identifiers import changeable_id, folder_id, seeded_bytes, seeded_guid
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 
-__all__ = ["BODY_TEXT", "SUBJECT_TEXT", "Emulator", "Fault", "Handle", "LoggedRequest", "Switches", "create_app", "running"]
+__all__ = [
+    "BODY_TEXT",
+    "SUBJECT_TEXT",
+    "Emulator",
+    "Fault",
+    "Handle",
+    "LoggedRequest",
+    "Switches",
+    "create_app",
+    "running",
+]
 
 # what stands in subjects and bodies when a client asks for them, or forgets to say what it wants
 SUBJECT_TEXT = "emulated subject"
@@ -87,9 +98,10 @@ class Switches:
 class Fault:
     """An answer that the next `times` requests get whose `path?query` (decoded) contains `match`.
 
-    Kinds: `answer` (the given status, headers and body), `reset` (connection reset, no answer), `cut_connection`
-    (the connection ends in the middle of the body), `truncated_json` (200, a whole answer whose JSON is cut off),
-    `html` (200 with a page of HTML). `delay` seconds pass first; an `answer` without a status then answers as usual.
+    Kinds: `answer` (the given status, headers and body), `reset` (connection reset, no answer),
+    `cut_connection` (the connection ends in the middle of the body), `truncated_json` (200, a whole answer
+    whose JSON is cut off), `html` (200 with a page of HTML). `delay` seconds pass first; an `answer` without
+    a status then answers as usual.
     """
 
     match: str
@@ -104,7 +116,7 @@ class Fault:
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection was broken."""
+    """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection broke."""
 
     method: str
     path: str
@@ -131,13 +143,21 @@ def not_implemented(what: str) -> GraphError:
     return GraphError(501, "NotImplemented", f"The emulator does not implement {what}.")
 
 
+def _no_such_resource(name: str) -> GraphError:
+    return GraphError(
+        404,
+        "Request_ResourceNotFound",
+        f"Resource '{name}' does not exist or one of its queried reference-property objects are not present.",
+    )
+
+
 # ---------------------------------------------------------------------------------------------------
 # rendering
 
 
-def render_instant(instant: datetime) -> str:
-    """Render as Graph does in mail: UTC, whole seconds, Z."""
-    return instant.isoformat()[:19] + "Z"
+def render_instant(instant: datetime) -> datetime:
+    """Give what the JSON encoder writes as Graph does in mail: UTC, whole seconds, Z."""
+    return instant.replace(microsecond=0) if instant.microsecond else instant
 
 
 def render_date_time(instant: datetime) -> Json:
@@ -166,7 +186,7 @@ class View:
 
 
 def _etag(identifier: str) -> str:
-    return f'W/"CQAAABYAAAB{b64encode(seeded_bytes(identifier, 15)).decode()}"'
+    return f'W/"CQAAABYAAAB{identifier[-20:]}"'
 
 
 def _message_id(message: Message, view: View) -> str:
@@ -196,7 +216,9 @@ MESSAGE_PROPERTIES: dict[str, Callable[[Message, View], Any]] = {
     "webLink": lambda m, v: f"https://outlook.example/owa/?ItemID={quote(m.id)}&exvsurl=1",
     "inferenceClassification": lambda m, v: "focused",
     "body": lambda m, v: {"contentType": "html", "content": f"<html><body>{BODY_TEXT}</body></html>"},
-    "sender": lambda m, v: _recipient_or_null(m.from_address if m.sender_address is None else m.sender_address),
+    "sender": lambda m, v: _recipient_or_null(
+        m.from_address if m.sender_address is None else m.sender_address
+    ),
     "from": lambda m, v: _recipient_or_null(m.from_address),
     "toRecipients": lambda m, v: [render_recipient(a) for a in m.to],
     "ccRecipients": lambda m, v: [render_recipient(a) for a in m.cc],
@@ -321,20 +343,28 @@ GROUP_PROPERTIES: dict[str, Callable[[Group], Any]] = {
 FOLDER_NAMES = {  # well-known name: as mailboxes in three languages show it
     "archive": {"en": "Archive", "de": "Archiv", "fr": "Archive"},
     "conversationhistory": {
-        "en": "Conversation History", "de": "Unterhaltungsverlauf", "fr": "Historique des conversations"
+        "en": "Conversation History",
+        "de": "Unterhaltungsverlauf",
+        "fr": "Historique des conversations",
     },
     "deleteditems": {"en": "Deleted Items", "de": "Gelöschte Elemente", "fr": "Éléments supprimés"},
     "drafts": {"en": "Drafts", "de": "Entwürfe", "fr": "Brouillons"},
     "inbox": {"en": "Inbox", "de": "Posteingang", "fr": "Boîte de réception"},
     "junkemail": {"en": "Junk Email", "de": "Junk-E-Mail", "fr": "Courrier indésirable"},
-    "outbox": {"en": "Outbox", "de": "Postausgang", "fr": "Boîte d’envoi"},
+    "outbox": {"en": "Outbox", "de": "Postausgang", "fr": "Boîte d'envoi"},
     "sentitems": {"en": "Sent Items", "de": "Gesendete Elemente", "fr": "Éléments envoyés"},
 }
 OTHER_FOLDERS = {"other": "Projects", "search": "Weekly digests", "actions": "Conversation Action Settings"}
 FOLDER_PROPERTIES = (
-    "id", "displayName", "parentFolderId", "childFolderCount", "unreadItemCount", "totalItemCount",
-    "sizeInBytes", "isHidden",
-)  # fmt: skip
+    "id",
+    "displayName",
+    "parentFolderId",
+    "childFolderCount",
+    "unreadItemCount",
+    "totalItemCount",
+    "sizeInBytes",
+    "isHidden",
+)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -367,14 +397,17 @@ def _whole_number(options: Mapping[str, str], name: str, default: int, low: int,
         return default
     if not re.fullmatch(r"\d+", text):
         raise GraphError(
-            400, "BadRequest", f"Invalid value '{text}' for {name} query option found. "
-            f"The {name} query option requires a non-negative integer value."
-        )  # fmt: skip
+            400,
+            "BadRequest",
+            f"Invalid value '{text}' for {name} query option found. "
+            f"The {name} query option requires a non-negative integer value.",
+        )
     if not low <= int(text) <= high:
         raise GraphError(
-            400, "ErrorInvalidUrlQuery",
+            400,
+            "ErrorInvalidUrlQuery",
             f"The value {text} of {name} is outside of the valid range {low} to {high}.",
-        )  # fmt: skip
+        )
     return int(text)
 
 
@@ -457,7 +490,7 @@ def _quoted(text: str) -> str:
 
 @dataclass(slots=True)
 class _Mailbox:
-    """A mailbox's messages in the order of receiving; `snapshot` tells whether the tenant's own list has changed."""
+    """A mailbox's messages by time of receiving; `snapshot` tells whether the tenant's list has changed."""
 
     snapshot: list[Message]
     ordered: list[Message]
@@ -479,10 +512,20 @@ class Emulator:
         self._denials = 0
         self._directory: tuple[list[Person], dict[str, Person], dict[str, Person]] | None = None
 
+    def forget(self) -> None:
+        """Drop log, faults, tokens and what was derived from the tenant."""
+        self.requests.clear()
+        self.faults.clear()
+        self.most_in_flight.clear()
+        self._tokens.clear()
+        self._mailboxes.clear()
+        self._denials = 0
+        self._directory = None
+
     # -- directory ----------------------------------------------------------------------------------
 
     def _lookups(self) -> tuple[dict[str, Person], dict[str, Person]]:
-        """Give people by id or user principal name, and by any address; rebuilt when the tenant's people change."""
+        """Give people by id or user principal name, and by any address, as the tenant is now."""
         if self._directory is None or self._directory[0] != self.tenant.people:
             by_name: dict[str, Person] = {}
             by_address: dict[str, Person] = {}
@@ -505,10 +548,7 @@ class Emulator:
         if found is None and self.switches.users_by_mail:
             found = by_address.get(name.lower())
         if found is None:
-            raise GraphError(
-                404, "Request_ResourceNotFound",
-                f"Resource '{name}' does not exist or one of its queried reference-property objects are not present.",
-            )  # fmt: skip
+            raise _no_such_resource(name)
         return found
 
     def find_mailbox(self, name: str) -> Person | None:
@@ -526,14 +566,16 @@ class Emulator:
             message = (
                 "Access to OData is disabled."
                 if self._denials % 2
-                else "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."
+                else "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly "
+                "AccessPolicy settings."
             )
             raise GraphError(403, "ErrorAccessDenied", message)
         if person.mailbox_state in ("on_premises", "soft_deleted"):
             raise GraphError(
-                404, "MailboxNotEnabledForRESTAPI",
+                404,
+                "MailboxNotEnabledForRESTAPI",
                 "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
-            )  # fmt: skip
+            )
         if person.mailbox_state != "readable":
             raise ValueError(f"unknown mailbox state {person.mailbox_state!r}")
         return person
@@ -543,10 +585,7 @@ class Emulator:
         for group in self.tenant.groups:
             if group.id == identifier:
                 return group
-        raise GraphError(
-            404, "Request_ResourceNotFound",
-            f"Resource '{identifier}' does not exist or one of its queried reference-property objects are not present.",
-        )  # fmt: skip
+        raise _no_such_resource(identifier)
 
     def transitive_members(self, group: Group) -> tuple[list[Person], list[Group]]:
         """Give everyone in a group and in the groups in it, each once, also where groups hold each other."""
@@ -641,6 +680,14 @@ def _context(request: Request, what: str, select: Sequence[str] | None = None, e
     return f"{base}/v1.0/$metadata#{what}{chosen}{entity}"
 
 
+def refuse(request: Request, error: Exception) -> Response:
+    """Answer with an error of the service."""
+    assert isinstance(error, GraphError)
+    request_id, client_request_id = request.scope["emulator.request_ids"]
+    body = error_body(_state(request), error, request_id, client_request_id)
+    return Response(body, error.status, {"content-type": "application/json", **error.headers})
+
+
 def error_body(emulator: Emulator, error: GraphError, request_id: str, client_request_id: str) -> bytes:
     """Give an error answer's body in the service's shape."""
     inner = "innererror" if emulator.switches.lower_case_inner_error else "innerError"
@@ -689,55 +736,76 @@ async def token(request: Request) -> Response:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if content_type != "application/x-www-form-urlencoded":
         return _token_error(
-            emulator, 400, "invalid_request", 900144,
+            emulator,
+            400,
+            "invalid_request",
+            900144,
             "The request body must contain the following parameter: 'grant_type'.",
-        )  # fmt: skip
-    # no file parts can come in this content type, so the parser of multipart bodies is not needed
-    from urllib.parse import parse_qs
-
+        )
     given = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
     for name in ("grant_type", "client_id", "scope"):
         if name not in given:
             return _token_error(
-                emulator, 400, "invalid_request", 900144,
+                emulator,
+                400,
+                "invalid_request",
+                900144,
                 f"The request body must contain the following parameter: '{name}'.",
-            )  # fmt: skip
+            )
     if "client_assertion" in given:
         raise not_implemented("client_assertion, a certificate's sign-in")
     if given["grant_type"] != "client_credentials":
         return _token_error(
-            emulator, 400, "unsupported_grant_type", 70003,
+            emulator,
+            400,
+            "unsupported_grant_type",
+            70003,
             f"The app requested an unsupported grant type '{given['grant_type']}'.",
-        )  # fmt: skip
+        )
     if request.path_params["tenant"].lower() != tenant.tenant_id.lower():
         return _token_error(
-            emulator, 400, "invalid_request", 90002,
-            f"Tenant '{request.path_params['tenant']}' not found. Check to make sure you have the correct tenant ID.",
-        )  # fmt: skip
+            emulator,
+            400,
+            "invalid_request",
+            90002,
+            f"Tenant '{request.path_params['tenant']}' not found. Check that you have the correct tenant ID.",
+        )
     if given["client_id"].lower() != tenant.client_id.lower():
         return _token_error(
-            emulator, 400, "unauthorized_client", 700016,
+            emulator,
+            400,
+            "unauthorized_client",
+            700016,
             f"Application with identifier '{given['client_id']}' was not found in the directory.",
-        )  # fmt: skip
+        )
     if given.get("client_secret") != tenant.client_secret:
         return _token_error(
-            emulator, 401, "invalid_client", 7000215,
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
-            f"value, not the client secret ID, for a secret added to app '{given['client_id']}'.",
-        )  # fmt: skip
+            emulator,
+            401,
+            "invalid_client",
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client "
+            f"secret value, not the client secret ID, for a secret added to app '{given['client_id']}'.",
+        )
     base = f"{request.url.scheme}://{request.url.netloc}"
     if not given["scope"].endswith("/.default"):
         return _token_error(
-            emulator, 400, "invalid_scope", 1002012,
-            f"The provided value for scope {given['scope']} is not valid. Client credential flows must have a scope "
-            "value with /.default suffixed to the resource identifier (application ID URI).",
-        )  # fmt: skip
+            emulator,
+            400,
+            "invalid_scope",
+            1002012,
+            f"The provided value for scope {given['scope']} is not valid. Client credential flows must have "
+            "a scope value with /.default suffixed to the resource identifier (application ID URI).",
+        )
     if given["scope"] not in ("https://graph.microsoft.com/.default", f"{base}/.default"):
         return _token_error(
-            emulator, 400, "invalid_scope", 70011,
-            f"The provided request must include a 'scope' input parameter. The provided value '{given['scope']}' "
-            "is not valid.",
-        )  # fmt: skip
+            emulator,
+            400,
+            "invalid_scope",
+            70011,
+            "The provided request must include a 'scope' input parameter. The provided value "
+            f"'{given['scope']}' is not valid.",
+        )
     lifetime = int(emulator.switches.token_lifetime)
     body = {
         "token_type": "Bearer",
@@ -757,9 +825,10 @@ def _advanced(request: Request, options: Mapping[str, str], what: str) -> None:
     """Refuse an "advanced query" without its header (on every page) and its $count."""
     if request.headers.get("consistencylevel", "").lower() != "eventual" or not _flag(options, "$count"):
         raise GraphError(
-            400, "Request_UnsupportedQuery",
+            400,
+            "Request_UnsupportedQuery",
             f"{what} is only supported with the header 'ConsistencyLevel: eventual' and $count=true.",
-        )  # fmt: skip
+        )
 
 
 _CLAUSE = re.compile(
@@ -794,7 +863,7 @@ def _clauses(text: str, path: str) -> list[tuple[str, str, bool]]:
 def _directory_page(
     request: Request, emulator: Emulator, options: Mapping[str, str], count: int
 ) -> tuple[Page, str | None]:
-    """Give the page asked for and the link to the next; the token in it is opaque, `$skip` is refused here."""
+    """Give the page asked for and the link to the next, whose token is opaque; `$skip` is refused here."""
     top = _whole_number(options, "$top", DIRECTORY_PAGE, 1, DIRECTORY_MAXIMUM)
     skip = 0
     if "$skiptoken" in options:
@@ -904,7 +973,9 @@ async def group(request: Request) -> Response:
     select = _select(options, tuple(GROUP_PROPERTIES), "group", "Request_BadRequest")
     found = emulator.group(request.path_params["group"])
     body: Json = {"@odata.context": _context(request, "groups", select, "/$entity")}
-    return _answer(request, body | {name: GROUP_PROPERTIES[name](found) for name in select or GROUP_PROPERTIES})
+    return _answer(
+        request, body | {name: GROUP_PROPERTIES[name](found) for name in select or GROUP_PROPERTIES}
+    )
 
 
 async def transitive_members(request: Request) -> Response:
@@ -975,7 +1046,7 @@ def _folder_selected(folder: Json, select: Sequence[str] | None) -> Json:
 
 
 async def mail_folders(request: Request) -> Response:
-    """List the top level of a mailbox's folders, ten at a time; search folders among them, hidden ones on request."""
+    """List the top level of a mailbox's folders: search folders too, hidden ones on request."""
     emulator = _state(request)
     emulator.check_permission("mail")
     options = _options(request, ("$select", "$top", "$skip", "$count", "includeHiddenFolders"))
@@ -1001,7 +1072,8 @@ async def mail_folder(request: Request) -> Response:
         if asked == folder_id(person.id, name) or (name in FOLDER_NAMES and asked.lower() == name):
             context = _context(request, f"users('{person.id}')/mailFolders", select, "/$entity")
             return _answer(
-                request, {"@odata.context": context, **_folder_selected(_folder(emulator, person, name), select)}
+                request,
+                {"@odata.context": context, **_folder_selected(_folder(emulator, person, name), select)},
             )
     raise GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 
@@ -1060,7 +1132,7 @@ def _received_window(
     match = _RECEIVED_BETWEEN.fullmatch(text) or _RECEIVED_FROM.fullmatch(text)
     if match is None:
         raise not_implemented(
-            "a $filter on messages but 'receivedDateTime ge X' and 'receivedDateTime ge X and receivedDateTime lt Y'"
+            "a $filter on messages but 'receivedDateTime ge X', alone or with 'and receivedDateTime lt Y'"
         )
     bounds = []
     for value in match.groups():
@@ -1074,11 +1146,12 @@ def _received_window(
 
 def _render_message(message: Message, names: Sequence[str], view: View) -> Json:
     row: Json = {}
+    properties = MESSAGE_PROPERTIES
     if message.odata_type is not None:
         row["@odata.type"] = message.odata_type
     row["@odata.etag"] = _etag(message.id)
     for name in names:
-        row[name] = MESSAGE_PROPERTIES[name](message, view)
+        row[name] = properties[name](message, view)
     if view.extra and hash_of(message.id) % 7 == 0:
         row["unknownFutureProperty"] = {"value": None}
     return row
@@ -1137,10 +1210,11 @@ async def calendar_view(request: Request) -> Response:
     for name in ("startDateTime", "endDateTime"):
         if name not in options:
             raise GraphError(
-                400, "ErrorInvalidParameter",
-                "This request requires a time window specified by the query string parameters StartDateTime and "
-                "EndDateTime.",
-            )  # fmt: skip
+                400,
+                "ErrorInvalidParameter",
+                "This request requires a time window specified by the query string parameters StartDateTime "
+                "and EndDateTime.",
+            )
     begin = _instant(options["startDateTime"], "startDateTime")
     end = _instant(options["endDateTime"], "endDateTime")
     if end < begin:
@@ -1217,12 +1291,13 @@ class _Transport:
             request.method, request.url.path, dict(request.query_params), dict(request.headers)
         )
         emulator.requests.append(logged)
-        client_request_id = request.headers.get("client-request-id")
         request_id = seeded_guid(f"request:{len(emulator.requests)}")
+        client_request_id = request.headers.get("client-request-id", request_id)
+        scope["emulator.request_ids"] = (request_id, client_request_id)
         common = [
             (b"date", format_datetime(emulator.tenant.now.replace(microsecond=0), usegmt=True).encode()),
             (b"request-id", request_id.encode()),
-            (b"client-request-id", (client_request_id or request_id).encode("latin-1")),
+            (b"client-request-id", client_request_id.encode("latin-1")),
         ]
         query = "&".join(f"{name}={value}" for name, value in logged.query.items())
         fault = emulator.next_fault(f"{logged.path}?{query}")
@@ -1233,11 +1308,6 @@ class _Transport:
                 message = {**message, "headers": [*message.get("headers", ()), *common]}
             await send(message)
 
-        async def refuse(error: GraphError) -> None:
-            body = error_body(emulator, error, request_id, client_request_id or request_id)
-            headers = {"content-type": "application/json", **error.headers}
-            await Response(body, error.status, headers)(scope, receive, send_with_headers)
-
         match = _MAILBOX_PATH.match(request.url.path)
         owner = emulator.find_mailbox(match[1]) if match else None
         busy = emulator.in_flight.get(owner.id, 0) if owner else 0
@@ -1247,9 +1317,11 @@ class _Transport:
         try:
             if owner and busy >= emulator.switches.mailbox_concurrency:
                 raise GraphError(
-                    429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.",
+                    429,
+                    "ApplicationThrottled",
+                    "Application is over its MailboxConcurrency limit.",
                     {"retry-after": "1"},
-                )  # fmt: skip
+                )
             # also without latency the loop must turn once, else requests that came together never overlap
             await asyncio.sleep(emulator.switches.latency + (fault.delay if fault else 0.0))
             if fault and not (fault.kind == "answer" and fault.status is None):
@@ -1259,7 +1331,7 @@ class _Transport:
                 emulator.check_token(request)
             await self.app(scope, receive, send_with_headers)
         except GraphError as error:
-            await refuse(error)
+            await refuse(request, error)(scope, receive, send_with_headers)
         finally:
             if owner:
                 emulator.in_flight[owner.id] -= 1
@@ -1327,17 +1399,13 @@ def create_app(tenant: Tenant, switches: Switches | None = None, **changed: Any)
             *(Route(path, endpoint, methods=["GET"]) for path, endpoint in get),
             Route("/{path:path}", unknown, methods=every_method),
         ],
-        # Starlette's own handling would turn an error of the service into a bare 500
-        exception_handlers={GraphError: _reraise},
+        exception_handlers={GraphError: refuse},
     )
     emulator = Emulator(tenant, switches)
     app.state.emulator = emulator
-    app.add_middleware(_Transport, emulator=emulator)
+    # outside of Starlette's own layers, which hide the server's `send`
+    app.middleware_stack = _Transport(app.build_middleware_stack(), emulator)
     return app
-
-
-def _reraise(request: Request, error: Exception) -> Response:
-    raise error
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -1345,7 +1413,8 @@ def _reraise(request: Request, error: Exception) -> Response:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY on sockets of this protocol only; without it each small answer waits 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(256)
@@ -1398,7 +1467,7 @@ class Handle:
         kind: FaultKind = "answer",
         delay: float = 0.0,
     ) -> Fault:
-        """Let the next requests whose `path?query` contains `match` fail; see `Fault`. A mapping becomes JSON."""
+        """Let the next requests whose `path?query` contains `match` fail (see `Fault`); a mapping is JSON."""
         if isinstance(body, str):
             body = body.encode()
         elif not isinstance(body, bytes):
@@ -1413,6 +1482,13 @@ class Handle:
     def expire_tokens(self) -> None:
         """Make every token issued so far worthless."""
         self.emulator.expire_tokens()
+
+    def reset(self, tenant: Tenant) -> None:
+        """Begin anew with another tenant's records and no switch set; cheaper than another server."""
+        for target, source in ((self.tenant, tenant), (self.switches, Switches())):
+            for name in (f.name for f in fields(target)):
+                setattr(target, name, getattr(source, name))
+        self.emulator.forget()
 
     def stop(self) -> None:
         """Stop listening now, so that connections are refused; leaving the context does the same."""
@@ -1473,6 +1549,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tenant", required=True, metavar="MODULE:FUNCTION", help="what builds the tenant")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--url-file", type=Path, help="file that gets the address once the service listens")
+    parser.add_argument(
+        "--until-input-ends",
+        action="store_true",
+        help="stop when standard input ends, as a parent's death ends it",
+    )
     given = parser.parse_args(arguments)
     app = create_app(_load(given.tenant))
     listener = _listen(given.port)
@@ -1483,7 +1564,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unfinished.write_text(url, encoding="utf-8")
         os.replace(unfinished, given.url_file)
     print(f"listening on {url}", flush=True)
-    _server(app).run(sockets=[listener])
+    server = _server(app)
+
+    def stop_at_the_end_of_input() -> None:
+        # the descriptor itself: a thread inside sys.stdin's buffer would break the interpreter's own ending
+        while os.read(0, 4096):
+            pass
+        server.should_exit = True
+
+    if given.until_input_ends:
+        threading.Thread(target=stop_at_the_end_of_input, daemon=True).start()
+    server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

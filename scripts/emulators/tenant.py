@@ -1,7 +1,8 @@
 """What an emulated Microsoft 365 tenant holds: people, groups, mail and calendars as plain records.
 
-The records are what a dataset builder (the demo's made-up company, or a test's) fills in; `emulators.graph` renders
-them as Graph JSON when they are asked for, so that a large corpus stays small in memory. Instants are aware UTC.
+The records are what a dataset builder (the demo's made-up company, or a test's) fills in; `emulators.graph`
+renders them as Graph JSON when they are asked for, so that a large corpus stays small in memory. Instants are
+aware UTC.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Attendee:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One calendar entry in one mailbox: a single instance, an occurrence, an exception or a series master."""
+    """One entry in one calendar: a single instance, an occurrence, an exception or a series master."""
 
     id: str
     ical_uid: str | None
