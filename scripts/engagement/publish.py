@@ -1,0 +1,230 @@
+"""Publishes the marts: Parquet out of the private file, a new file by a fresh process, the gate, an atomic replacement.
+
+    private.duckdb ─► <table>.parquet ─► candidate (fresh process) ─► gate (fresh process) ─► os.replace
+
+Killed at any instant, readers see the old file or the new one; what a killed publish leaves behind is removed by the
+next one. Open readers keep the file that they opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from engagement import warehouse
+from engagement.config import Settings
+from engagement.contract import PUBLICATION, Contract, quoted, read_contract
+from engagement.errors import PublishRefusedError
+from engagement.gate import Refusal
+from engagement.published_file import literal
+
+WORK_PREFIX = ".publishing-"
+# Each costs one search through the whole uncompressed twin.
+SAMPLED_KEYS = 12
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What was published: `tables` maps each table to its rows."""
+
+    path: Path
+    as_of: date
+    seconds: float
+    tables: dict[str, int]
+    size_bytes: int
+
+
+def publish(settings: Settings, *, run_id: str) -> PublishResult:
+    """Replace the published file by the marts of the private file as dbt built them last.
+
+    Raises `PublishRefusedError` where the gate refuses, nothing has been built or the as-of date is not known yet; the
+    published file is then as it was.
+    """
+    started = time.monotonic()
+    target = settings.published_file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target.parent)
+    work = target.parent / f"{WORK_PREFIX}{run_id}"
+    work.mkdir(mode=0o700)
+    try:
+        parquet_folder = work / "parquet"
+        parquet_folder.mkdir()
+        candidate = work / "engagement.duckdb"
+        twin = work / "twin.duckdb"
+        with warehouse.connect(settings, read_only=True) as connection:
+            contract = private_contract(settings, connection)
+            as_of = export(connection, contract, parquet_folder, run_id=run_id)
+            tables = {
+                table.name: count_rows(connection, f"marts.{quoted(table.name)}")
+                for table in contract.tables
+                if table.sql is None and table != PUBLICATION
+            }
+            needles = [*known_strings(settings), *sampled_keys(connection)]
+        job = {
+            "contract": json.loads(contract.to_json()),
+            "parquet_folder": str(parquet_folder),
+            "path": str(candidate),
+            "twin": str(twin),
+        }
+        in_fresh_process("engagement.published_file", job)
+        refusals = [
+            Refusal(**refusal)
+            for refusal in json.loads(
+                in_fresh_process(
+                    "engagement.gate",
+                    job
+                    | {
+                        "secrets": secret_values(settings),
+                        "private_file": str(settings.private_file),
+                        "needles": [needle.hex() for needle in needles],
+                    },
+                )
+            )
+        ]
+        if refusals:
+            raise PublishRefusedError(
+                f"the gate refused the file ({len(refusals)} findings); {target.name} is as it was. "
+                "Correct the models that fill these columns, then run again",
+                findings=[str(refusal) for refusal in refusals],
+            )
+        size_bytes = candidate.stat().st_size
+        replace(candidate, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return PublishResult(target, as_of, time.monotonic() - started, tables, size_bytes)
+
+
+def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Contract:
+    """The contract of this project's marts and of the output tables that the loaded settings name."""
+    try:
+        output_tables = connection.execute(
+            "select enrichment_id, output_table from staging.stg_runs__enrichments "
+            "where enrichment_type = 'office' order by enrichment_id"
+        ).fetchall()
+        row = connection.execute("select has_user_table from staging.stg_runs__reporting").fetchone()
+    except duckdb.CatalogException as error:
+        raise PublishRefusedError("nothing has been built yet: run `dbt build` or `engagement run` first") from error
+    assert row is not None
+    target_path = Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
+    return read_contract(target_path / "manifest.json", output_tables=output_tables, has_user_table=row[0])
+
+
+def export(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str
+) -> date:
+    """Write each table's rows to Parquet, in the order of its key, and return the as-of date."""
+    row = connection.execute("select as_of_date from intermediate.as_of").fetchone()
+    if row is None:
+        raise PublishRefusedError("no day has been read whole yet, so there is no as-of date: extract first")
+    as_of: date = row[0]
+    for table in contract.tables:
+        if table.sql is not None:
+            continue
+        if table == PUBLICATION:
+            select = (
+                f"select {literal(run_id)} as run_id, {literal(version('account-engagement'))} as project_version, "
+                f"(select small_numbers from staging.stg_runs__reporting) as small_numbers, "
+                f"date {literal(as_of.isoformat())} as as_of_date, "
+                f"timestamp {literal(datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S'))} as published_at"
+            )
+        else:
+            columns = ", ".join(quoted(column.name) for column in table.columns)
+            order = f" order by {', '.join(quoted(name) for name in table.key)}" if table.key else ""
+            select = f"select {columns} from marts.{quoted(table.name)}{order}"
+        connection.execute(
+            f"copy ({select}) to {literal(str(folder / f'{table.name}.parquet'))} (format parquet, compression zstd)"
+        )
+    return as_of
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """Number of rows of a relation."""
+    row = connection.execute(f"select count(*) from {relation}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def secret_values(settings: Settings) -> list[str]:
+    """Every secret that this process can know, as text."""
+    secrets = [secret.get_secret_value() for secret in (settings.client_secret, settings.hash_key) if secret]
+    if settings.hash_key_file.is_file():
+        secrets.append(settings.hash_key_file.read_text(encoding="utf-8").strip())
+    return [secret for secret in secrets if secret]
+
+
+def known_strings(settings: Settings) -> list[bytes]:
+    """What must not stand in the file's bytes and is known as text: the secrets and some configured addresses."""
+    addresses = [
+        address
+        for _, enrichment in settings.office_enrichments()
+        if isinstance(enrichment.addresses, tuple)
+        for address in enrichment.addresses
+    ]
+    return [text.encode() for text in (*secret_values(settings), *addresses[:SAMPLED_KEYS])]
+
+
+def sampled_keys(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
+    """A few address and message keys, as the eight bytes in which an uncompressed column holds them."""
+    keys: list[int] = []
+    for relation, key in (("raw.office_addresses", "address_key"), ("raw.office_messages", "message_key")):
+        keys += [
+            row[0]
+            for row in connection.execute(
+                f"select {key} from {relation} where {key} is not null order by {key} limit {SAMPLED_KEYS // 2}"
+            ).fetchall()
+        ]
+    return [struct.pack("<q", key) for key in keys]
+
+
+def in_fresh_process(module: str, job: dict[str, Any]) -> str:
+    """Run a module of this package in a new interpreter with the job on its standard input; its output."""
+    command: Sequence[str] = [sys.executable, "-m", module]
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        # The last line names the exception; what stands above it may quote rows.
+        reason = done.stderr.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
+        raise PublishRefusedError(
+            f"{module} failed ({reason}, exit code {done.returncode}); the published file is as it was. "
+            "Check the free space of its folder, then run `engagement publish`"
+        )
+    return done.stdout
+
+
+def replace(candidate: Path, target: Path) -> None:
+    """Put the candidate in the place of the published file, atomically and durably.
+
+    A `.wal` beside the target belongs to another file and would be replayed into this one, so it goes first.
+    """
+    with candidate.open("rb+") as file:
+        os.fsync(file.fileno())
+    target.with_name(target.name + ".wal").unlink(missing_ok=True)
+    os.replace(candidate, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Working folders of publishes that were killed. Only one run goes on at a time, so none of them is in use."""
+    for leftover in folder.glob(f"{WORK_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def as_json(result: PublishResult) -> dict[str, Any]:
+    """The result for --json."""
+    return asdict(result) | {"path": str(result.path), "as_of": result.as_of.isoformat()}

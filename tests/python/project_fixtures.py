@@ -1,0 +1,53 @@
+"""The dbt project, compiled once a session on an empty private file, for tests of the house itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt.cli.main import dbtRunner
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class CompiledProject:
+    """`manifest` is dbt's, with compiled code; `target` the folder that it lies in."""
+
+    target: Path
+    manifest: dict[str, Any]
+
+    def nodes(self, resource_type: str) -> list[dict[str, Any]]:
+        return [node for node in self.manifest["nodes"].values() if node["resource_type"] == resource_type]
+
+
+def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: Path) -> None:
+    """Invoke dbt in this process; fails the test with dbt's own words."""
+    before = {name: os.environ.get(name) for name in ("ENGAGEMENT_PRIVATE_FILE", "DBT_LOG_PATH")}
+    os.environ |= {"ENGAGEMENT_PRIVATE_FILE": str(private_file), "DBT_LOG_PATH": str(target / "logs")}
+    try:
+        result = dbtRunner().invoke(
+            [*arguments, "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target),
+             "--quiet", "--warn-error"]
+        )
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    assert result.success, result.exception or [
+        f"{r.node.name}: {r.message}" for r in getattr(result.result, "results", []) if r.status not in ("success", "pass")
+    ]
+
+
+@pytest.fixture(scope="session")
+def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompiledProject]:
+    folder = tmp_path_factory.mktemp("compiled")
+    run_dbt("compile", target=folder, private_file=folder / "private.duckdb")
+    yield CompiledProject(folder, json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
