@@ -65,4 +65,4 @@ replies as (
 -- An answer after more than 720 hours ends the wait without being a reply.
 select *
 from replies
-where reply_milliseconds <= 720 * 3600000
+where reply_milliseconds <= 720 * cast(3600000 as bigint)

@@ -1,0 +1,52 @@
+# Every target sets up what it needs. Python 3.11 and make are all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONPATH := $(CURDIR)/scripts
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; call make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: install
+install: .venv/installed ## the virtual environment, from the hashed lock
+
+.PHONY: demo
+demo: install ## a made-up company, from mailboxes to the published file
+	$(BIN)/python -m emulators.demo
+
+.PHONY: test
+test: install ## all tests but the long ones
+	$(BIN)/python -m pytest -m "not long"
+
+.PHONY: test-long
+test-long: install ## the long tests: kills at random instants
+	$(BIN)/python -m pytest -m long
+
+.PHONY: lint
+lint: install ## Python and SQL style, types
+	$(BIN)/ruff check scripts tests
+	$(BIN)/ruff format --check scripts tests
+	$(BIN)/mypy scripts/engagement scripts/emulators
+	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
+
+.PHONY: docs
+docs: install ## one page with models, columns and lineage: target/static_index.html
+	$(BIN)/dbt docs generate --static
+
+.PHONY: lock
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --extra emulators --extra dev pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## remove what was built; the data stays
+	rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
