@@ -57,7 +57,7 @@ mailboxes_ranked as (
         mailbox_id,
         read_to_at,
         kept_from_at,
-        row_number() over (order by read_to_at nulls first, mailbox_id) as place_from_behind,
+        row_number() over (order by read_to_at nulls first, mailbox_id nulls last) as place_from_behind,
         count(*) over () as mailbox_count
     from mailboxes_read_to
 

@@ -143,7 +143,7 @@ own_answers_ranked as (
                 mentions.is_organizer desc nulls last,
                 mentions.read_at desc nulls last,
                 mentions.mailbox_id nulls last,
-                case mentions.response when 'organizer' then 0 else 1 end,
+                case mentions.response when 'organizer' then 0 else 1 end nulls last,
                 mentions.response nulls last
         ) as answer_number
     from mentions_of_own_people as mentions
@@ -170,7 +170,7 @@ account_answers_ranked as (
                 mentions.is_organizer desc nulls last,
                 mentions.read_at desc nulls last,
                 mentions.mailbox_id nulls last,
-                case mentions.response when 'organizer' then 0 else 1 end,
+                case mentions.response when 'organizer' then 0 else 1 end nulls last,
                 mentions.response nulls last
         ) as answer_number
     from mentions
@@ -186,7 +186,7 @@ answers as (
     select
         enrichment_id,
         meeting_key,
-        cast(null as {{ dbt.type_string() }}) as account_id,
+        cast(null as string) as account_id,
         'own' as side,
         mailbox_id as person_key,
         response
@@ -198,7 +198,7 @@ answers as (
     select
         enrichment_id,
         meeting_key,
-        cast(null as {{ dbt.type_string() }}) as account_id,
+        cast(null as string) as account_id,
         'own' as side,
         person_key,
         response

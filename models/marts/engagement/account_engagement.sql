@@ -25,7 +25,7 @@ select
     account_periods.aggregation_level,
     account_periods.account_id
     || '|' || account_periods.aggregation_level
-    || '|' || cast(account_periods.period_starts_on as {{ dbt.type_string() }}) as primary_key,
+    || '|' || cast(account_periods.period_starts_on as string) as primary_key,
     cast(scores.engagement_score as decimal(9, 4)) as engagement_score,
     account_periods.emails_to_account_count,
     account_periods.emails_from_account_count,

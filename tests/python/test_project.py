@@ -1,0 +1,249 @@
+"""The house itself: layering, documentation, contracts, keys, clocks and the SQL that DuckDB and Spark share."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from project_fixtures import ROOT, CompiledProject, compiled_project, run_dbt  # noqa: F401
+from sqlfluff.core import FluffConfig, Linter
+
+LAYERS = ("staging", "intermediate", "marts")
+
+
+def layer(node: dict[str, Any]) -> str:
+    return str(node["path"]).split("/", 1)[0]
+
+
+def models(project: CompiledProject) -> list[dict[str, Any]]:
+    found = project.nodes("model")
+    assert len(found) > 30
+    return found
+
+
+def parents(project: CompiledProject, node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for parent in node["depends_on"]["nodes"]:
+        yield project.manifest["nodes"].get(parent) or project.manifest["sources"][parent]
+
+
+def test_data_flows_one_way(compiled_project: CompiledProject) -> None:
+    allowed = {
+        "staging": {"source"},
+        "intermediate": {"staging", "intermediate", "seed"},
+        "marts": {"staging", "intermediate", "marts", "seed"},
+    }
+    wrong = []
+    for node in models(compiled_project):
+        for parent in parents(compiled_project, node):
+            kind = parent["resource_type"] if parent["resource_type"] != "model" else layer(parent)
+            if kind not in allowed[layer(node)]:
+                wrong.append(f"{node['name']} reads {parent['name']} ({kind})")
+    assert wrong == []
+
+
+def test_each_staging_model_reads_one_source_table(compiled_project: CompiledProject) -> None:
+    for node in models(compiled_project):
+        if layer(node) == "staging":
+            assert len(node["depends_on"]["nodes"]) == 1, node["name"]
+
+
+def test_names_say_the_layer(compiled_project: CompiledProject) -> None:
+    prefixes = {"staging": r"stg_[a-z]+__[a-z_]+", "intermediate": r"int_[a-z_]+|as_of", "marts": r"(?!stg_|int_)[a-z_]+"}
+    for node in models(compiled_project):
+        assert re.fullmatch(prefixes[layer(node)], node["name"]), node["name"]
+
+
+def test_every_model_and_every_column_is_described(compiled_project: CompiledProject) -> None:
+    missing = []
+    for node in models(compiled_project):
+        if not re.match(r"One row", node["description"]):
+            missing.append(f"{node['name']}: the description does not start with the grain")
+        selected = final_columns(node)
+        described = {name.lower() for name in node["columns"]}
+        missing += [f"{node['name']}.{name}: not described" for name in sorted(selected - described)]
+        missing += [f"{node['name']}.{name}: described but not there" for name in sorted(described - selected)]
+        missing += [
+            f"{node['name']}.{column['name']}: empty description"
+            for column in node["columns"].values()
+            if not column["description"].strip()
+        ]
+    assert missing == []
+
+
+def final_columns(node: dict[str, Any]) -> set[str]:
+    """The columns that a model really has, asked of DuckDB by describing its compiled SQL over empty tables."""
+    import duckdb
+
+    row = duckdb.connect(str(node["_private_file"]), read_only=True).execute(f"describe {node['compiled_code']}")
+    return {name.lower() for name, *_ in row.fetchall()}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built(compiled_project: CompiledProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All models built over empty raw tables, so that their real columns can be asked for."""
+    folder = tmp_path_factory.mktemp("built")
+    private_file = folder / "private.duckdb"
+    run_dbt("run", target=folder / "target", private_file=private_file)
+    for node in compiled_project.nodes("model"):
+        node["_private_file"] = private_file
+    return private_file
+
+
+def test_every_number_says_its_unit(compiled_project: CompiledProject) -> None:
+    numbers = re.compile(r"_(count|ratio|hours|minutes|milliseconds|points|score)$|^(days_since|NoOf|Average|DaysSince)")
+    missing = [
+        f"{node['name']}.{column['name']}"
+        for node in models(compiled_project)
+        for column in node["columns"].values()
+        if numbers.search(column["name"]) and not (column["config"].get("meta") or column["meta"]).get("unit")
+    ]
+    assert missing == []
+
+
+def test_every_mart_has_a_contract_a_group_and_is_public(compiled_project: CompiledProject) -> None:
+    for node in models(compiled_project):
+        if layer(node) == "marts":
+            assert node["contract"]["enforced"], node["name"]
+            assert node["config"]["group"], node["name"]
+            assert node["access"] == "public", node["name"]
+            assert all(column["data_type"] for column in node["columns"].values()), node["name"]
+        else:
+            assert node["access"] == "protected", node["name"]
+
+
+# A person may stand on several lines of an attendee list, so these rows have no key.
+WITHOUT_KEY = {"stg_office__meeting_attendees"}
+
+
+def test_every_model_has_a_key_test(compiled_project: CompiledProject) -> None:
+    tested = {
+        node["attached_node"]
+        for node in compiled_project.nodes("test")
+        if (node.get("test_metadata") or {}).get("name") == "unique_key"
+    }
+    assert {n["name"] for n in models(compiled_project) if n["unique_id"] not in tested} == WITHOUT_KEY
+
+
+def test_unit_tests_found_are_those_written(compiled_project: CompiledProject) -> None:
+    written = [
+        test["name"]
+        for path in (ROOT / "models").rglob("*.yml")
+        for test in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("unit_tests", [])
+    ]
+    found = [node["name"] for node in compiled_project.manifest["unit_tests"].values()]
+    assert sorted(written) == sorted(found)
+    assert len(found) >= 30
+
+
+def test_no_model_looks_at_a_clock(compiled_project: CompiledProject) -> None:
+    clock = re.compile(r"\b(now|current_date|current_timestamp|localtimestamp|today|getdate|random|uuid)\b", re.I)
+    for node in models(compiled_project):
+        code = re.sub(r"--.*|'[^']*'", "", node["compiled_code"])
+        assert not clock.search(code), node["name"]
+
+
+def test_raw_columns_are_all_described(compiled_project: CompiledProject) -> None:
+    for source in compiled_project.manifest["sources"].values():
+        for column in source["columns"].values():
+            assert column["description"], (source["name"], column["name"])
+            assert re.fullmatch(r"string|bigint|boolean|timestamp|array<(bigint|string)>", column["data_type"])
+
+
+# --- the SQL that DuckDB and Spark share
+
+
+@pytest.fixture(scope="module")
+def spark_sql(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Every model compiled with Spark's variant of each dialect macro: a copy of the project has the two swapped."""
+    folder = tmp_path_factory.mktemp("spark")
+    copy = folder / "project"
+    copy.mkdir()
+    for name in ("models", "macros", "seeds", "tests/generic"):
+        shutil.copytree(ROOT / name, copy / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(ROOT / name, copy / name)
+    # The hooks would send Spark's statements to DuckDB.
+    project_file = copy / "dbt_project.yml"
+    settings = yaml.safe_load(project_file.read_text(encoding="utf-8"))
+    del settings["on-run-start"]
+    project_file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    for path in (copy / "macros" / "dialect").glob("*.sql"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("macro duckdb__") == text.count("macro spark__") > 0, f"{path.name}: a variant is missing"
+        path.write_text(text.replace("duckdb__", "unused__").replace("spark__", "duckdb__"), encoding="utf-8")
+    run_dbt("compile", project=copy, target=folder / "target", private_file=folder / "private.duckdb")
+    compiled = {
+        path.stem: in_spark_quotes(path.read_text(encoding="utf-8"))
+        for path in (folder / "target" / "compiled" / "account_engagement" / "models").rglob("*.sql")
+        if ".yml" not in str(path)
+    }
+    assert len(compiled) > 30
+    return compiled
+
+
+def in_spark_quotes(sql: str) -> str:
+    """Relations lose DuckDB's catalogue, and identifiers take Spark's quotes, as its adapter would write them."""
+    return re.sub(r'"([^"]*)"', r"`\1`", re.sub(r'"[^"]*"\."([^"]*)"\."([^"]*)"', r'"\1"."\2"', sql))
+
+
+@pytest.fixture(scope="module")
+def spark_grammar() -> Linter:
+    return Linter(config=FluffConfig(overrides={"dialect": "sparksql", "templater": "raw"}))
+
+
+def violations(grammar: Linter, sql: str) -> list[str]:
+    parsed = grammar.parse_string(sql)
+    found = [violation.desc() for violation in parsed.violations]
+    # Forms that the grammar takes for names or functions, and that Spark refuses or reads otherwise.
+    for words in (r"\bqualify\b", r"\bexclude\b", r"//", r"->>?", r"\bby\s+name\b", r"::", r"\bunnest\b", r"\blist\s*\(", r"\{"):
+        if re.search(words, re.sub(r"--.*|'[^']*'", "''", sql), re.I):
+            found.append(f"{words} is not Spark's")
+    return found
+
+
+def test_every_model_parses_as_spark_sql(spark_sql: dict[str, str], spark_grammar: Linter) -> None:
+    assert {name: found for name, sql in spark_sql.items() if (found := violations(spark_grammar, sql))} == {}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select a from t qualify row_number() over (order by a) = 1",
+        "select * exclude (a) from t",
+        "select a // 2 from t",
+        "select a ->> '$.b' from t",
+        "select a from t union all by name select a from u",
+        "select list_transform(a, x -> x + 1) from t",
+        "select unnest(a) from t",
+        "select {'a': 1} as b from t",
+        "select a from t where",
+        "from t select a",
+    ],
+)
+def test_what_spark_does_not_share_is_refused(sql: str, spark_grammar: Linter) -> None:
+    assert violations(spark_grammar, sql)
+
+
+def test_windows_say_where_nulls_go(compiled_project: CompiledProject) -> None:
+    """DuckDB puts nulls last and Spark first, so every order inside a window says it, on every column."""
+    wrong = []
+    for node in models(compiled_project):
+        code = re.sub(r"--.*", "", node["compiled_code"])
+        for order in re.findall(r"order by(.*?)(?:rows between|\)\s*(?:as|,|$))", code, re.S | re.I):
+            for part in re.split(r",(?![^()]*\))", order):
+                if "nulls last" not in part and "nulls first" not in part:
+                    wrong.append(f"{node['name']}: {' '.join(part.split())}")
+    assert wrong == []
+
+
+def test_divisions_are_by_nullif_or_a_number(compiled_project: CompiledProject) -> None:
+    """1/0 is infinite on DuckDB and an error on Spark."""
+    for node in models(compiled_project):
+        code = re.sub(r"--.*|'[^']*'", "", node["compiled_code"])
+        for divisor in re.findall(r"/\s*([A-Za-z_.(0-9]+)", code):
+            assert re.match(r"nullif\(|[0-9]+|cast\(|max\(|half_lives|\(", divisor), (node["name"], divisor)
