@@ -22,7 +22,7 @@ addresses_ranked as (
         -- An address that moved between people belongs to one: who is still listed, then the lower id.
         row_number() over (
             partition by mailboxes.enrichment_id, addresses.address_key
-            order by mailboxes.monitored_to_at desc nulls last, mailboxes.mailbox_id nulls last
+            order by mailboxes.monitored_to_at desc nulls last, mailboxes.mailbox_id asc nulls last
         ) as claim_number
     from mailboxes
     inner join addresses

@@ -69,10 +69,10 @@ copies_ranked as (
             partition by enrichment_id, ical_key, start_at
             order by
                 is_organizer desc nulls last,
-                has_vanished nulls last,
+                has_vanished asc nulls last,
                 read_at desc nulls last,
-                mailbox_id nulls last,
-                item_key nulls last
+                mailbox_id asc nulls last,
+                item_key asc nulls last
         ) as copy_number,
         max(case when is_organizer then 1 else 0 end) over (
             partition by enrichment_id, ical_key, start_at

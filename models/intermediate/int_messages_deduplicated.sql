@@ -73,7 +73,7 @@ thread_forms_ranked as (
         thread_key,
         row_number() over (
             partition by enrichment_id, message_key
-            order by copy_count desc nulls last, thread_key nulls last
+            order by copy_count desc nulls last, thread_key asc nulls last
         ) as form_number
     from thread_forms
 

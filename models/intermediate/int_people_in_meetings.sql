@@ -69,7 +69,7 @@ answers_of_owners as (
         own_response as response,
         row_number() over (
             partition by enrichment_id, meeting_key, mailbox_id
-            order by read_at desc nulls last, item_key nulls last
+            order by read_at desc nulls last, item_key asc nulls last
         ) as answer_number
     from copies_of_meetings
 
@@ -142,9 +142,9 @@ own_answers_ranked as (
             order by
                 mentions.is_organizer desc nulls last,
                 mentions.read_at desc nulls last,
-                mentions.mailbox_id nulls last,
-                case mentions.response when 'organizer' then 0 else 1 end nulls last,
-                mentions.response nulls last
+                mentions.mailbox_id asc nulls last,
+                case mentions.response when 'organizer' then 0 else 1 end asc nulls last,
+                mentions.response asc nulls last
         ) as answer_number
     from mentions_of_own_people as mentions
     left join answers_of_owners as owners
@@ -169,9 +169,9 @@ account_answers_ranked as (
             order by
                 mentions.is_organizer desc nulls last,
                 mentions.read_at desc nulls last,
-                mentions.mailbox_id nulls last,
-                case mentions.response when 'organizer' then 0 else 1 end nulls last,
-                mentions.response nulls last
+                mentions.mailbox_id asc nulls last,
+                case mentions.response when 'organizer' then 0 else 1 end asc nulls last,
+                mentions.response asc nulls last
         ) as answer_number
     from mentions
     inner join contacts

@@ -22,7 +22,7 @@ messages_in_waits as (
         coalesce(
             sum(case direction when 'from_account' then 1 else 0 end) over (
                 partition by enrichment_id, account_id, thread_key
-                order by happened_at nulls last, direction desc nulls last, message_key nulls last
+                order by happened_at asc nulls last, direction desc nulls last, message_key asc nulls last
                 rows between unbounded preceding and 1 preceding
             ),
             0
@@ -62,7 +62,7 @@ replies as (
 
 )
 
--- An answer after more than 720 hours ends the wait without being a reply.
+-- A later answer ends the wait without being a reply (D6.4: 720 hours, that hour included).
 select *
 from replies
-where reply_milliseconds <= 720 * cast(3600000 as bigint)
+where reply_milliseconds <= {{ var('reply_limit_hours') }} * cast(3600000 as bigint)
