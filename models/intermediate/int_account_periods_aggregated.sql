@@ -52,30 +52,30 @@ volumes as (
 
 ),
 
-people as (
+people_counts as (
 
     select
-        people_involved.enrichment_id,
-        people_involved.account_id,
+        people.enrichment_id,
+        people.account_id,
         periods.aggregation_level,
         periods.period_starts_on,
         count(distinct case
-            when people_involved.channel = 'email' and people_involved.side = 'own' then people_involved.person_key
+            when people.channel = 'email' and people.side = 'own' then people.person_key
         end) as own_people_in_emails_count,
         count(distinct case
-            when people_involved.channel = 'email' and people_involved.side = 'account' then people_involved.person_key
+            when people.channel = 'email' and people.side = 'account' then people.person_key
         end) as account_people_in_emails_count,
         count(distinct case
-            when people_involved.channel = 'meeting' and people_involved.side = 'own' then people_involved.person_key
+            when people.channel = 'meeting' and people.side = 'own' then people.person_key
         end) as own_people_in_meetings_count,
         count(distinct case
-            when people_involved.channel = 'meeting' and people_involved.side = 'account' then people_involved.person_key
+            when people.channel = 'meeting' and people.side = 'account' then people.person_key
         end) as account_people_in_meetings_count
-    from people_involved
-    inner join periods on people_involved.happened_on between periods.counts_from_on and periods.counts_to_on
+    from people_involved as people
+    inner join periods on people.happened_on between periods.counts_from_on and periods.counts_to_on
     group by
-        people_involved.enrichment_id,
-        people_involved.account_id,
+        people.enrichment_id,
+        people.account_id,
         periods.aggregation_level,
         periods.period_starts_on
 
@@ -112,10 +112,10 @@ select
     volumes.meetings_from_account_count,
     volumes.timed_meetings_count,
     volumes.duration_milliseconds,
-    coalesce(people.own_people_in_emails_count, 0) as own_people_in_emails_count,
-    coalesce(people.account_people_in_emails_count, 0) as account_people_in_emails_count,
-    coalesce(people.own_people_in_meetings_count, 0) as own_people_in_meetings_count,
-    coalesce(people.account_people_in_meetings_count, 0) as account_people_in_meetings_count,
+    coalesce(people_counts.own_people_in_emails_count, 0) as own_people_in_emails_count,
+    coalesce(people_counts.account_people_in_emails_count, 0) as account_people_in_emails_count,
+    coalesce(people_counts.own_people_in_meetings_count, 0) as own_people_in_meetings_count,
+    coalesce(people_counts.account_people_in_meetings_count, 0) as account_people_in_meetings_count,
     coalesce(reply_times.replies_count, 0) as replies_count,
     reply_times.reply_milliseconds,
     reply_times.reply_median_milliseconds,
@@ -123,12 +123,12 @@ select
     volumes.period_starts_on,
     volumes.counts_to_on
 from volumes
-left join people
+left join people_counts
     on
-        volumes.enrichment_id = people.enrichment_id
-        and volumes.account_id = people.account_id
-        and volumes.aggregation_level = people.aggregation_level
-        and volumes.period_starts_on = people.period_starts_on
+        volumes.enrichment_id = people_counts.enrichment_id
+        and volumes.account_id = people_counts.account_id
+        and volumes.aggregation_level = people_counts.aggregation_level
+        and volumes.period_starts_on = people_counts.period_starts_on
 left join reply_times
     on
         volumes.enrichment_id = reply_times.enrichment_id

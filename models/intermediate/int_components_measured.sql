@@ -20,6 +20,8 @@ balances as (
     select
         *,
         inbound_count + outbound_count as emails_count,
+        sqrt(cast(own_people_count * account_people_count as double)) as people_geometric_mean,
+        {{ days_between('last_two_way_on', 'scored_on') }} as days_since_two_way,
         cast(2 * least(inbound_count, outbound_count) as double)
         / nullif(inbound_count + outbound_count, 0) as reciprocity_ratio
     from features
@@ -50,12 +52,12 @@ select
         case components.component
             -- Nothing from the account within the window: at least as long ago as the window is.
             when 'two_way_recency'
-                then cast(coalesce({{ days_between('features_balanced.last_two_way_on', 'features_balanced.scored_on') }}, 365) as double)
+                then cast(coalesce(features_balanced.days_since_two_way, 365) as double)
             when 'email_inbound' then features_balanced.inbound_decayed_count
             when 'email_outbound' then features_balanced.outbound_decayed_count
             when 'meeting_volume' then features_balanced.meetings_decayed_count
             when 'reciprocity' then features_balanced.reciprocity_shrunk_ratio
-            when 'breadth' then sqrt(cast(features_balanced.own_people_count * features_balanced.account_people_count as double))
+            when 'breadth' then features_balanced.people_geometric_mean
             when 'responsiveness' then features_balanced.reply_time_median_hours
             when 'regularity' then cast(features_balanced.active_weeks_count as double)
         end,

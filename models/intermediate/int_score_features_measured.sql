@@ -70,23 +70,30 @@ volumes as (
 
     select
         half_lives.score_version,
-        days.enrichment_id,
-        days.account_id,
-        days.scored_on,
-        days.known_by_on,
-        max(case when days.inbound_count + days.meetings_count > 0 then days.happened_on end) as last_two_way_on,
-        cast(sum(days.inbound_count) as bigint) as inbound_count,
-        cast(sum(days.outbound_count) as bigint) as outbound_count,
-        count(distinct date_trunc('week', days.happened_on)) as active_weeks_count,
-        sum(days.inbound_count * {{ forward_weight('days.happened_on', 'half_lives.inbound_days') }})
-        / {{ forward_weight('days.scored_on', 'max(half_lives.inbound_days)') }} as inbound_decayed_count,
-        sum(days.outbound_count * {{ forward_weight('days.happened_on', 'half_lives.outbound_days') }})
-        / {{ forward_weight('days.scored_on', 'max(half_lives.outbound_days)') }} as outbound_decayed_count,
-        sum(days.meetings_count * {{ forward_weight('days.happened_on', 'half_lives.meeting_days') }})
-        / {{ forward_weight('days.scored_on', 'max(half_lives.meeting_days)') }} as meetings_decayed_count
-    from account_days_in_windows as days
+        windows.enrichment_id,
+        windows.account_id,
+        windows.scored_on,
+        windows.known_by_on,
+        max(case
+            when windows.inbound_count + windows.meetings_count > 0 then windows.happened_on
+        end) as last_two_way_on,
+        cast(sum(windows.inbound_count) as bigint) as inbound_count,
+        cast(sum(windows.outbound_count) as bigint) as outbound_count,
+        count(distinct date_trunc('week', windows.happened_on)) as active_weeks_count,
+        sum(windows.inbound_count * {{ forward_weight('windows.happened_on', 'half_lives.inbound_days') }})
+        / {{ forward_weight('windows.scored_on', 'max(half_lives.inbound_days)') }} as inbound_decayed_count,
+        sum(windows.outbound_count * {{ forward_weight('windows.happened_on', 'half_lives.outbound_days') }})
+        / {{ forward_weight('windows.scored_on', 'max(half_lives.outbound_days)') }} as outbound_decayed_count,
+        sum(windows.meetings_count * {{ forward_weight('windows.happened_on', 'half_lives.meeting_days') }})
+        / {{ forward_weight('windows.scored_on', 'max(half_lives.meeting_days)') }} as meetings_decayed_count
+    from account_days_in_windows as windows
     cross join half_lives
-    group by half_lives.score_version, days.enrichment_id, days.account_id, days.scored_on, days.known_by_on
+    group by
+        half_lives.score_version,
+        windows.enrichment_id,
+        windows.account_id,
+        windows.scored_on,
+        windows.known_by_on
 
 ),
 

@@ -95,7 +95,9 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def read_contract(manifest_path: Path, *, output_tables: Iterable[tuple[str, str]], has_user_table: bool) -> Contract:
+def read_contract(
+    manifest_path: Path, *, output_tables: Iterable[tuple[str, str]], has_user_table: bool
+) -> Contract:
     """The contract of the published file, from the marts of dbt's manifest.
 
     `output_tables` holds (enrichment_id, output_table) of every office enrichment: each gets the views of D6 and E35

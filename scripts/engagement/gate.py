@@ -254,7 +254,11 @@ def check_bytes(twin: Path, needles: Iterable[bytes]) -> list[Refusal]:
     """Known strings and keys in the bytes of the uncompressed twin."""
     with twin.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(needle) >= 0 for needle in needles if needle):
-            return [Refusal("(whole file)", "", "bytes: a known address, key or secret stands in the file's bytes")]
+            return [
+                Refusal(
+                    "(whole file)", "", "bytes: a known address, key or secret stands in the file's bytes"
+                )
+            ]
     return []
 
 

@@ -116,15 +116,15 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
         ).fetchall()
         row = connection.execute("select has_user_table from staging.stg_runs__reporting").fetchone()
     except duckdb.CatalogException as error:
-        raise PublishRefusedError("nothing has been built yet: run `dbt build` or `engagement run` first") from error
+        raise PublishRefusedError(
+            "nothing has been built yet: run `dbt build` or `engagement run` first"
+        ) from error
     assert row is not None
     target_path = Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
     return read_contract(target_path / "manifest.json", output_tables=output_tables, has_user_table=row[0])
 
 
-def export(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str
-) -> date:
+def export(connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str) -> date:
     """Write each table's rows to Parquet, in the order of its key, and return the as-of date."""
     row = connection.execute("select as_of_date from intermediate.as_of").fetchone()
     if row is None:

@@ -19,7 +19,9 @@ from engagement.contract import Contract, Table, quoted
 STORAGE_VERSION = "v1.2.0"
 
 
-def write_published_file(contract: Contract, parquet_folder: Path, path: Path, *, compressed: bool = True) -> None:
+def write_published_file(
+    contract: Contract, parquet_folder: Path, path: Path, *, compressed: bool = True
+) -> None:
     """Write the tables, keys, views and comments of `contract` to a new file at `path`.
 
     Each table's rows come from `<parquet_folder>/<table>.parquet`. `compressed=False` makes the twin whose bytes can

@@ -87,7 +87,9 @@ def read_summary(published_file: Path) -> list[dict[str, Any]]:
                             "days_since_last_email": email,
                             "days_since_last_meeting": meeting,
                         }
-                        for account_id, name, email, meeting in connection.execute(STALE, [enrichment_id]).fetchall()
+                        for account_id, name, email, meeting in connection.execute(
+                            STALE, [enrichment_id]
+                        ).fetchall()
                     ],
                 }
             )
@@ -115,7 +117,10 @@ def render(summary: list[dict[str, Any]], published_file: Path, console: Console
         overview.add_column()
         overview.add_column(justify="right")
         for label, value in (
-            ("Customers enriched", f"{entry['accounts_enriched']:,} of {entry['accounts']:,} ({share:.1f} %)"),
+            (
+                "Customers enriched",
+                f"{entry['accounts_enriched']:,} of {entry['accounts']:,} ({share:.1f} %)",
+            ),
             ("E-mail addresses selected for analysis", f"{entry['mailboxes_selected']:,}"),
             ("  successfully processed", f"{entry['mailboxes_processed']:,}"),
             ("E-mail copies processed", f"{entry['email_copies_read']:,}"),
@@ -170,7 +175,10 @@ def print_stale(entry: dict[str, Any], console: Console) -> None:
     for row in stale:
         table.add_row(
             row["account_name"] or row["account_id"],
-            *("never" if days is None else f"{days:,}" for days in (row["days_since_last_email"], row["days_since_last_meeting"])),
+            *(
+                "never" if days is None else f"{days:,}"
+                for days in (row["days_since_last_email"], row["days_since_last_meeting"])
+            ),
         )
     console.print(table)
     console.print()

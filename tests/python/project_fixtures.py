@@ -32,8 +32,17 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
     os.environ |= {"ENGAGEMENT_PRIVATE_FILE": str(private_file), "DBT_LOG_PATH": str(target / "logs")}
     try:
         result = dbtRunner().invoke(
-            [*arguments, "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target),
-             "--quiet", "--warn-error"]
+            [
+                *arguments,
+                "--project-dir",
+                str(project),
+                "--profiles-dir",
+                str(project),
+                "--target-path",
+                str(target),
+                "--quiet",
+                "--warn-error",
+            ]
         )
     finally:
         for name, value in before.items():
@@ -42,7 +51,9 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
             else:
                 os.environ[name] = value
     assert result.success, result.exception or [
-        f"{r.node.name}: {r.message}" for r in getattr(result.result, "results", []) if r.status not in ("success", "pass")
+        f"{r.node.name}: {r.message}"
+        for r in getattr(result.result, "results", [])
+        if r.status not in ("success", "pass")
     ]
 
 

@@ -76,7 +76,9 @@ def private_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fill(table: Table, folder: Path, **other_fill: str) -> Path:
     """A candidate that holds one table with 200,000 rows."""
-    columns = ", ".join(f"{(FILL | other_fill)[column.type]} as {quoted(column.name)}" for column in table.columns)
+    columns = ", ".join(
+        f"{(FILL | other_fill)[column.type]} as {quoted(column.name)}" for column in table.columns
+    )
     duckdb.execute(
         f"copy (select {columns} from range({ROWS})) to '{folder / table.name}.parquet' (format parquet)"
     )
@@ -139,8 +141,14 @@ def test_whatever_is_planted_in_one_of_200_000_rows_is_refused(
 @pytest.mark.parametrize(
     ("plant", "expected"),
     [
-        (f"comment on table marts.account_recency is 'ask {ADDRESS}'", "account_recency, column (comment): address"),
-        (f"comment on column marts.account_recency.country is '{SECRET}'", "account_recency, column (comment): secret"),
+        (
+            f"comment on table marts.account_recency is 'ask {ADDRESS}'",
+            "account_recency, column (comment): address",
+        ),
+        (
+            f"comment on column marts.account_recency.country is '{SECRET}'",
+            "account_recency, column (comment): secret",
+        ),
         (f"comment on view enrichment.\"Office\" is 'ask {ADDRESS}'", "Office, column (comment): address"),
         (
             'create or replace view enrichment."Office" as select account_id as "CustomerId" '
@@ -153,9 +161,15 @@ def test_whatever_is_planted_in_one_of_200_000_rows_is_refused(
             "alter table marts.account_recency add column from_key bigint",
             "account_recency, column from_key: contract: no such column is allowed",
         ),
-        ("alter table marts.account_recency drop column country", "column country: contract: the column is missing"),
+        (
+            "alter table marts.account_recency drop column country",
+            "column country: contract: the column is missing",
+        ),
         ("alter table marts.account_recency alter is_stale type varchar", "type VARCHAR instead of BOOLEAN"),
-        (f"alter table marts.account_recency alter country set default '{ADDRESS}'", "(column_default): address"),
+        (
+            f"alter table marts.account_recency alter country set default '{ADDRESS}'",
+            "(column_default): address",
+        ),
         (f"create macro marts.who() as '{ADDRESS}'", "table marts.who: contract: no function is allowed"),
         ("create type marts.mood as enum ('good')", "table marts.mood: contract: no type is allowed"),
         ("create sequence marts.counter", "table marts.counter: contract: no sequence is allowed"),
@@ -202,16 +216,24 @@ def test_known_strings_are_found_in_the_bytes_of_the_uncompressed_twin(tmp_path:
     write_published_file(Contract((table,)), tmp_path, twin, compressed=False)
     assert check_bytes(twin, [ADDRESS.encode()])
     assert check_bytes(twin, [ADDRESS_KEY.to_bytes(8, "little", signed=True)])
-    assert not check_bytes(twin, [b"john.roe@customer.example", (ADDRESS_KEY + 1).to_bytes(8, "little", signed=True)])
+    assert not check_bytes(
+        twin, [b"john.roe@customer.example", (ADDRESS_KEY + 1).to_bytes(8, "little", signed=True)]
+    )
 
 
 def test_the_published_file_has_keys_views_and_comments_and_the_format_of_1_2(tmp_path: Path) -> None:
-    table = Table("marts", "account_recency", "One row.", (Column("account_id", "VARCHAR", "Id's."),), ("account_id",))
-    duckdb.execute(f"copy (select 'A' || range as account_id from range(9)) to '{tmp_path}/account_recency.parquet'")
+    table = Table(
+        "marts", "account_recency", "One row.", (Column("account_id", "VARCHAR", "Id's."),), ("account_id",)
+    )
+    duckdb.execute(
+        f"copy (select 'A' || range as account_id from range(9)) to '{tmp_path}/account_recency.parquet'"
+    )
     path = tmp_path / "candidate.duckdb"
     write_published_file(Contract((table, VIEW)), tmp_path, path)
     with duckdb.connect(str(path), read_only=True) as connection:
-        assert ("PRIMARY KEY",) in connection.execute("select constraint_type from duckdb_constraints()").fetchall()
+        assert ("PRIMARY KEY",) in connection.execute(
+            "select constraint_type from duckdb_constraints()"
+        ).fetchall()
         assert connection.execute('select count("CustomerId") from enrichment."Office"').fetchone() == (9,)
         assert connection.execute(
             "select table_name, comment from duckdb_columns() where not internal and database_name = 'candidate' "

@@ -53,7 +53,11 @@ def test_each_staging_model_reads_one_source_table(compiled_project: CompiledPro
 
 
 def test_names_say_the_layer(compiled_project: CompiledProject) -> None:
-    prefixes = {"staging": r"stg_[a-z]+__[a-z_]+", "intermediate": r"int_[a-z_]+|as_of", "marts": r"(?!stg_|int_)[a-z_]+"}
+    prefixes = {
+        "staging": r"stg_[a-z]+__[a-z_]+",
+        "intermediate": r"int_[a-z_]+|as_of",
+        "marts": r"(?!stg_|int_)[a-z_]+",
+    }
     for node in models(compiled_project):
         assert re.fullmatch(prefixes[layer(node)], node["name"]), node["name"]
 
@@ -66,7 +70,9 @@ def test_every_model_and_every_column_is_described(compiled_project: CompiledPro
         selected = final_columns(node)
         described = {name.lower() for name in node["columns"]}
         missing += [f"{node['name']}.{name}: not described" for name in sorted(selected - described)]
-        missing += [f"{node['name']}.{name}: described but not there" for name in sorted(described - selected)]
+        missing += [
+            f"{node['name']}.{name}: described but not there" for name in sorted(described - selected)
+        ]
         missing += [
             f"{node['name']}.{column['name']}: empty description"
             for column in node["columns"].values()
@@ -79,7 +85,9 @@ def final_columns(node: dict[str, Any]) -> set[str]:
     """The columns that a model really has, asked of DuckDB by describing its compiled SQL over empty tables."""
     import duckdb
 
-    row = duckdb.connect(str(node["_private_file"]), read_only=True).execute(f"describe {node['compiled_code']}")
+    row = duckdb.connect(str(node["_private_file"]), read_only=True).execute(
+        f"describe {node['compiled_code']}"
+    )
     return {name.lower() for name, *_ in row.fetchall()}
 
 
@@ -95,7 +103,9 @@ def built(compiled_project: CompiledProject, tmp_path_factory: pytest.TempPathFa
 
 
 def test_every_number_says_its_unit(compiled_project: CompiledProject) -> None:
-    numbers = re.compile(r"_(count|ratio|hours|minutes|milliseconds|points|score)$|^(days_since|NoOf|Average|DaysSince)")
+    numbers = re.compile(
+        r"_(count|ratio|hours|minutes|milliseconds|points|score)$|^(days_since|NoOf|Average|DaysSince)"
+    )
     missing = [
         f"{node['name']}.{column['name']}"
         for node in models(compiled_project)
@@ -141,7 +151,9 @@ def test_unit_tests_found_are_those_written(compiled_project: CompiledProject) -
 
 
 def test_no_model_looks_at_a_clock(compiled_project: CompiledProject) -> None:
-    clock = re.compile(r"\b(now|current_date|current_timestamp|localtimestamp|today|getdate|random|uuid)\b", re.I)
+    clock = re.compile(
+        r"\b(now|current_date|current_timestamp|localtimestamp|today|getdate|random|uuid)\b", re.I
+    )
     for node in models(compiled_project):
         code = re.sub(r"--.*|'[^']*'", "", node["compiled_code"])
         assert not clock.search(code), node["name"]
@@ -151,7 +163,9 @@ def test_raw_columns_are_all_described(compiled_project: CompiledProject) -> Non
     for source in compiled_project.manifest["sources"].values():
         for column in source["columns"].values():
             assert column["description"], (source["name"], column["name"])
-            assert re.fullmatch(r"string|bigint|boolean|timestamp|array<(bigint|string)>", column["data_type"])
+            assert re.fullmatch(
+                r"string|bigint|boolean|timestamp|array<(bigint|string)>", column["data_type"]
+            )
 
 
 # --- the SQL that DuckDB and Spark share
@@ -174,7 +188,9 @@ def spark_sql(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     project_file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     for path in (copy / "macros" / "dialect").glob("*.sql"):
         text = path.read_text(encoding="utf-8")
-        assert text.count("macro duckdb__") == text.count("macro spark__") > 0, f"{path.name}: a variant is missing"
+        assert text.count("macro duckdb__") == text.count("macro spark__") > 0, (
+            f"{path.name}: a variant is missing"
+        )
         path.write_text(text.replace("duckdb__", "unused__").replace("spark__", "duckdb__"), encoding="utf-8")
     run_dbt("compile", project=copy, target=folder / "target", private_file=folder / "private.duckdb")
     compiled = {
@@ -200,7 +216,17 @@ def violations(grammar: Linter, sql: str) -> list[str]:
     parsed = grammar.parse_string(sql)
     found = [violation.desc() for violation in parsed.violations]
     # Forms that the grammar takes for names or functions, and that Spark refuses or reads otherwise.
-    for words in (r"\bqualify\b", r"\bexclude\b", r"//", r"->>?", r"\bby\s+name\b", r"::", r"\bunnest\b", r"\blist\s*\(", r"\{"):
+    for words in (
+        r"\bqualify\b",
+        r"\bexclude\b",
+        r"//",
+        r"->>?",
+        r"\bby\s+name\b",
+        r"::",
+        r"\bunnest\b",
+        r"\blist\s*\(",
+        r"\{",
+    ):
         if re.search(words, re.sub(r"--.*|'[^']*'", "''", sql), re.I):
             found.append(f"{words} is not Spark's")
     return found

@@ -73,7 +73,8 @@ def published(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every published table but the one that names the run."""
     with duckdb.connect(str(path), read_only=True) as connection:
         return {
-            table: connection.execute(f"select * from marts.{table} order by all").fetchall() for table in MARTS
+            table: connection.execute(f"select * from marts.{table} order by all").fetchall()
+            for table in MARTS
         }
 
 
@@ -114,7 +115,7 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
         assert connection.execute(
             'select "PrimaryKey", "NoOfEmails_ToAccount", "NoOfEmails_FromAccount", "NoOfMeetings_ToAccount", '
             '"NoOfContactsInvolved_Emails", "NoOfAccountContactsInvolved_Meetings", "AverageDuration_Of_Meetings" '
-            "from enrichment.\"Office\" where \"AggregationLevel\" = 'year'"
+            'from enrichment."Office" where "AggregationLevel" = \'year\''
         ).fetchall() == [("A1|year|2025-07-01", 0, 56, 12, 4, 1, 60.0)]
         assert connection.execute('select count(*) from enrichment."Office_UserEntity"').fetchone() == (4,)
 
@@ -152,7 +153,11 @@ def test_no_address_secret_or_key_is_in_logs_or_dbts_folder(refreshed: Refreshed
         "@northwind.example",
     ]
     looked_at = 0
-    for path in [*(root / "target").rglob("*"), *(root / "logs").rglob("*"), root / "data" / "run_state.json"]:
+    for path in [
+        *(root / "target").rglob("*"),
+        *(root / "logs").rglob("*"),
+        root / "data" / "run_state.json",
+    ]:
         if path.is_file():
             looked_at += 1
             content = path.read_bytes()
@@ -193,7 +198,10 @@ def test_the_gate_stops_a_mart_that_leaks_and_the_file_stays(copy: Workspace) ->
         )
     result = copy.run("publish")
     assert result.exit_code == 7
-    assert "marts.account_recency, column days_since_last_email: key: a address_key of the private file" in result.stderr
+    assert (
+        "marts.account_recency, column days_since_last_email: key: a address_key of the private file"
+        in result.stderr
+    )
     assert copy.published_file.read_bytes() == before
 
 
@@ -281,7 +289,9 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     _, stderr = process.communicate(timeout=180)
     assert process.returncode == 0, stderr
     assert published(copy.published_file) == published(refreshed.workspace.published_file)
-    assert copy.query("select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'") == [(0,)]
+    assert copy.query(
+        "select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'"
+    ) == [(0,)]
 
 
 @pytest.mark.parametrize("after_seconds", [0.1, 0.6, 1.4, 2.2])

@@ -1,0 +1,7 @@
+"""`python -m engagement` is the command `engagement`."""
+
+from __future__ import annotations
+
+from engagement.cli import main
+
+main()

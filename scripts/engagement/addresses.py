@@ -1,0 +1,286 @@
+"""E-mail addresses: brought to one form, classed, and replaced by keyed hashes.
+
+Nothing but this module sees a local part for longer than one call: what is stored is a signed 64-bit BLAKE2b
+hash under a secret key, the domain in ASCII, and a class of the local part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import re
+import secrets
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import idna
+
+from engagement.errors import ConfigurationError
+
+PERSON = "person"
+X500 = "x500"
+CLASSES = ("role", "automated")
+
+_IN_BRACKETS = re.compile(r"<([^<>]*)>\s*$")
+_X500_PREFIXES = ("/o=", "imceaex-_o=", "x500:")
+_KEY_FILE_BYTES = 32
+_SHORTEST_KEY = 16
+
+
+class Address(NamedTuple):
+    """A normalised address: the text that is hashed, and its two parts; X.500 forms have no domain."""
+
+    text: str
+    local_part: str
+    domain: str | None
+
+    @property
+    def is_x500(self) -> bool:
+        return self.domain is None
+
+
+def normalised(raw: str | None) -> Address | None:
+    """The one form of an address, or None where there is nothing usable.
+
+    Trimmed, angle brackets and mailto: taken off, lower-cased, the plus-tag dropped, trailing dots of the
+    domain dropped, the domain in ASCII (IDNA). X.500 forms ("/o=exchangelabs/...") have no domain.
+    """
+    if raw is None:
+        return None
+    text = raw.strip()
+    if not text:
+        return None
+    if bracketed := _IN_BRACKETS.search(text):
+        text = bracketed.group(1)
+    text = text.strip().lower().removeprefix("mailto:").removeprefix("smtp:").strip()
+    if text.startswith(_X500_PREFIXES):
+        return Address(text.removeprefix("x500:"), text, None)
+    local_part, at, domain = text.rpartition("@")
+    if not at:
+        return None
+    tagless, _, _ = local_part.partition("+")
+    # "+tag@..." has nothing before the plus sign: it is a name of its own, not a tag.
+    local_part = (tagless or local_part).strip()
+    ascii_domain = domain_in_ascii(domain)
+    if not local_part or not ascii_domain or any(character.isspace() for character in local_part):
+        return None
+    return Address(f"{local_part}@{ascii_domain}", local_part, ascii_domain)
+
+
+def domain_in_ascii(domain: str) -> str:
+    """A domain in lower case and ASCII; empty where there is none.
+
+    Each label goes through IDNA 2008 with the mapping of UTS 46. A label that this refuses (an underscore, a
+    symbol, a label over 63 characters) is kept as it is when ASCII, and written as "xn--" and Punycode when
+    not, so that two different labels never become one.
+    """
+    text = domain.strip().strip("[]").strip().rstrip(".").lower()
+    if text.isascii():
+        return text if text and not any(character.isspace() for character in text) else ""
+    # UTS 46 also knows the ideographic full stops as separators of labels.
+    labels = re.split("[.\u3002\uff0e\uff61]", text)
+    return ".".join(_label_in_ascii(label) for label in labels if label)
+
+
+def _label_in_ascii(label: str) -> str:
+    if label.isascii():
+        return label
+    try:
+        return idna.encode(label, uts46=True, transitional=False).decode("ascii")
+    except idna.IDNAError:
+        return "xn--" + label.encode("punycode").decode("ascii").strip()
+
+
+@dataclass(frozen=True)
+class SenderPatterns:
+    """The patterns that class a local part, in the order of the seed file; the first match wins."""
+
+    patterns: tuple[tuple[re.Pattern[str], str], ...]
+    fingerprint: str
+
+    def class_of(self, address: Address) -> str:
+        """person, role, automated or x500."""
+        if address.is_x500:
+            return X500
+        for pattern, local_part_class in self.patterns:
+            if pattern.fullmatch(address.local_part):
+                return local_part_class
+        return PERSON
+
+    @classmethod
+    def load(cls, path: Path) -> SenderPatterns:
+        """Reads seeds/automated_sender_patterns.csv; ConfigurationError names a line that is wrong."""
+        if not path.is_file():
+            raise ConfigurationError(
+                f"{path.name}: not found in seeds/; restore the seed file, or set"
+                " ENGAGEMENT_PROJECT_DIR to the project"
+            )
+        content = path.read_bytes()
+        patterns = []
+        for number, row in enumerate(csv.DictReader(content.decode("utf-8-sig").splitlines()), start=2):
+            local_part_class = row.get("local_part_class") or ""
+            if local_part_class not in CLASSES:
+                raise ConfigurationError(
+                    f"{path.name} line {number}: local_part_class {local_part_class!r} is not one of"
+                    f" {', '.join(CLASSES)}; correct the line"
+                )
+            try:
+                pattern = re.compile(row.get("pattern") or "", re.IGNORECASE)
+            except re.error as error:
+                raise ConfigurationError(
+                    f"{path.name} line {number}: not a regular expression ({error}); correct the pattern"
+                ) from None
+            patterns.append((pattern, local_part_class))
+        return cls(tuple(patterns), blake2b(content, digest_size=8).hexdigest())
+
+
+class Hasher:
+    """Keyed hashes of 64 bits, signed, as DuckDB and Spark hold a BIGINT.
+
+    Each kind of thing has its own personalisation, so that an address and a message id of the same text
+    differ. Prepared states are copied per call: a third faster than making them anew.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._address = self._state(key, b"address")
+        self._mailbox = self._state(key, b"mailbox")
+        self._item = self._state(key, b"item")
+        self._message = self._state(key, b"message")
+        self._thread = self._state(key, b"thread")
+        self._ical = self._state(key, b"ical")
+        check = self._state(key, b"check").copy()
+        check.update(b"key")
+        self.key_check = check.hexdigest()
+
+    @staticmethod
+    def _state(key: bytes, kind: bytes) -> blake2b:
+        return blake2b(digest_size=8, key=key, person=kind)
+
+    @staticmethod
+    def _hash(state: blake2b, value: bytes) -> int:
+        own = state.copy()
+        own.update(value)
+        return int.from_bytes(own.digest(), "big", signed=True)
+
+    def address(self, text: str) -> int:
+        """Hash of a normalised address."""
+        return self._hash(self._address, text.encode("utf-8", "surrogatepass"))
+
+    def mailbox(self, entra_id: str) -> int:
+        return self._hash(self._mailbox, entra_id.lower().encode())
+
+    def item(self, item_id: str) -> int:
+        return self._hash(self._item, item_id.encode("utf-8", "surrogatepass"))
+
+    def message(self, message_id: str) -> int:
+        return self._hash(self._message, message_id.encode("utf-8", "surrogatepass"))
+
+    def thread(self, thread: bytes) -> int:
+        return self._hash(self._thread, thread)
+
+    def ical(self, uid: str) -> int:
+        return self._hash(self._ical, uid.encode("utf-8", "surrogatepass"))
+
+
+AddressRow = tuple[int, str | None, str]
+
+
+class AddressBook:
+    """Hashes of addresses as they come, each worked out once; collects the rows of raw.office_addresses.
+
+    Shared by the reading threads. A new address is put on the pending list before its key can be seen by
+    anyone, so a writer that drains the list before it commits never commits a key whose address row is still
+    to come.
+    """
+
+    def __init__(self, hasher: Hasher, patterns: SenderPatterns) -> None:
+        self.hasher = hasher
+        self._patterns = patterns
+        self._keys: dict[str | None, int | None] = {None: None}
+        self._pending: deque[AddressRow] = deque()
+
+    def key(self, raw: str | None) -> int | None:
+        """Key of an address as it stands in mail, calendar or customer file; None where it is not usable."""
+        try:
+            return self._keys[raw]
+        except KeyError:
+            return self._new_key(raw)
+
+    def _new_key(self, raw: str | None) -> int | None:
+        address = normalised(raw)
+        if address is None:
+            key = None
+        else:
+            key = self.hasher.address(address.text)
+            self._pending.append((key, address.domain, self._patterns.class_of(address)))
+        self._keys[raw] = key
+        return key
+
+    @staticmethod
+    def domain(raw: str | None) -> str | None:
+        """Domain in ASCII of an address; None for X.500 forms and what is not usable."""
+        address = normalised(raw)
+        return None if address is None else address.domain
+
+    def drain(self) -> list[AddressRow]:
+        """Takes the rows collected so far off the list, each address once."""
+        rows: dict[int, AddressRow] = {}
+        while True:
+            try:
+                row = self._pending.popleft()
+            except IndexError:
+                return list(rows.values())
+            rows[row[0]] = row
+
+    def put_back(self, rows: Iterable[AddressRow]) -> None:
+        """Returns drained rows that could not be written."""
+        self._pending.extend(rows)
+
+
+def load_hash_key(given: str | None, path: Path) -> bytes:
+    """The secret key of all hashes: from the environment, else from a file of mode 0600 made on the first
+    run.
+    """
+    if given is not None:
+        if len(given) < _SHORTEST_KEY:
+            raise ConfigurationError(
+                f"ENGAGEMENT_HASH_KEY: has {len(given)} characters, at least {_SHORTEST_KEY} are needed;"
+                " use a long random text, or leave it unset to have a key file made"
+            )
+        return blake2b(given.encode(), digest_size=32).digest()
+    if not path.exists():
+        _make_key_file(path)
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{path.name}: others may read the hash key; run chmod 600 on it")
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_FILE_BYTES:
+        raise ConfigurationError(
+            f"{path.name}: not a hash key of {_KEY_FILE_BYTES} bytes in hexadecimal; restore it from a backup"
+        )
+    return key
+
+
+def _make_key_file(path: Path) -> None:
+    """Written beside and linked into place, so that of two first runs one wins and a killed one leaves
+    nothing half.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(_KEY_FILE_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

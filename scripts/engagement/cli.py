@@ -1,0 +1,247 @@
+"""The command `engagement`. Results go to stdout, everything else to stderr; exit codes are those of
+errors.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from engagement import run as verbs
+from engagement.config import Settings, load
+from engagement.errors import EngagementError
+from engagement.http import quiet_loggers
+from engagement.run import Outcome
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EXIT_CODES = """\b
+Exit codes:
+  0 done                                   5 too many mailboxes unread, nothing published
+  1 unexpected error                       6 a model or data test failed, nothing published
+  2 configuration or customer files wrong  7 the gate refused the file, nothing published
+  3 sign-in or permission refused          8 another run is going on
+  4 a service failed                       9 done and published, some mailboxes cannot be read
+"""
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+_verbose = click.option(
+    "-v", "--verbose", is_flag=True, help="Show dbt's own output and a traceback on errors."
+)
+
+
+def _conclude(
+    act: Callable[[Settings], Outcome], *, as_json: bool, verbose: bool, needs_graph: bool
+) -> NoReturn:
+    """Loads the settings, acts, prints, and ends the process with the outcome's code."""
+    _set_up_logging(verbose)
+    try:
+        settings = load(os.environ, needs_graph=needs_graph)
+        for warning in settings.warnings:
+            logging.getLogger("engagement").warning("warning: %s", warning)
+        outcome = act(settings)
+    except EngagementError as error:
+        if as_json:
+            click.echo(json.dumps({"exit_code": error.exit_code, "errors": list(error.lines)}))
+        for number, line in enumerate(error.lines):
+            click.echo(f"error: {line}" if number == 0 else f"  {line}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("error: interrupted; what was read is kept, run again", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if verbose:
+            raise
+        # The text of an unforeseen error may hold anything, so only its kind is shown.
+        where = _innermost(error)
+        click.echo(f"error: unexpected {type(error).__name__} in {where}; run with -v for details", err=True)
+        if as_json:
+            click.echo(
+                json.dumps({"exit_code": 1, "errors": [f"unexpected {type(error).__name__} in {where}"]})
+            )
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps({"exit_code": outcome.exit_code, **outcome.facts}, default=str))
+    else:
+        for line in outcome.lines:
+            click.echo(line)
+        if outcome.summary is not None:
+            outcome.summary()
+    sys.exit(outcome.exit_code)
+
+
+def _innermost(error: BaseException) -> str:
+    """The last place of our own that an error passed."""
+    place = "engagement"
+    trace = error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("engagement"):
+            place = f"{module} line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _set_up_logging(verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("engagement")
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False
+    quiet_loggers()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Readers are ended, the open transaction is rolled back, and the next run goes on from there.
+    raise SystemExit(128 + number)
+
+
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Account engagement from a company's own mail and calendar metadata.
+
+    \b
+    Examples:
+      engagement check --connect     what is configured, and whom the addresses resolve to
+      engagement run                 extract, build with dbt, publish
+      engagement run --if-due        the same, for a timer: does nothing before it is due
+
+    What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
+    environment.
+    """
+
+
+@cli.command()
+@click.option("--connect", is_flag=True, help="Also sign in and resolve every listed address and group.")
+@_as_json
+@_verbose
+def check(connect: bool, as_json: bool, verbose: bool) -> None:
+    """Say what is configured and what is wrong with it.
+
+    \b
+    Examples:
+      engagement check
+      engagement check --connect --json
+
+    Without --connect nothing is contacted. Nothing is stored in either case.
+    """
+    _conclude(
+        lambda settings: verbs.check(settings, connect=connect),
+        as_json=as_json,
+        verbose=verbose,
+        needs_graph=connect,
+    )
+
+
+@cli.group()
+def extract() -> None:
+    """Land one source in the private file, for use with plain dbt.
+
+    \b
+    Examples:
+      engagement extract customers && engagement extract office && dbt build
+    """
+
+
+@extract.command("customers")
+@_as_json
+@_verbose
+def extract_customers(as_json: bool, verbose: bool) -> None:
+    """Read and check the customer files (accounts and contacts) and replace what was landed before.
+
+    \b
+    Example:
+      engagement extract customers
+    """
+    _conclude(verbs.extract_customers, as_json=as_json, verbose=verbose, needs_graph=False)
+
+
+@extract.command("office")
+@click.option(
+    "--anew", is_flag=True, help="Read everything within the retention again, not only what is new."
+)
+@_as_json
+@_verbose
+def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
+    """Read what is new in the mailboxes and calendars of the listed people.
+
+    \b
+    Examples:
+      engagement extract office
+      engagement extract office --anew     after changing seeds/automated_sender_patterns.csv
+    """
+    _conclude(
+        lambda settings: verbs.extract_office(settings, read_anew=anew),
+        as_json=as_json,
+        verbose=verbose,
+        needs_graph=True,
+    )
+
+
+def _day(context: click.Context, parameter: click.Parameter, value: datetime | None) -> date | None:
+    return None if value is None else value.date()
+
+
+@cli.command("run")
+@click.option("--if-due", is_flag=True, help="Do nothing before the next refresh is due.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="The last day that counts, instead of the newest whole day that was read.",
+)
+@_as_json
+@_verbose
+def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None:
+    """Refresh everything: customer files, mail and calendars, dbt build, publish.
+
+    \b
+    Examples:
+      engagement run
+      engagement run --if-due
+      engagement run --as-of 2026-06-30
+
+    Whatever fails, the last published file stays as it was.
+    """
+    _conclude(
+        lambda settings: verbs.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
+        as_json=as_json,
+        verbose=verbose,
+        needs_graph=True,
+    )
+
+
+@cli.command()
+@_as_json
+@_verbose
+def publish(as_json: bool, verbose: bool) -> None:
+    """Publish what dbt has built in the private file.
+
+    \b
+    Example:
+      dbt build && engagement publish
+    """
+    _conclude(verbs.publish, as_json=as_json, verbose=verbose, needs_graph=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command."""
+    # Files of a run belong to its owner alone, dbt's included.
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, _stop)
+    cli.main(args=None if arguments is None else list(arguments), prog_name="engagement")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,672 @@
+"""enrichments.yml and the environment, validated whole before anything is contacted.
+
+Every finding is reported at once, one line each: the key, the value (never one that may be personal or
+secret) and what is allowed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Tag, ValidationError
+from pydantic import Discriminator as PydanticDiscriminator
+from pydantic_core import PydanticCustomError
+
+from engagement.errors import ConfigurationError
+
+REFRESHES = ("manual", "hourly", "daily", "weekly", "monthly")
+RETENTION_DAYS = (366, 3650)
+SMALLEST_SELECTION, LARGEST_SELECTION = 2, 2500
+DEFAULT_AUTHORITY_URL = "https://login.microsoftonline.com"
+DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
+GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+
+_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_RETENTION = re.compile(r"([0-9]{1,6}) days?")
+_SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
+_SECRET_WORDS = ("secret", "token", "password", "key")
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def _refuse(allowed: str) -> PydanticCustomError:
+    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed})
+
+
+def _time_zone(value: object) -> object:
+    if isinstance(value, str) and value not in _time_zones():
+        near = difflib.get_close_matches(value, _time_zones(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise _refuse(f"a time zone of the IANA list, for example UTC or Europe/Berlin{hint}")
+    return value
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _retention(value: object) -> object:
+    match = _RETENTION.fullmatch(value) if isinstance(value, str) else None
+    low, high = RETENTION_DAYS
+    if match is None or not low <= int(match.group(1)) <= high:
+        raise _refuse(f"'N days' with N from {low} to {high}, for example '760 days'")
+    return int(match.group(1))
+
+
+def _max_age(value: object) -> object:
+    match = _RETENTION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 1 <= int(match.group(1)) <= 3650:
+        raise _refuse("'N days' with N from 1 to 3650, for example '90 days'")
+    return int(match.group(1))
+
+
+def _table_name(value: object) -> object:
+    if isinstance(value, str) and not _TABLE_NAME.fullmatch(value):
+        raise _refuse(
+            "a table name: a letter, then letters, digits or _, at most 63 in all, for example Office"
+        )
+    return value
+
+
+def _enrichment_name(value: object) -> object:
+    if isinstance(value, str) and not slug(value):
+        raise _refuse("a name with at least one letter or digit")
+    return value
+
+
+def _address(value: object) -> object:
+    if isinstance(value, str):
+        local_part, at, domain = value.strip().rpartition("@")
+        if not at or not local_part or not domain or any(c.isspace() or c in "<>,;" for c in value.strip()):
+            raise _refuse(
+                "one plain e-mail address of a person or a group, for example us-sales@contoso.example"
+            )
+        return value.strip()
+    return value
+
+
+def _dataset(value: object) -> object:
+    if isinstance(value, str) and not _SEGMENT.fullmatch(value):
+        raise _refuse("customers, or segment:<name of a segment table>")
+    return value
+
+
+def slug(name: str) -> str:
+    """The id of an enrichment: its name in lower case, all but letters and digits as single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+Text = Annotated[str, Field(min_length=1)]
+TableName = Annotated[Text, BeforeValidator(_table_name)]
+ListedAddress = Annotated[Text, BeforeValidator(_address)]
+
+
+class Reporting(_Part):
+    time_zone: Annotated[str, BeforeValidator(_time_zone)] = "UTC"
+    small_numbers: Literal["show", "band"] = "show"
+    k: Annotated[int, Field(ge=2, le=100)] = 5
+    user_table: bool = True
+
+
+class AccountsFile(_Part):
+    path: Text
+    id: Text
+    name: Text
+    website: Text | None = None
+    country: Text | None = None
+    parent: Text | None = None
+    attributes: tuple[Text, ...] = Field(default=(), strict=False)
+
+
+class ContactsFile(_Part):
+    path: Text
+    id: Text
+    account: Text
+    email: Text
+
+
+class Customers(_Part):
+    accounts: AccountsFile
+    contacts: ContactsFile
+
+
+class Consent(_Part):
+    by: Text
+    on: dt.date
+
+
+class AddressFile(_Part):
+    path: Text
+
+
+class OfficeEnrichment(_Part):
+    type: Literal["office"]
+    name: Annotated[Text, BeforeValidator(_enrichment_name)]
+    output_table: TableName
+    active: bool = True
+    consent: Consent | None = None
+    tenant_consent: Consent | None = None
+    source: Literal["graph"] = "graph"
+    addresses: Annotated[
+        Annotated[tuple[ListedAddress, ...], Field(strict=False, min_length=1), Tag("list")]
+        | Annotated[AddressFile, Tag("file")],
+        PydanticDiscriminator(
+            lambda value: "file" if isinstance(value, dict | AddressFile) else "list",
+            custom_error_type="not_allowed",
+            custom_error_message="a list of addresses, or {path: <file>}",
+        ),
+    ]
+    opt_out: AddressFile | None = None
+    probe_forbidden: ListedAddress | None = None
+    domain_matching: bool = False
+    retention: Annotated[int, BeforeValidator(_retention)] = Field(default=760)
+    refresh: Literal["manual", "hourly", "daily", "weekly", "monthly"] = "weekly"
+    tolerated_failures: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.02
+
+    @property
+    def enrichment_id(self) -> str:
+        return slug(self.name)
+
+    @property
+    def missing_consents(self) -> tuple[str, ...]:
+        """The keys of the consents that are not there yet; nothing is contacted before both are."""
+        given = {"consent": self.consent, "tenant_consent": self.tenant_consent}
+        return tuple(key for key, consent in given.items() if consent is None)
+
+
+class Mapping_(_Part):
+    """Which of our columns feed the provider's fields; the company's name is needed, two more at most."""
+
+    company_name: Text
+    website: Text | None = None
+    country: Text | None = None
+    city: Text | None = None
+    state: Text | None = None
+    phone: Text | None = None
+
+
+class LeadspaceEnrichment(_Part):
+    type: Literal["leadspace"]
+    name: Annotated[Text, BeforeValidator(_enrichment_name)]
+    output_table: TableName
+    active: bool = True
+    consent: Consent | None = None
+    dataset: Annotated[str, BeforeValidator(_dataset)] = "customers"
+    mapping: Mapping_
+    max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=90)
+
+    @property
+    def enrichment_id(self) -> str:
+        return slug(self.name)
+
+
+Enrichment = Annotated[OfficeEnrichment | LeadspaceEnrichment, Field(discriminator="type")]
+
+
+class Configuration(_Part):
+    """enrichments.yml as a whole."""
+
+    reporting: Reporting = Reporting()
+    customers: Customers
+    enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a command needs to know; secrets never show in its representation."""
+
+    configuration: Configuration
+    configuration_file: Path
+    project_dir: Path
+    data_dir: Path
+    private_file: Path
+    published_file: Path
+    authority_url: str = DEFAULT_AUTHORITY_URL
+    graph_url: str = DEFAULT_GRAPH_URL
+    tenant_id: str | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    hash_key: SecretStr | None = None
+    retry_seconds: float = 300.0
+    workers: int = 8
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def run_lock_file(self) -> Path:
+        return self.data_dir / "run.lock"
+
+    @property
+    def run_state_file(self) -> Path:
+        return self.data_dir / "run_state.json"
+
+    @property
+    def hash_key_file(self) -> Path:
+        return self.data_dir / "hash_key"
+
+    @property
+    def sender_patterns_file(self) -> Path:
+        return self.project_dir / "seeds" / "automated_sender_patterns.csv"
+
+    def resolved(self, path: str) -> Path:
+        """A path of enrichments.yml: relative ones start at the folder of that file."""
+        return self.configuration_file.parent / Path(path).expanduser()
+
+    def office_enrichments(self) -> Iterator[tuple[int, OfficeEnrichment]]:
+        """Every office enrichment with its position in the list."""
+        for position, enrichment in enumerate(self.configuration.enrichments):
+            if isinstance(enrichment, OfficeEnrichment):
+                yield position, enrichment
+
+    def rows(self) -> list[tuple[str, str, str | None]]:
+        """What models may know of the settings: (enrichment_id, key, value) as raw.settings holds them."""
+        reporting = self.configuration.reporting
+        rows: list[tuple[str, str, str | None]] = [
+            ("", "reporting.time_zone", reporting.time_zone),
+            ("", "reporting.small_numbers", reporting.small_numbers),
+            ("", "reporting.k", str(reporting.k)),
+            ("", "reporting.user_table", _boolean(reporting.user_table)),
+        ]
+        for position, enrichment in enumerate(self.configuration.enrichments):
+            values = {
+                "type": enrichment.type,
+                "name": enrichment.name,
+                "output_table": enrichment.output_table,
+                "active": _boolean(enrichment.active),
+                "position": str(position),
+            }
+            if isinstance(enrichment, OfficeEnrichment):
+                values |= {
+                    "domain_matching": _boolean(enrichment.domain_matching),
+                    "retention_days": str(enrichment.retention),
+                    "refresh": enrichment.refresh,
+                    "tolerated_failures": str(enrichment.tolerated_failures),
+                }
+            rows += [(enrichment.enrichment_id, key, value) for key, value in values.items()]
+        return rows
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+class Source(NamedTuple):
+    """Where a customer table lies: a file, or a table (schema.table) of a DuckDB file."""
+
+    file: Path
+    table: str | None
+
+    @property
+    def label(self) -> str:
+        return self.file.name if self.table is None else f"{self.file.name}#{self.table}"
+
+
+def source_of(path: Path) -> Source:
+    """'file.duckdb#schema.table' as its two parts."""
+    name, hash_sign, table = path.name.partition("#")
+    return Source(path.with_name(name), table) if hash_sign else Source(path, None)
+
+
+def load(
+    environment: Mapping[str, str], *, needs_graph: bool = True, directory: Path | None = None
+) -> Settings:
+    """Reads and checks everything; ConfigurationError with all findings.
+
+    `needs_graph` asks for the secrets of Microsoft Graph, which are needed only where an active office
+    enrichment has both consents. `directory` stands for the current directory.
+    """
+    here = directory or Path.cwd()
+
+    def path_of(name: str, default: Path) -> Path:
+        given = environment.get(name)
+        return here / Path(given).expanduser() if given else default
+
+    configuration_file = path_of("ENGAGEMENT_CONFIG", here / "enrichments.yml")
+    project_dir = path_of("ENGAGEMENT_PROJECT_DIR", here)
+    data_dir = path_of("ENGAGEMENT_DATA_DIR", here / "data")
+    raw = _read_yaml(configuration_file)
+    findings: list[str] = []
+    configuration: Configuration | None = None
+    try:
+        configuration = Configuration.model_validate(raw)
+    except ValidationError as error:
+        findings += [
+            _in_plain_words(dict(problem), raw)
+            for problem in error.errors(include_url=False)
+            # A list of wrong entries is called too short as well, since none of them counts.
+            if not (problem["type"] == "too_short" and _key_path(problem["loc"], raw)[1])
+        ]
+    findings += _cross_checks(raw, configuration_file.parent)
+    if not (project_dir / "dbt_project.yml").is_file():
+        findings.append(
+            "ENGAGEMENT_PROJECT_DIR: the project folder holds no dbt_project.yml;"
+            " run the command in the project's folder or set the variable to it"
+        )
+    urls = {}
+    for name, default in (
+        ("ENGAGEMENT_AUTHORITY_URL", DEFAULT_AUTHORITY_URL),
+        ("ENGAGEMENT_GRAPH_URL", DEFAULT_GRAPH_URL),
+    ):
+        urls[name] = (environment.get(name) or default).rstrip("/")
+        if problem := _url_problem(urls[name]):
+            findings.append(f"{name}: {problem}")
+    retry_seconds = _number(environment, "ENGAGEMENT_RETRY_SECONDS", 300.0, 0, 7200, findings)
+    workers = _number(environment, "ENGAGEMENT_WORKERS", 8, 1, 100, findings)
+    if needs_graph and (configuration is None or _contacts_graph(configuration)):
+        missing = [name for name in GRAPH_SECRETS if not environment.get(name)]
+        if missing:
+            findings.append(
+                f"environment: {', '.join(missing)} not set; set {'it' if len(missing) == 1 else 'them'}"
+                " to the app registration's values (docs/errors.md)"
+            )
+    if findings or configuration is None:
+        raise ConfigurationError(
+            f"{configuration_file.name}: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
+            " correct and run again, nothing was contacted",
+            findings=findings,
+        )
+    secret = environment.get("AZURE_CLIENT_SECRET")
+    hash_key = environment.get("ENGAGEMENT_HASH_KEY")
+    return Settings(
+        configuration=configuration,
+        configuration_file=configuration_file,
+        project_dir=project_dir,
+        data_dir=data_dir,
+        private_file=path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb"),
+        published_file=path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb"),
+        authority_url=urls["ENGAGEMENT_AUTHORITY_URL"],
+        graph_url=urls["ENGAGEMENT_GRAPH_URL"],
+        tenant_id=environment.get("AZURE_TENANT_ID") or None,
+        client_id=environment.get("AZURE_CLIENT_ID") or None,
+        client_secret=SecretStr(secret) if secret else None,
+        hash_key=SecretStr(hash_key) if hash_key else None,
+        retry_seconds=retry_seconds,
+        workers=int(workers),
+        warnings=tuple(_repeated_addresses(configuration)),
+    )
+
+
+def _contacts_graph(configuration: Configuration) -> bool:
+    return any(
+        isinstance(enrichment, OfficeEnrichment) and enrichment.active and not enrichment.missing_consents
+        for enrichment in configuration.enrichments
+    )
+
+
+def _number(
+    environment: Mapping[str, str], name: str, default: float, low: float, high: float, findings: list[str]
+) -> float:
+    given = environment.get(name)
+    if not given:
+        return default
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        findings.append(f"{name}: {given!r} is not allowed; a number from {low:g} to {high:g}")
+        return default
+    return value
+
+
+def _url_problem(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return None
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS:
+        return None
+    return "not allowed; an https address (plain http only for 127.0.0.1 and localhost)"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key given twice in one mapping, of which YAML readers silently keep the last."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        key = key_node.value
+        if key in seen:
+            raise ConfigurationError(
+                f"enrichments.yml line {key_node.start_mark.line + 1}: key {key!r} is given twice"
+                " in one block;"
+                " keep one of them"
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+def _on_is_no_boolean(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> object:
+    """YAML 1.1 reads the bare words on, off, yes and no as booleans; here only true and false are."""
+    if node.value.lower() in ("true", "false"):
+        return loader.construct_yaml_bool(node)
+    return node.value
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:bool", _on_is_no_boolean)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{path.name}: no such file; copy the example enrichments.yml of the project there,"
+            " or set ENGAGEMENT_CONFIG to yours"
+        )
+    try:
+        raw = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path.name}: not UTF-8 text; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "not readable"
+        raise ConfigurationError(f"{path.name}{where}: not valid YAML ({problem}); correct it") from None
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{path.name}: has no keys; needed: customers, enrichments")
+    return raw
+
+
+# --- findings in plain words
+
+_ALLOWED_BY_TYPE: dict[str, str] = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": "text (put quotes around numbers)",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "date_type": "a date as yyyy-mm-dd",
+    "date_from_datetime_inexact": "a date as yyyy-mm-dd",
+    "date_parsing": "a date as yyyy-mm-dd",
+    "model_type": "a block of keys",
+    "model_attributes_type": "a block of keys",
+    "dict_type": "a block of keys",
+    "string_too_short": "text that is not empty",
+}
+
+
+def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
+    """One line for one finding of pydantic."""
+    keys, value = _key_path(problem["loc"], raw)
+    path = _joined(keys)
+    kind = str(problem["type"])
+    context: dict[str, Any] = problem.get("ctx") or {}
+    if kind == "missing":
+        return f"{path}: missing; add it"
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{_nearest_key(problem['loc'], str(keys[-1]))}"
+    if kind == "union_tag_not_found":
+        return f"{path}.type: missing; allowed: office, leadspace"
+    if kind == "union_tag_invalid":
+        given = _shown(value.get("type") if isinstance(value, dict) else value, path)
+        return f"{path}.type: {given} is not allowed; allowed: office, leadspace"
+    if kind == "literal_error":
+        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        if keys[-1] == "source":
+            allowed = "graph (files of Data Connect are not read by this version)"
+    elif kind == "not_allowed":
+        allowed = str(context.get("allowed") or problem["msg"])
+    elif kind in ("too_short", "too_long"):
+        return f"{path}: is empty; allowed: at least one entry"
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        return f"{path}: {_shown(value, path)} is not allowed; allowed: {_range_of(str(keys[-1]))}"
+    else:
+        allowed = _ALLOWED_BY_TYPE.get(kind, str(problem["msg"]))
+    return f"{path}: {_shown(value, path)} is not allowed; allowed: {allowed}"
+
+
+def _range_of(key: str) -> str:
+    return {"k": "a whole number from 2 to 100", "tolerated_failures": "a number from 0 to 0.5"}[key]
+
+
+def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | str], Any]:
+    """The keys as the file has them: pydantic's names of union members are in between and left out."""
+    keys: list[int | str] = []
+    node: Any = raw
+    for index, part in enumerate(location):
+        if _holds(node, part):
+            node = node[part]
+        elif index < len(location) - 1 or part in ("list", "file"):
+            continue
+        else:
+            node = None
+        keys.append(part)
+    return keys, node
+
+
+def _holds(node: object, part: int | str) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, dict) and part in node
+
+
+def _joined(keys: list[int | str]) -> str:
+    text = ""
+    for key in keys:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text or "enrichments.yml"
+
+
+def _shown(value: object, path: str) -> str:
+    """A value fit for a message: short, and never what may be an address or a secret."""
+    if isinstance(value, dict | list):
+        return "a block of keys" if isinstance(value, dict) else "a list"
+    if value is None:
+        return "nothing"
+    text = str(value)
+    if "@" in text or path.rsplit(".", 1)[-1].startswith(("addresses[", "probe_forbidden", "by")):
+        return "the value given (not shown: it may be personal)"
+    if isinstance(value, bool):
+        text = text.lower()
+    return repr(text if len(text) <= 60 else text[:57] + "...") if isinstance(value, str) else text
+
+
+def _nearest_key(location: tuple[int | str, ...], key: str) -> str:
+    known = _known_keys(location[:-1])
+    near = difflib.get_close_matches(key, known, 1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; allowed: {', '.join(known)}" if known else "; remove it"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Configuration
+    by_key: dict[str, Any] = {
+        "reporting": Reporting,
+        "customers": Customers,
+        "accounts": AccountsFile,
+        "contacts": ContactsFile,
+        "office": OfficeEnrichment,
+        "leadspace": LeadspaceEnrichment,
+        "consent": Consent,
+        "tenant_consent": Consent,
+        "file": AddressFile,
+        "opt_out": AddressFile,
+        "mapping": Mapping_,
+    }
+    for part in location:
+        model = by_key.get(str(part), model)
+    return list(model.model_fields)
+
+
+# --- checks across keys, over the file as it is, so that they are reported beside the others
+
+
+def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
+    findings: list[str] = []
+    enrichments = raw.get("enrichments")
+    listed = [
+        (position, entry)
+        for position, entry in enumerate(enrichments if isinstance(enrichments, list) else [])
+        if isinstance(entry, dict)
+    ]
+    normal_forms: dict[str, Callable[[str], str]] = {"name": slug, "output_table": str.lower}
+    for key, form in normal_forms.items():
+        first: dict[str, int] = {}
+        for position, entry in listed:
+            value = entry.get(key)
+            if not isinstance(value, str) or not form(value):
+                continue
+            other = first.setdefault(form(value), position)
+            if other != position:
+                findings.append(
+                    f"enrichments[{position}].{key}: {_shown(value, key)} is already taken by"
+                    f" enrichments[{other}]"
+                    " (case and punctuation do not count); choose another"
+                )
+    paths: list[tuple[str, object]] = []
+    customers = raw.get("customers")
+    for table in ("accounts", "contacts"):
+        block = customers.get(table) if isinstance(customers, dict) else None
+        if isinstance(block, dict):
+            paths.append((f"customers.{table}.path", block.get("path")))
+    for position, entry in listed:
+        for key in ("addresses", "opt_out"):
+            block = entry.get(key)
+            if isinstance(block, dict):
+                paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
+        mapping = entry.get("mapping")
+        if isinstance(mapping, dict) and len(mapping) > 3:
+            findings.append(
+                f"enrichments[{position}].mapping: {len(mapping)} fields;"
+                " allowed: company_name and at most two more"
+            )
+    for where, path in paths:
+        if isinstance(path, str) and path and not source_of(folder / Path(path).expanduser()).file.is_file():
+            findings.append(
+                f"{where}: {_shown(path, where)} does not exist;"
+                " put the file there or correct the path (relative paths start at the folder of"
+                " enrichments.yml)"
+            )
+    return findings
+
+
+def _repeated_addresses(configuration: Configuration) -> Iterator[str]:
+    for position, enrichment in enumerate(configuration.enrichments):
+        if not isinstance(enrichment, OfficeEnrichment) or isinstance(enrichment.addresses, AddressFile):
+            continue
+        first: dict[str, int] = {}
+        for index, address in enumerate(enrichment.addresses):
+            other = first.setdefault(address.lower(), index)
+            if other != index:
+                yield (
+                    f"enrichments[{position}].addresses[{index}]: the same address as addresses[{other}];"
+                    " it counts once, remove one of them"
+                )

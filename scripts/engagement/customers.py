@@ -1,0 +1,345 @@
+"""The customer files: accounts and contacts, checked and landed; contacts' addresses only as hashes."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from engagement.addresses import AddressBook
+from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
+from engagement.errors import ConfigurationError
+from engagement.warehouse import Connection, replace_table, transaction, upsert_addresses
+
+log = logging.getLogger(__name__)
+
+OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
+
+Issue = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class CustomersResult:
+    """What was landed, and what was found on the way (issue and how many)."""
+
+    accounts: int
+    contacts: int
+    issues: dict[str, int]
+
+
+def extract(settings: Settings, connection: Connection, book: AddressBook) -> CustomersResult:
+    """Reads both files, checks them, and replaces what was landed before, all in one transaction.
+
+    ConfigurationError with all findings of both files; nothing is replaced then.
+    """
+    files = settings.configuration.customers
+    findings: list[str] = []
+    account_rows = _read_accounts(settings, files.accounts, findings)
+    contact_rows = _read_contacts(settings, files.contacts, findings)
+    if findings:
+        raise ConfigurationError(
+            f"customer files: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
+            " correct the files or the columns named in enrichments.yml, then run again",
+            findings=findings,
+        )
+    issues: list[Issue] = [
+        (
+            "account_without_name",
+            "account",
+            row[0],
+            "The account has no name; give it one in the account file.",
+        )
+        for row in account_rows
+        if row[1] is None
+    ]
+    landed, contact_issues = _matchable_contacts(contact_rows, {row[0] for row in account_rows}, book)
+    issues += contact_issues
+    addresses = book.drain()
+    try:
+        with transaction(connection):
+            upsert_addresses(connection, addresses)
+            replace_table(connection, "accounts", account_rows)
+            replace_table(connection, "contacts", landed)
+            replace_table(connection, "customer_issues", issues)
+            _add_issues_of_own_people(connection)
+    except BaseException:
+        book.put_back(addresses)
+        raise
+    return CustomersResult(len(account_rows), len(landed), issue_counts(connection))
+
+
+def issue_counts(connection: Connection) -> dict[str, int]:
+    """How many findings of each kind raw.customer_issues holds."""
+    return dict(
+        connection.execute(
+            "select issue, count(*) from raw.customer_issues group by issue order by issue"
+        ).fetchall()
+    )
+
+
+def refresh_issues_of_own_people(connection: Connection) -> dict[str, int]:
+    """Finds again the contacts that are ours, which is known only once the mailboxes are resolved."""
+    with transaction(connection):
+        _add_issues_of_own_people(connection)
+    return {issue: count for issue, count in issue_counts(connection).items() if issue in OWN_PEOPLE_ISSUES}
+
+
+def warning_of(issue: str, count: int) -> str:
+    """A counted finding as one line."""
+    return _WARNINGS[issue](count)
+
+
+def _add_issues_of_own_people(connection: Connection) -> None:
+    connection.execute(
+        "delete from raw.customer_issues where issue in ('contact_in_own_domain', 'contact_is_monitored')"
+    )
+    connection.execute(
+        """
+        with own_addresses as (
+            select distinct unnest(address_keys) as address_key
+            from raw.office_mailboxes
+            where monitored_to is null
+        ),
+        own_domains as (
+            select distinct addresses.domain
+            from own_addresses
+            inner join raw.office_addresses as addresses on own_addresses.address_key = addresses.address_key
+            where addresses.domain is not null
+        ),
+        contacts as (
+            select distinct contact_id, address_key, domain from raw.contacts
+        )
+        insert into raw.customer_issues
+        select
+            'contact_is_monitored', 'contact', contacts.contact_id,
+            'The contact is one of the monitored people and counts as such only; remove it from the contact
+            file.'
+        from contacts
+        inner join own_addresses on contacts.address_key = own_addresses.address_key
+        union all
+        select
+            'contact_in_own_domain', 'contact', contacts.contact_id,
+            'The contact has an address in our own domain ' || contacts.domain
+            || '; it matches, remove it from the contact file if it is a colleague.'
+        from contacts
+        inner join own_domains on contacts.domain = own_domains.domain
+        left join own_addresses on contacts.address_key = own_addresses.address_key
+        where own_addresses.address_key is null
+        """
+    )
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+_WARNINGS: dict[str, Callable[[int], str]] = {
+    "account_without_name": lambda n: f"{_plural(n, 'account')} without a name; they are kept, name them",
+    "contact_without_address": lambda n: f"{_plural(n, 'contact')} without a usable address; left out",
+    "contact_address_in_several_accounts": lambda n: (
+        f"{_plural(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
+    ),
+    "contact_of_unknown_account": lambda n: f"{_plural(n, 'contact')} of no known account; left out",
+    "contact_in_own_domain": lambda n: f"{_plural(n, 'contact')} in our own domain; kept and matched",
+    "contact_is_monitored": lambda n: (
+        f"{_plural(n, 'contact')} who are monitored people; they count as ours only"
+    ),
+}
+
+
+def _matchable_contacts(
+    rows: Sequence[tuple[str, str | None, str | None]], accounts: set[str], book: AddressBook
+) -> tuple[list[tuple[Any, ...]], list[Issue]]:
+    """Contacts as landed, each combination once, and what was found; addresses go no further than here."""
+    issues: list[Issue] = []
+    landed: dict[tuple[str, str, int], tuple[Any, ...]] = {}
+    accounts_of_address: dict[int, set[str]] = {}
+    domains: dict[int, str | None] = {}
+    for contact_id, account_id, email in rows:
+        if account_id is None or account_id not in accounts:
+            issues.append(
+                (
+                    "contact_of_unknown_account",
+                    "contact",
+                    contact_id,
+                    "The contact names no account of the account file and was left out; correct its account.",
+                )
+            )
+            continue
+        key = book.key(email)
+        if key is None:
+            issues.append(
+                (
+                    "contact_without_address",
+                    "contact",
+                    contact_id,
+                    "The contact has no usable e-mail address and was left out; correct it.",
+                )
+            )
+            continue
+        domains[key] = book.domain(email)
+        landed[(contact_id, account_id, key)] = (contact_id, account_id, key, domains[key])
+        accounts_of_address.setdefault(key, set()).add(account_id)
+    several: dict[str, int] = {}
+    for contact_id, _, key in landed:
+        if len(accounts_of_address[key]) > 1:
+            several[contact_id] = len(accounts_of_address[key])
+    issues += [
+        (
+            "contact_address_in_several_accounts",
+            "contact",
+            contact_id,
+            f"The contact's address stands in {count} accounts and counts for each; keep it in one.",
+        )
+        for contact_id, count in several.items()
+    ]
+    return list(landed.values()), issues
+
+
+# --- reading
+
+
+def _read_accounts(settings: Settings, wanted: AccountsFile, findings: list[str]) -> list[tuple[Any, ...]]:
+    source = source_of(settings.resolved(wanted.path))
+    where = "customers.accounts"
+    text_columns = {
+        key: getattr(wanted, key)
+        for key in ("id", "name", "website", "country", "parent")
+        if getattr(wanted, key) is not None
+    }
+    named = {f"{where}.{key}": column for key, column in text_columns.items()}
+    named |= {f"{where}.attributes[{index}]": column for index, column in enumerate(wanted.attributes)}
+
+    def query(relation: str) -> str:
+        texts = ", ".join(
+            f"{_text(text_columns[key])} as {key}" if key in text_columns else f"null as {key}"
+            for key in ("id", "name", "website", "country", "parent")
+        )
+        pairs = ", ".join(f"{_quoted(column)} := {_quoted(column)}" for column in wanted.attributes)
+        attributes = f"cast(to_json(struct_pack({pairs})) as varchar)" if wanted.attributes else "null"
+        return f"select {texts}, {attributes} as attributes from {relation}"
+
+    rows = _rows(source, where, named, tuple(text_columns.values()), query, findings)
+    if rows is not None:
+        _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
+    return rows or []
+
+
+def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]) -> list[tuple[Any, ...]]:
+    source = source_of(settings.resolved(wanted.path))
+    where = "customers.contacts"
+    columns = {"id": wanted.id, "account": wanted.account, "email": wanted.email}
+
+    def query(relation: str) -> str:
+        return (
+            "select "
+            + ", ".join(f"{_text(column)} as {key}" for key, column in columns.items())
+            + f" from {relation}"
+        )
+
+    named = {f"{where}.{key}": column for key, column in columns.items()}
+    rows = _rows(source, where, named, tuple(columns.values()), query, findings)
+    if rows is not None:
+        _check_ids(source, where, [row[0] for row in rows], findings, "contact", unique=False)
+    return rows or []
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(column: str) -> str:
+    return f"nullif(trim(cast({_quoted(column)} as varchar)), '')"
+
+
+def _rows(
+    source: Source,
+    where: str,
+    named: dict[str, str],
+    text_columns: tuple[str, ...],
+    query: Callable[[str], str],
+    findings: list[str],
+) -> list[tuple[Any, ...]] | None:
+    """The rows in the file's order, or None after a finding. A database of its own: the private file stays
+    out of it.
+    """
+    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        try:
+            relation = _relation(connection, source, ())
+            columns = [row[0] for row in connection.execute(f"describe select * from {relation}").fetchall()]
+            missing = [(key, column) for key, column in named.items() if column not in columns]
+            for key, column in missing:
+                findings.append(
+                    f"{source.label}: has no column {column!r} ({key}); it has {', '.join(columns)}"
+                )
+            if missing:
+                return None
+            # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their
+            # types.
+            return connection.execute(query(_relation(connection, source, text_columns))).fetchall()
+        except duckdb.Error as error:
+            findings.append(
+                f"{source.label}: cannot be read as {_kind(source)} ({type(error).__name__}, {where}.path);"
+                " check that it opens, and its encoding (UTF-8)"
+            )
+            return None
+
+
+def _kind(source: Source) -> str:
+    if source.table is not None:
+        return "a table of a DuckDB file"
+    return "Parquet" if source.file.suffix.lower() == ".parquet" else "CSV"
+
+
+def _relation(connection: Connection, source: Source, text_columns: tuple[str, ...]) -> str:
+    file = _literal(str(source.file))
+    if source.table is not None:
+        attached = connection.execute(
+            "select 1 from duckdb_databases() where database_name = 'given'"
+        ).fetchone()
+        if attached is None:
+            connection.execute(f"attach {file} as given (read_only)")
+        return "given." + ".".join(_quoted(part) for part in source.table.split("."))
+    if source.file.suffix.lower() == ".parquet":
+        return f"read_parquet({file})"
+    types = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in text_columns)
+    return f"read_csv({file}, header = true, sample_size = -1" + (f", types = {{{types}}})" if types else ")")
+
+
+def _check_ids(
+    source: Source, where: str, ids: list[str | None], findings: list[str], noun: str, *, unique: bool
+) -> None:
+    if not ids:
+        findings.append(f"{source.label}: has no rows; at least one {noun} is needed ({where}.path)")
+        return
+    first_line = 2 if _kind(source) == "CSV" else 1
+    unit = "line" if _kind(source) == "CSV" else "row"
+    empty = [position for position, value in enumerate(ids, start=first_line) if value is None]
+    if empty:
+        findings.append(
+            f"{source.label} {unit} {empty[0]}: {noun} without an id ({len(empty)} in all,"
+            f" {where}.id); give each one"
+        )
+    addresses = [position for position, value in enumerate(ids, start=first_line) if value and "@" in value]
+    if addresses:
+        findings.append(
+            f"{source.label} {unit} {addresses[0]}: the {noun}'s id looks like an e-mail address"
+            f" ({len(addresses)} in all, {where}.id); name a column with an id that may be published"
+        )
+    if unique:
+        twice = [value for value, count in Counter(value for value in ids if value).items() if count > 1]
+        if twice and "@" not in twice[0]:
+            findings.append(
+                f"{source.label}: {len(twice)} {noun} id{'s' if len(twice) != 1 else ''} given more"
+                " than once,"
+                f" first {twice[0]!r} ({where}.id); keep one row for each"
+            )

@@ -1,0 +1,82 @@
+"""What can go wrong, by what the reader does next.
+
+    EngagementError            1  unexpected
+    ├── ConfigurationError     2  enrichments.yml, the environment or the customer files: correct them
+    ├── AuthenticationError    3  sign-in or a permission was refused: ask the administrator
+    ├── ServiceError           4  a service failed or answers nonsense: try again later
+    ├── IncompleteError        5  more mailboxes unread than tolerated: run again
+    ├── DataTestError          6  a dbt model or data test failed
+    ├── PublishRefusedError    7  the gate refused the file
+    └── BusyError              8  another run is going on: wait for it
+
+Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
+
+Every message is one line: what, where, what to do next. A message never holds an address, a secret, a query
+string or the body of an answer. `findings` holds further lines of the same kind (all errors of a
+configuration at once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+DONE = 0
+DONE_WITH_UNREAD_MAILBOXES = 9
+
+
+class EngagementError(Exception):
+    """An expected failure: its lines are printed to stderr, and the command ends with its exit code."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, findings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.findings = tuple(findings)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message and its findings, one line each."""
+        return (self.message, *self.findings)
+
+
+class ConfigurationError(EngagementError):
+    """enrichments.yml, the environment or the customer files are wrong."""
+
+    exit_code = 2
+
+
+class AuthenticationError(EngagementError):
+    """Sign-in or a permission was refused."""
+
+    exit_code = 3
+
+
+class ServiceError(EngagementError):
+    """A service failed, or answered something that is not its contract."""
+
+    exit_code = 4
+
+
+class IncompleteError(EngagementError):
+    """More mailboxes stayed unread than the configuration tolerates."""
+
+    exit_code = 5
+
+
+class DataTestError(EngagementError):
+    """A dbt model or data test failed."""
+
+    exit_code = 6
+
+
+class PublishRefusedError(EngagementError):
+    """The gate found something that must not leave, or a table that its contract does not allow."""
+
+    exit_code = 7
+
+
+class BusyError(EngagementError):
+    """Another process works on the same data."""
+
+    exit_code = 8

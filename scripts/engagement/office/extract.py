@@ -1,0 +1,543 @@
+"""The office extraction: resolve, plan, read in threads, write in one.
+
+Readers fetch, decode and hash; a single writer lands what they hand over, several reads in one transaction
+with their ledger rows, so a kill at any instant leaves whole slices only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engagement.addresses import AddressBook
+from engagement.config import OfficeEnrichment, Settings
+from engagement.errors import ConfigurationError, EngagementError, ServiceError
+from engagement.http import GraphClient, MailboxUnreadable, Patience
+from engagement.office import mailboxes, meetings, messages
+from engagement.office.graph import Service
+from engagement.office.rows import Landing
+from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, reads
+from engagement.progress import Progress, progress
+from engagement.warehouse import (
+    Connection,
+    RunState,
+    append,
+    begin_run,
+    empty_twin,
+    end_run,
+    transaction,
+    upsert_addresses,
+)
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_TRANSACTION = 20_000
+SECONDS_PER_TRANSACTION = 2.0
+# So many mailboxes in a row that a service failed for, without one that worked: the service is down, not a
+# mailbox.
+FAILURES_IN_A_ROW = 3
+
+
+@dataclass
+class OfficeResult:
+    """What an extraction did. `states` counts the mailboxes by state; `units` are slices landed."""
+
+    selected: int = 0
+    read: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    messages: int = 0
+    meetings: int = 0
+    units: int = 0
+    bad_dates: int = 0
+    opted_out: int = 0
+    warnings: list[str] = field(default_factory=list)
+    beyond_tolerance: list[str] = field(default_factory=list)
+    clock: datetime | None = None
+
+    @property
+    def unreadable(self) -> int:
+        """Mailboxes that were denied, not found or on premises, each once."""
+        return sum(self.states.get(state, 0) for state in mailboxes.UNREADABLE)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One mailbox: who, and what of it is needed (kind, series of slices), newest first."""
+
+    mailbox_id: int
+    entra_id: str
+    plans: tuple[Plan, ...]
+    ledger: dict[str, tuple[Covered, ...]]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The end of a mailbox: its state, and the failure where the service gave up on it."""
+
+    mailbox_id: int
+    entra_id: str
+    state: str
+    failure: EngagementError | None = None
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """A reader met something that ends the whole run."""
+
+    error: BaseException
+
+
+_Item = Landing | _Done | _Stopped
+
+
+def waiting_for_consent(settings: Settings) -> list[str]:
+    """One line for every active office enrichment that lacks a consent and so is not contacted."""
+    return [
+        f"enrichments[{position}] ({enrichment.enrichment_id}): waits for"
+        f" {' and '.join(enrichment.missing_consents)}"
+        " {by, on}; fill in enrichments.yml, until then nothing is requested for it"
+        for position, enrichment in settings.office_enrichments()
+        if enrichment.active and enrichment.missing_consents
+    ]
+
+
+def enrichments_to_extract(settings: Settings) -> list[tuple[int, OfficeEnrichment]]:
+    """Active office enrichments with both consents."""
+    return [
+        (position, enrichment)
+        for position, enrichment in settings.office_enrichments()
+        if enrichment.active and not enrichment.missing_consents
+    ]
+
+
+def extract(
+    settings: Settings,
+    connection: Connection,
+    book: AddressBook,
+    state: RunState,
+    *,
+    read_anew: bool = False,
+    patience: Patience | None = None,
+) -> OfficeResult:
+    """Extracts every active office enrichment that has its consents.
+
+    Returns also when mailboxes stayed unread: the caller decides what the `states` and `beyond_tolerance`
+    mean. Raises ConfigurationError, AuthenticationError or ServiceError; what was landed until then stays.
+    """
+    chosen = enrichments_to_extract(settings)
+    if not chosen:
+        raise ConfigurationError(
+            "enrichments: nothing to extract; no active office enrichment has both consents"
+        )
+    service = Service(settings, patience)
+    now = service.sign_in()
+    result = OfficeResult(clock=now)
+    with service.client() as client:
+        selections = _resolved(client, settings, chosen, now, result)
+    to_read = mailboxes.save(connection, book, selections, now=now)
+    result.warnings += [warning for selection in selections for warning in selection.warnings]
+    result.selected = len(to_read)
+    begin_run(connection, state, selected=len(to_read), clock=now)
+    outcome = "failed"
+    try:
+        tasks = _tasks(connection, chosen, to_read, selections, now, read_anew)
+        _run(service, settings, connection, book, state, tasks, now, result)
+        _settle(connection, chosen, result)
+        outcome = "incomplete" if result.beyond_tolerance else "extracted"
+    finally:
+        end_run(connection, state, outcome=outcome, read=result.read, clock=now)
+    return result
+
+
+def _resolved(
+    client: GraphClient,
+    settings: Settings,
+    chosen: Sequence[tuple[int, OfficeEnrichment]],
+    now: datetime,
+    result: OfficeResult,
+) -> list[mailboxes.Selection]:
+    selections = []
+    for position, enrichment in chosen:
+        if warning := mailboxes.check_forbidden(client, position, enrichment, now):
+            result.warnings.append(warning)
+        selection = mailboxes.resolve(client, settings, position, enrichment)
+        mailboxes.check_size(selection, position)
+        result.opted_out += selection.opted_out
+        selections.append(selection)
+    return selections
+
+
+def _tasks(
+    connection: Connection,
+    chosen: Sequence[tuple[int, OfficeEnrichment]],
+    to_read: dict[int, str],
+    selections: Sequence[mailboxes.Selection],
+    now: datetime,
+    read_anew: bool,
+) -> list[_Task]:
+    """A mailbox is read once, whatever the number of enrichments that chose it, as far back as any of them
+    wants.
+    """
+    retention: dict[str, int] = {}
+    for (_, enrichment), selection in zip(chosen, selections, strict=True):
+        for entra_id in selection.people:
+            retention[entra_id] = max(retention.get(entra_id, 0), enrichment.retention)
+    ledger: dict[tuple[int, str], list[Covered]] = {}
+    if not read_anew:
+        for mailbox_id, kind, start, read_to in connection.execute(
+            # A day read before it came may have changed since: it is complete up to the moment of reading.
+            "select mailbox_id, kind, slice_start, least(read_to, read_at) from raw.office_units"
+            " where slice_start < read_at"
+        ).fetchall():
+            ledger.setdefault((mailbox_id, kind), []).append(Covered(start, read_to))
+    return [
+        _Task(
+            mailbox_id=mailbox_id,
+            entra_id=entra_id,
+            plans=tuple(
+                Plan.of(kind, now=now, retention_days=retention[entra_id]) for kind in (MESSAGES, MEETINGS)
+            ),
+            ledger={kind: tuple(ledger.get((mailbox_id, kind), ())) for kind in (MESSAGES, MEETINGS)},
+        )
+        for mailbox_id, entra_id in to_read.items()
+    ]
+
+
+def _run(
+    service: Service,
+    settings: Settings,
+    connection: Connection,
+    book: AddressBook,
+    state: RunState,
+    tasks: Sequence[_Task],
+    now: datetime,
+    result: OfficeResult,
+) -> None:
+    """Readers and the writer. The queue is bounded, so readers wait rather than fill the memory."""
+    waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    handed: queue.Queue[_Item] = queue.Queue(maxsize=4 * settings.workers)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(
+            target=_reader,
+            args=(service, book, waiting, handed, stop, now),
+            name=f"reader-{number}",
+            daemon=True,
+        )
+        for number in range(min(settings.workers, len(tasks)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        with progress("mailboxes", total=len(tasks)) as bar:
+            _Writer(connection, book, state, result, now, bar).write(handed, len(tasks))
+    finally:
+        stop.set()
+        _let_go(threads, handed)
+
+
+def _let_go(threads: Sequence[threading.Thread], handed: queue.Queue[_Item]) -> None:
+    """Ends the readers: whatever they still hand over is not wanted any more. Ten seconds, then the process
+    may go.
+    """
+    until = time.monotonic() + 10
+    while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
+        with contextlib.suppress(queue.Empty):
+            handed.get(timeout=0.05)
+
+
+def _reader(
+    service: Service,
+    book: AddressBook,
+    waiting: queue.SimpleQueue[_Task],
+    handed: queue.Queue[_Item],
+    stop: threading.Event,
+    now: datetime,
+) -> None:
+    try:
+        with service.client() as client:
+            while not stop.is_set():
+                try:
+                    task = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                _read_mailbox(client, book, task, handed, stop, now)
+    except BaseException as error:
+        handed.put(_Stopped(error))
+
+
+def _read_mailbox(
+    client: GraphClient,
+    book: AddressBook,
+    task: _Task,
+    handed: queue.Queue[_Item],
+    stop: threading.Event,
+    now: datetime,
+) -> None:
+    """Everything that one mailbox needs. A read that the service fails on does not keep the others from being
+    read.
+    """
+    failure: ServiceError | None = None
+    try:
+        folders = messages.search_folders(client, task.entra_id)
+        for plan in task.plans:
+            for series in reads(plan.needed(task.ledger[plan.kind])):
+                if stop.is_set():
+                    return
+                start, end = series[0].start, min(series[-1].end, plan.read_end)
+                if plan.kind == MESSAGES:
+                    read = messages.read(
+                        client,
+                        book,
+                        entra_id=task.entra_id,
+                        mailbox_id=task.mailbox_id,
+                        start=start,
+                        end=end,
+                        search_folder_ids=folders,
+                        now=now,
+                    )
+                else:
+                    read = meetings.read(
+                        client,
+                        book,
+                        entra_id=task.entra_id,
+                        mailbox_id=task.mailbox_id,
+                        start=start,
+                        end=end,
+                        now=now,
+                    )
+                read_to = tuple(plan.read_to(piece) for piece in series)
+                handed.put(Landing(task.mailbox_id, plan.kind, tuple(series), read_to, read))
+    except MailboxUnreadable as unreadable:
+        handed.put(_Done(task.mailbox_id, task.entra_id, unreadable.state))
+        return
+    except ServiceError as error:
+        failure = error
+    if failure is None:
+        handed.put(_Done(task.mailbox_id, task.entra_id, mailboxes.READABLE))
+    else:
+        handed.put(_Done(task.mailbox_id, task.entra_id, mailboxes.INCOMPLETE, failure))
+
+
+class _Writer:
+    """Collects what readers hand over and lands it, a batch in one transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        book: AddressBook,
+        state: RunState,
+        result: OfficeResult,
+        now: datetime,
+        bar: Progress,
+    ) -> None:
+        self._connection = connection
+        self._book = book
+        self._run_id = state.run_id
+        self._result = result
+        self._now = now
+        self._bar = bar
+        self._landings: list[Landing] = []
+        self._done: list[_Done] = []
+        self._rows = 0
+        self._landed_at = time.monotonic()
+        self._failures_in_a_row = 0
+
+    def write(self, handed: queue.Queue[_Item], mailbox_count: int) -> None:
+        ended = 0
+        while ended < mailbox_count:
+            try:
+                item = handed.get(timeout=SECONDS_PER_TRANSACTION)
+            except queue.Empty:
+                self._land()
+                continue
+            if isinstance(item, _Stopped):
+                self._land()
+                raise item.error
+            if isinstance(item, Landing):
+                self._landings.append(item)
+                self._rows += len(item.read.rows)
+            else:
+                ended += 1
+                self._note(item)
+            late = time.monotonic() - self._landed_at >= SECONDS_PER_TRANSACTION
+            if self._rows >= ROWS_PER_TRANSACTION or late:
+                self._land()
+        self._land()
+
+    def _note(self, done: _Done) -> None:
+        self._done.append(done)
+        self._bar.advance()
+        if done.state == mailboxes.READABLE:
+            self._result.read += 1
+        if done.failure is None:
+            self._failures_in_a_row = 0
+            return
+        self._failures_in_a_row += 1
+        self._result.warnings.append(f"user {done.entra_id}: {done.failure.message}")
+        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+            self._land()
+            raise done.failure
+
+    def _land(self) -> None:
+        self._landed_at = time.monotonic()
+        if not self._landings and not self._done:
+            return
+        addresses = self._book.drain()
+        try:
+            with transaction(self._connection):
+                upsert_addresses(self._connection, addresses)
+                for kind, table in ((MESSAGES, "office_messages"), (MEETINGS, "office_meetings")):
+                    landings = [landing for landing in self._landings if landing.kind == kind]
+                    if landings:
+                        land(self._connection, table, landings, run_id=self._run_id, now=self._now)
+                _save_states(self._connection, self._done)
+        except BaseException:
+            self._book.put_back(addresses)
+            raise
+        for landing in self._landings:
+            self._result.units += len(landing.pieces)
+            self._result.bad_dates += landing.read.bad_dates
+            if landing.kind == MESSAGES:
+                self._result.messages += len(landing.read.rows)
+            else:
+                self._result.meetings += len(landing.read.rows)
+        self._landings, self._done, self._rows = [], [], 0
+
+
+def land(
+    connection: Connection, table: str, landings: Sequence[Landing], *, run_id: str, now: datetime
+) -> None:
+    """Rows of several reads of one kind, and their ledger rows; to be called inside a transaction.
+
+    The newest read wins by (mailbox_id, item_key). Rows of the slices read that were not seen get gone_at. A
+    ledger row takes the place of those inside it: a month, once read, of its days.
+    """
+    column = "received_at" if table == "office_messages" else "start_at"
+    kind = landings[0].kind
+    twin = empty_twin(connection, table)
+    rows = {(row[0], row[1]): row for landing in landings for row in landing.read.rows}
+    append(connection, twin, list(rows.values()), schema="temp")
+    dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
+    if dropped:
+        connection.execute(
+            "create or replace temporary table dropped_items (mailbox_id bigint, item_key bigint)"
+        )
+        append(connection, "dropped_items", dropped, schema="temp")
+        connection.execute(
+            f"delete from raw.{table} where (mailbox_id, item_key) in (select (mailbox_id,"
+            " item_key) from dropped_items)"
+        )
+    units = empty_twin(connection, "office_units")
+    append(
+        connection,
+        units,
+        [
+            (
+                landing.mailbox_id,
+                kind,
+                piece.start,
+                piece.end,
+                read_to,
+                sum(piece.start <= moment < piece.end for moment in landing.read.moments),
+                run_id,
+                now,
+            )
+            for landing in landings
+            for piece, read_to in zip(landing.pieces, landing.read_to, strict=True)
+        ],
+        schema="temp",
+    )
+    connection.execute(
+        f"""
+        delete from raw.{table}
+        where (mailbox_id, item_key) in (select (mailbox_id, item_key) from "{twin}")
+        """
+    )
+    connection.execute(
+        f"""
+        update raw.{table} set gone_at = ?
+        from "{units}" as units
+        where raw.{table}.mailbox_id = units.mailbox_id
+            and raw.{table}.{column} >= units.slice_start and raw.{table}.{column} < units.slice_end
+            and raw.{table}.gone_at is null
+        """,
+        [now],
+    )
+    connection.execute(f'insert into raw.{table} select * from "{twin}"')
+    connection.execute(
+        f"""
+        delete from raw.office_units
+        using "{units}" as units
+        where raw.office_units.mailbox_id = units.mailbox_id
+            and raw.office_units.kind = units.kind
+            and raw.office_units.slice_start >= units.slice_start
+            and raw.office_units.slice_end <= units.slice_end
+        """
+    )
+    connection.execute(f'insert into raw.office_units select * from "{units}"')
+
+
+def _save_states(connection: Connection, done: Sequence[_Done]) -> None:
+    for state in {item.state for item in done}:
+        ids = [item.mailbox_id for item in done if item.state == state]
+        connection.execute(
+            "update raw.office_mailboxes set state = ?"
+            " where monitored_to is null and mailbox_id in (select unnest(?::bigint[]))",
+            [state, ids],
+        )
+
+
+def _settle(
+    connection: Connection, chosen: Sequence[tuple[int, OfficeEnrichment]], result: OfficeResult
+) -> None:
+    """Counts the states, and compares the unread share of every enrichment with what it tolerates."""
+    ids = [enrichment.enrichment_id for _, enrichment in chosen]
+    result.states = dict(
+        connection.execute(
+            """
+            select state, count(distinct mailbox_id) from raw.office_mailboxes
+            where monitored_to is null and enrichment_id in (select unnest(?::varchar[]))
+            group by state order by state
+            """,
+            [ids],
+        ).fetchall()
+    )
+    for position, enrichment in chosen:
+        row = connection.execute(
+            """
+            select count(*) filter (where state in ('readable', 'incomplete')),
+                count(*) filter (where state = 'incomplete')
+            from raw.office_mailboxes where monitored_to is null and enrichment_id = ?
+            """,
+            [enrichment.enrichment_id],
+        ).fetchone()
+        could, unread = row if row is not None else (0, 0)
+        if unread > could * enrichment.tolerated_failures:
+            result.beyond_tolerance.append(
+                f"enrichments[{position}] ({enrichment.enrichment_id}): {unread} of {could}"
+                " mailboxes not read whole,"
+                f" tolerated {enrichment.tolerated_failures:.0%}; what was read is kept, run again"
+            )
+    for state, reason in (
+        (mailboxes.DENIED, "refused to the app (check its scope in Exchange)"),
+        (mailboxes.NOT_FOUND, "not found (check the list, or licences)"),
+        (mailboxes.ON_PREMISES, "inactive or on premises, which Graph cannot read"),
+    ):
+        if count := result.states.get(state, 0):
+            result.warnings.append(
+                f"{count} mailbox{'es' if count != 1 else ''} {reason}; the others are counted"
+            )
+    if result.bad_dates:
+        result.warnings.append(
+            f"{result.bad_dates} item{'s' if result.bad_dates != 1 else ''} with an unreadable"
+            " date, or one outside 1990 to 2100; left out"
+        )

@@ -1,0 +1,415 @@
+"""Who is monitored: listed addresses of people and groups, resolved in the directory to 2 to 2,500 people."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from engagement.addresses import Address, AddressBook, normalised
+from engagement.config import (
+    LARGEST_SELECTION,
+    SMALLEST_SELECTION,
+    AddressFile,
+    OfficeEnrichment,
+    Settings,
+)
+from engagement.errors import ConfigurationError
+from engagement.http import GraphClient, MailboxUnreadable, ResourceMissing
+from engagement.office import graph
+from engagement.warehouse import Connection, Row, append, empty_twin, transaction, upsert_addresses
+
+log = logging.getLogger(__name__)
+
+READABLE, DENIED, NOT_FOUND, ON_PREMISES, INCOMPLETE = (
+    "readable",
+    "denied",
+    "not_found",
+    "on_premises",
+    "incomplete",
+)
+UNREADABLE = (DENIED, NOT_FOUND, ON_PREMISES)
+_SMTP = "smtp:"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ListedAddress:
+    """An address as listed; `where` names its position, since no message may hold an address."""
+
+    address: Address
+    where: str
+
+
+@dataclass
+class Person:
+    """A directory user that was chosen; `via_group` is None where listed directly."""
+
+    entra_id: str
+    addresses: tuple[str, ...]
+    via_group: str | None
+
+
+@dataclass(frozen=True)
+class ListedCount:
+    """What one listed address came to: its kind (person, group, unknown) and how many people."""
+
+    where: str
+    kind: str
+    people: int
+
+
+@dataclass
+class Selection:
+    """The people of one enrichment. `unknown` holds what the directory does not know."""
+
+    enrichment_id: str
+    people: dict[str, Person] = field(default_factory=dict)
+    unknown: list[ListedAddress] = field(default_factory=list)
+    counts: list[ListedCount] = field(default_factory=list)
+    opted_out: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+def listed_addresses(settings: Settings, position: int, enrichment: OfficeEnrichment) -> list[ListedAddress]:
+    """The list of an enrichment, from enrichments.yml or its file, each address once."""
+    if isinstance(enrichment.addresses, AddressFile):
+        key = f"enrichments[{position}].addresses.path"
+        listed = addresses_of_file(settings.resolved(enrichment.addresses.path), key)
+    else:
+        listed = []
+        for index, text in enumerate(enrichment.addresses):
+            address = normalised(text)
+            if address is None or address.is_x500:
+                raise ConfigurationError(
+                    f"enrichments[{position}].addresses[{index}]: not an e-mail address; correct it"
+                )
+            listed.append(ListedAddress(address, f"enrichments[{position}].addresses[{index}]"))
+    once: dict[str, ListedAddress] = {}
+    for entry in listed:
+        once.setdefault(entry.address.text, entry)
+    return list(once.values())
+
+
+def addresses_of_file(path: Path, key: str) -> list[ListedAddress]:
+    """Addresses of a text or CSV file: the column named address, email or mail, else the first one."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"{path.name}: cannot be read as UTF-8 text ({key}); correct it") from None
+    rows = list(csv.reader(lines))
+    column = 0
+    begin = 0
+    if rows and not any("@" in cell for cell in rows[0]):
+        begin = 1
+        names = [name.strip().lower() for name in rows[0]]
+        column = next((names.index(name) for name in ("address", "email", "mail") if name in names), 0)
+    listed = []
+    for number, row in enumerate(rows[begin:], start=begin + 1):
+        if not any(cell.strip() for cell in row):
+            continue
+        address = normalised(row[column]) if column < len(row) else None
+        if address is None or address.is_x500:
+            raise ConfigurationError(f"{path.name} line {number}: not an e-mail address ({key}); correct it")
+        listed.append(ListedAddress(address, f"{path.name} line {number}"))
+    return listed
+
+
+def resolve(
+    client: GraphClient, settings: Settings, position: int, enrichment: OfficeEnrichment
+) -> Selection:
+    """Asks the directory for every listed address; people of groups are found through all levels.
+
+    A person chosen twice counts once, and directly listed beats through a group. Whoever opted out is left
+    out here, before anything about him is stored. ConfigurationError where the total is not 2 to 2,500.
+    """
+    selection = Selection(enrichment.enrichment_id)
+    opted_out = _opt_out(settings, position, enrichment)
+    left_out: set[str] = set()
+
+    def choose(user: graph.User, via_group: str | None) -> None:
+        addresses = addresses_of(user)
+        if opted_out.intersection(addresses):
+            left_out.add(user.id)
+            return
+        known = selection.people.get(user.id)
+        if known is None:
+            selection.people[user.id] = Person(user.id, addresses, via_group)
+        elif via_group is None:
+            known.via_group = None
+
+    for listed in listed_addresses(settings, position, enrichment):
+        user = _user_of(client, listed)
+        if user is not None:
+            choose(user, None)
+            selection.counts.append(ListedCount(listed.where, "person", 1))
+            continue
+        groups = _groups_of(client, listed)
+        if not groups:
+            selection.unknown.append(listed)
+            selection.counts.append(ListedCount(listed.where, "unknown", 0))
+            selection.warnings.append(
+                f"{listed.where}: the directory knows neither a person nor a group with this address;"
+                " correct it or remove it"
+            )
+            continue
+        members = {member.id: member for group in groups for member in _members(client, group)}
+        for member in members.values():
+            choose(member, groups[0].id)
+        selection.counts.append(ListedCount(listed.where, "group", len(members)))
+        if not members:
+            selection.warnings.append(
+                f"{listed.where}: the group has no people; it is empty, or its members are hidden"
+                " (grant the permission Member.Read.Hidden)"
+            )
+    selection.opted_out = len(left_out)
+    return selection
+
+
+def check_size(selection: Selection, position: int) -> None:
+    """2 to 2,500 people, as the original had it; ConfigurationError otherwise."""
+    total = len(selection.people)
+    if not SMALLEST_SELECTION <= total <= LARGEST_SELECTION:
+        unknown = f" ({len(selection.unknown)} listed not found)" if selection.unknown else ""
+        raise ConfigurationError(
+            f"enrichments[{position}].addresses: resolve to {total:,} people{unknown};"
+            f" allowed: {SMALLEST_SELECTION} to {LARGEST_SELECTION:,},"
+            f" {'list more people or groups' if total < SMALLEST_SELECTION else 'list fewer'}"
+        )
+
+
+def check_forbidden(
+    client: GraphClient, position: int, enrichment: OfficeEnrichment, now: datetime
+) -> str | None:
+    """Tries the mailbox that must be refused. ConfigurationError where it can be read."""
+    if enrichment.probe_forbidden is None:
+        return None
+    where = f"enrichments[{position}].probe_forbidden"
+    address = normalised(enrichment.probe_forbidden)
+    user = _user_of(client, ListedAddress(address, where)) if address is not None else None
+    if user is None:
+        raise ConfigurationError(f"{where}: the directory knows no person with this address; correct it")
+    try:
+        client.get(
+            "/users/{id}/messages",
+            graph.decode_messages,
+            permission=graph.MAIL_PERMISSION,
+            ids={"id": user.id},
+            params={"$select": "id", "$top": "1"},
+            mailbox=True,
+        )
+    except MailboxUnreadable as unreadable:
+        if unreadable.state == DENIED:
+            return None
+        return f"{where}: has no mailbox ({unreadable.state}), so it proves nothing; name one that exists"
+    raise ConfigurationError(
+        f"{where}: the app can read this mailbox though it must not; limit the app in Exchange"
+        " (RBAC for Applications) and remove tenant-wide consent, then run again"
+    )
+
+
+def addresses_of(user: graph.User) -> tuple[str, ...]:
+    """Every address of a person in its normalised form: primary, sign-in name, aliases; X.500 forms too."""
+    found: dict[str, None] = {}
+    candidates = [user.mail, user.user_principal_name]
+    for proxy in user.proxy_addresses or ():
+        kind, colon, value = proxy.partition(":")
+        if not colon or kind.lower() == "smtp":
+            candidates.append(value or proxy)
+        elif kind.lower() == "x500":
+            candidates.append(proxy)
+    for candidate in candidates:
+        address = normalised(candidate)
+        if address is not None:
+            found[address.text] = None
+    return tuple(found)
+
+
+def _opt_out(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
+    if enrichment.opt_out is None:
+        return set()
+    key = f"enrichments[{position}].opt_out.path"
+    return {
+        entry.address.text for entry in addresses_of_file(settings.resolved(enrichment.opt_out.path), key)
+    }
+
+
+def _filter_value(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
+    """By sign-in name, then by primary address, then by alias."""
+    address = listed.address.text
+    if not address.startswith("$"):
+        try:
+            return client.get(
+                "/users/{id}",
+                graph.decode_user,
+                permission=graph.USER_PERMISSION,
+                ids={"id": address},
+                params={"$select": graph.USER_SELECT},
+            )
+        except ResourceMissing:
+            pass
+    for condition in (
+        f"mail eq {_filter_value(address)}",
+        f"proxyAddresses/any(x:x eq {_filter_value(_SMTP + address)})",
+    ):
+        found = _listed(
+            client.pages(
+                "/users",
+                graph.decode_users,
+                permission=graph.USER_PERMISSION,
+                params={"$filter": condition, "$select": graph.USER_SELECT, "$count": "true"},
+                headers=graph.EVENTUAL,
+            ),
+            lambda page: page.value,
+        )
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"{listed.where}: {len(found)} people have this address in the directory; list one"
+                " that is unique"
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def _groups_of(client: GraphClient, listed: ListedAddress) -> list[graph.Group]:
+    return _listed(
+        client.pages(
+            "/groups",
+            graph.decode_groups,
+            permission=graph.GROUP_PERMISSION,
+            params={
+                "$filter": f"mail eq {_filter_value(listed.address.text)}",
+                "$select": graph.GROUP_SELECT,
+                "$count": "true",
+            },
+            headers=graph.EVENTUAL,
+        ),
+        lambda page: page.value,
+    )
+
+
+def _members(client: GraphClient, group: graph.Group) -> list[graph.User]:
+    """People of a group through all levels; guests have no mailbox here and are left out."""
+    members = _listed(
+        client.pages(
+            "/groups/{id}/transitiveMembers/microsoft.graph.user",
+            graph.decode_users,
+            permission=graph.GROUP_PERMISSION,
+            ids={"id": group.id},
+            params={"$select": graph.USER_SELECT, "$count": "true", "$top": "999"},
+            headers=graph.EVENTUAL,
+        ),
+        lambda page: page.value,
+    )
+    return [member for member in members if (member.user_type or "Member").lower() != "guest"]
+
+
+PageT = TypeVar("PageT")
+
+
+def _listed(pages: Iterable[PageT], values: Callable[[PageT], Sequence[T]]) -> list[T]:
+    return [value for page in pages for value in values(page)]
+
+
+# --- landing
+
+
+def save(
+    connection: Connection, book: AddressBook, selections: Sequence[Selection], *, now: datetime
+) -> dict[int, str]:
+    """Brings raw.office_mailboxes to the selections; the mailboxes to read, by mailbox_id their Entra id.
+
+    A person new on the list is incomplete until read. Whoever is no longer on it gets monitored_to; who
+    returns loses it again. Addresses once seen of a person stay his unless somebody else has them now.
+    """
+    hasher = book.hasher
+    to_read: dict[int, str] = {}
+    with transaction(connection):
+        for selection in selections:
+            kept = {
+                mailbox_id: (keys, state, monitored_from)
+                for mailbox_id, keys, state, monitored_from in connection.execute(
+                    "select mailbox_id, address_keys, state, monitored_from"
+                    " from raw.office_mailboxes where enrichment_id = ?",
+                    [selection.enrichment_id],
+                ).fetchall()
+            }
+            current = _keys_by_person(book, selection)
+            taken = {key for keys in current.values() for key in keys}
+            rows: list[Row] = []
+            for person in selection.people.values():
+                mailbox_id = hasher.mailbox(person.entra_id)
+                keys = current[person.entra_id]
+                earlier_keys, state, monitored_from = kept.get(mailbox_id, ([], INCOMPLETE, now))
+                keys += [key for key in earlier_keys if key not in taken]
+                rows.append(
+                    (
+                        selection.enrichment_id,
+                        mailbox_id,
+                        person.entra_id,
+                        keys,
+                        person.via_group,
+                        state,
+                        monitored_from,
+                        None,
+                    )
+                )
+                to_read[mailbox_id] = person.entra_id
+            for listed in selection.unknown:
+                key = hasher.address(listed.address.text)
+                monitored_from = kept.get(key, ([], "", now))[2]
+                rows.append(
+                    (selection.enrichment_id, key, None, [key], None, NOT_FOUND, monitored_from, None)
+                )
+                book.key(listed.address.text)
+            twin = empty_twin(connection, "office_mailboxes")
+            append(connection, twin, rows, schema="temp")
+            connection.execute(
+                f"""
+                update raw.office_mailboxes set monitored_to = ?
+                where enrichment_id = ? and monitored_to is null
+                    and mailbox_id not in (select mailbox_id from "{twin}")
+                """,
+                [now, selection.enrichment_id],
+            )
+            connection.execute(
+                f"""
+                delete from raw.office_mailboxes
+                where enrichment_id = ? and mailbox_id in (select mailbox_id from "{twin}")
+                """,
+                [selection.enrichment_id],
+            )
+            connection.execute(f'insert into raw.office_mailboxes select * from "{twin}"')
+        upsert_addresses(connection, book.drain())
+    return to_read
+
+
+def _keys_by_person(book: AddressBook, selection: Selection) -> dict[str, list[int]]:
+    """Address keys of every person, each key once: primary addresses are given out before aliases."""
+    owner: dict[int, str] = {}
+    for rank in (0, 1):
+        for person in selection.people.values():
+            chosen = person.addresses[:1] if rank == 0 else person.addresses[1:]
+            for text in chosen:
+                key = book.key(text)
+                if key is None:
+                    continue
+                if owner.setdefault(key, person.entra_id) != person.entra_id:
+                    selection.warnings.append(
+                        f"directory: an address of user {person.entra_id} is also one of user {owner[key]};"
+                        " it counts for the latter, correct the directory"
+                    )
+    keys: dict[str, list[int]] = {entra_id: [] for entra_id in selection.people}
+    for key, entra_id in owner.items():
+        keys[entra_id].append(key)
+    return keys

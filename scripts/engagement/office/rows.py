@@ -1,0 +1,30 @@
+"""What the readers hand to the writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engagement.office.slices import Slice
+
+
+@dataclass(slots=True)
+class Read:
+    """The rows of one series of requests; `moments` is the instant of each row that decides its slice."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    moments: list[datetime] = field(default_factory=list)
+    dropped_keys: list[int] = field(default_factory=list)  # seen but not kept: an earlier row of theirs goes
+    bad_dates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """One read of one mailbox and kind, ready to be written with its ledger rows."""
+
+    mailbox_id: int
+    kind: str
+    pieces: tuple[Slice, ...]
+    read_to: tuple[datetime, ...]
+    read: Read

@@ -1,0 +1,407 @@
+"""The private file: its raw tables, transactions, and who works on it; and the run's state beside it.
+
+The raw tables are made from the sources' YAML (models/staging/**/_*__sources.yml), the same as the dbt hook
+does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from engagement.config import Settings
+from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
+
+Connection = duckdb.DuckDBPyConnection
+Row = tuple[Any, ...]
+
+_LOCK_HOLDER = re.compile(r"PID (\d+)")
+_FILE_MODE = 0o600
+
+
+def utc_now() -> datetime:
+    """The local clock, as a naive UTC instant, which is what TIMESTAMP columns hold."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@lru_cache(maxsize=4)
+def raw_schema(project_dir: Path) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """Every raw table with its columns and DuckDB types, in the order of the sources' YAML."""
+    tables: dict[str, tuple[tuple[str, str], ...]] = {}
+    for path in sorted((project_dir / "models" / "staging").glob("**/_*__sources.yml")):
+        for source in yaml.safe_load(path.read_text("utf-8")).get("sources", []):
+            if source.get("schema") != "raw":
+                continue
+            for table in source["tables"]:
+                tables[table["name"]] = tuple(
+                    (column["name"], _duckdb_type(column["data_type"])) for column in table["columns"]
+                )
+    if not tables:
+        raise ConfigurationError(
+            "models/staging: no sources found; set ENGAGEMENT_PROJECT_DIR to the project's folder"
+        )
+    return tables
+
+
+def _duckdb_type(data_type: str) -> str:
+    return data_type.replace("array<", "").replace(">", "[]")
+
+
+@contextmanager
+def private_umask() -> Iterator[None]:
+    """Files made inside belong to their owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def prepare_data_dir(settings: Settings) -> None:
+    """Makes the data folder (0700) and the folder of the private file; ConfigurationError where that is
+    refused.
+    """
+    for folder in (settings.data_dir, settings.private_file.parent):
+        try:
+            with private_umask():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = folder / f".writable.{os.getpid()}.{secrets.token_hex(4)}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"ENGAGEMENT_DATA_DIR: the folder {folder.name} cannot be written ({error.strerror});"
+                " correct its rights or choose another"
+            ) from None
+
+
+@contextmanager
+def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
+    """The private file as it is, its session in UTC, closed at the end. One-line errors, BusyError among
+    them.
+    """
+    if read_only and not settings.private_file.is_file():
+        raise ConfigurationError(
+            f"{settings.private_file.name}: no such file; run `engagement run`, or set"
+            " ENGAGEMENT_PRIVATE_FILE"
+        )
+    try:
+        with private_umask():
+            connection = duckdb.connect(str(settings.private_file), read_only=read_only)
+    except duckdb.Error as error:
+        raise _cannot_open(error, settings.private_file) from None
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
+    except duckdb.OutOfMemoryException:
+        raise EngagementError(
+            f"{settings.private_file.name}: out of memory; close other programs, then run again"
+        ) from None
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise EngagementError(
+                f"{settings.private_file.name}: the disk is full; make room, then run again,"
+                " what was read is kept"
+            ) from None
+        raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def private_file(settings: Settings) -> Iterator[Connection]:
+    """The private file with all raw tables, for writing; closed at the end so that dbt can have it."""
+    prepare_data_dir(settings)
+    with connect(settings) as connection:
+        settings.private_file.chmod(_FILE_MODE)
+        _create_raw_tables(connection, raw_schema(settings.project_dir))
+        yield connection
+
+
+def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
+    text = str(error)
+    if "lock" in text.lower():
+        holder = _LOCK_HOLDER.search(text)
+        who = f"process {holder.group(1)}" if holder else "another process"
+        return BusyError(f"{path.name}: {who} has the private file open; close it there, then run again")
+    if "not a valid DuckDB database" in text:
+        return ConfigurationError(
+            f"{path.name}: is not a DuckDB file; set ENGAGEMENT_PRIVATE_FILE to another path or"
+            " move the file away"
+        )
+    return ServiceError(
+        f"{path.name}: cannot be opened ({type(error).__name__}); check the file and the disk"
+    )
+
+
+def _create_raw_tables(connection: Connection, schema: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """Missing tables and columns are made; nothing is ever dropped."""
+    existing: dict[str, set[str]] = {}
+    for table, column in connection.execute(
+        "select table_name, column_name from duckdb_columns()"
+        " where schema_name = 'raw' and database_name = current_database()"
+    ).fetchall():
+        existing.setdefault(table, set()).add(column)
+    if all({name for name, _ in columns} <= existing.get(table, set()) for table, columns in schema.items()):
+        return
+    with transaction(connection):
+        connection.execute("create schema if not exists raw")
+        for table, columns in schema.items():
+            listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
+            connection.execute(f'create table if not exists raw."{table}" ({listed})')
+            for name, data_type in columns:
+                if table in existing and name not in existing[table]:
+                    connection.execute(f'alter table raw."{table}" add column "{name}" {data_type}')
+    # A kill in the midst of a log that holds definitions is the hardest to recover from: leave none in it.
+    connection.execute("checkpoint")
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All of it or nothing, whatever ends it."""
+    connection.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def append(connection: Connection, table: str, rows: Sequence[Row], *, schema: str = "raw") -> None:
+    """Appends rows in the order of the table's columns; part of the open transaction."""
+    if not rows:
+        return
+    with connection.appender(f"{schema}.{table}") as appender:
+        appender.append_rows(list(rows))
+
+
+def replace_table(connection: Connection, table: str, rows: Sequence[Row]) -> None:
+    """Replaces all rows of a raw table; to be called inside a transaction."""
+    connection.execute(f'delete from raw."{table}"')
+    append(connection, table, rows)
+
+
+def empty_twin(connection: Connection, table: str) -> str:
+    """An empty temporary table with the columns of a raw table, for rows on their way in."""
+    twin = f"incoming_{table}"
+    connection.execute(f'create or replace temporary table "{twin}" as select * from raw."{table}" limit 0')
+    return twin
+
+
+# --- who works on the data
+
+
+@contextmanager
+def single_run(settings: Settings, *, command: str) -> Iterator[None]:
+    """Only one process at a time extracts, builds or publishes. The lock dies with its owner, so none is ever
+    stale.
+    """
+    prepare_data_dir(settings)
+    descriptor = os.open(settings.run_lock_file, os.O_RDWR | os.O_CREAT, _FILE_MODE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(_who_holds(descriptor)) from None
+        owner = {
+            "pid": os.getpid(),
+            "command": command,
+            "started_at": utc_now().isoformat(timespec="seconds") + "Z",
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _who_holds(descriptor: int) -> str:
+    try:
+        owner = json.loads(os.pread(descriptor, 4096, 0))
+        who = f"`engagement {owner['command']}`, process {owner['pid']}, started {owner['started_at']}"
+    except (ValueError, KeyError, TypeError):
+        who = "another process"
+    return f"run.lock: another run is going on ({who}); wait until it has ended, then run again"
+
+
+# --- the run's state, for those who must not open the private file
+
+
+@dataclass
+class RunState:
+    """What a run is doing and did, kept in run_state.json and replaced atomically at every change."""
+
+    path: Path
+    run_id: str
+    command: str
+    started_at: datetime = field(default_factory=utc_now)
+    state: str = "running"
+    step: str | None = None
+    steps: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    finished_at: datetime | None = None
+    published_at: str | None = None
+    published_run_started_at: str | None = None
+    next_due: str | None = None
+
+    @classmethod
+    def begin(cls, settings: Settings, *, command: str) -> RunState:
+        """A new run; what the last published run left (published_at, next_due) is carried on."""
+        before = read_run_state(settings)
+        now = utc_now()
+        state = cls(
+            path=settings.run_state_file,
+            run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+            command=command,
+            started_at=now,
+            published_at=before.get("published_at"),
+            published_run_started_at=before.get("published_run_started_at"),
+            next_due=before.get("next_due"),
+        )
+        state.save()
+        return state
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """One step, with its seconds."""
+        self.step = step
+        self.save()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.steps[step] = round(self.steps.get(step, 0.0) + time.monotonic() - began, 2)
+
+    def finish(self, *, state: str, error: str | None = None) -> None:
+        """done or failed; the failing step stays named."""
+        self.state = state
+        self.error = error
+        self.finished_at = utc_now()
+        if state == "done":
+            self.step = None
+        self.save()
+
+    def as_dict(self) -> dict[str, Any]:
+        def instant(value: datetime | None) -> str | None:
+            return None if value is None else value.isoformat(timespec="seconds") + "Z"
+
+        return {
+            "run_id": self.run_id,
+            "command": self.command,
+            "state": self.state,
+            "step": self.step,
+            "pid": os.getpid(),
+            "started_at": instant(self.started_at),
+            "finished_at": instant(self.finished_at),
+            "steps": self.steps,
+            "error": self.error,
+            "published_at": self.published_at,
+            "published_run_started_at": self.published_run_started_at,
+            "next_due": self.next_due,
+        }
+
+    def save(self) -> None:
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with private_umask():
+            beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
+        os.replace(beside, self.path)
+
+
+def read_run_state(settings: Settings) -> dict[str, Any]:
+    """The last run's state; empty where there is none or it cannot be read."""
+    try:
+        state = json.loads(settings.run_state_file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+# --- the settings and runs that models see
+
+
+def save_settings(connection: Connection, settings: Settings, *, key_check: str) -> None:
+    """Replaces raw.settings; ConfigurationError where the rows kept were hashed with another key.
+
+    Two rows are for the command alone: a check value of the hash key, and a fingerprint of the sender
+    patterns.
+    """
+    kept = dict(
+        connection.execute(
+            "select key, value from raw.settings"
+            " where enrichment_id = '' and key in ('hash_key.check', 'sender_patterns.fingerprint')"
+        ).fetchall()
+    )
+    if kept.get("hash_key.check", key_check) != key_check:
+        raise ConfigurationError(
+            f"{settings.private_file.name}: its rows were hashed with another key; restore that key"
+            " (ENGAGEMENT_HASH_KEY or the hash_key file), or move the private file away to begin anew"
+        )
+    rows = settings.rows()
+    rows.append(("", "hash_key.check", key_check))
+    if fingerprint := kept.get("sender_patterns.fingerprint"):
+        rows.append(("", "sender_patterns.fingerprint", fingerprint))
+    with transaction(connection):
+        replace_table(connection, "settings", rows)
+
+
+def patterns_changed(connection: Connection, fingerprint: str, *, read_anew: bool) -> bool:
+    """Whether addresses were classed by other patterns than today's; notes today's where everything is read
+    (anew).
+    """
+    row = connection.execute(
+        "select value from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+    ).fetchone()
+    if row is not None and row[0] == fingerprint:
+        return False
+    if row is not None and not read_anew:
+        return True
+    with transaction(connection):
+        connection.execute(
+            "delete from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+        )
+        append(connection, "settings", [("", "sender_patterns.fingerprint", fingerprint)])
+    return False
+
+
+def begin_run(connection: Connection, state: RunState, *, selected: int, clock: datetime) -> None:
+    """A row in raw.runs; runs that never came to an end are marked failed."""
+    with transaction(connection):
+        connection.execute("update raw.runs set state = 'failed' where state = 'extracting'")
+        connection.execute("delete from raw.runs where run_id = ?", [state.run_id])
+        append(connection, "runs", [(state.run_id, state.command, clock, None, "extracting", selected, None)])
+
+
+def end_run(connection: Connection, state: RunState, *, outcome: str, read: int, clock: datetime) -> None:
+    """The end of an extraction: extracted, incomplete or failed."""
+    with transaction(connection):
+        connection.execute(
+            "update raw.runs set state = ?, finished_at = ?, mailboxes_read = ? where run_id = ?",
+            [outcome, clock, read, state.run_id],
+        )
+
+
+def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:
+    """Rows of raw.office_addresses, the newest class winning; to be called inside a transaction."""
+    if not rows:
+        return
+    twin = empty_twin(connection, "office_addresses")
+    append(connection, twin, rows, schema="temp")
+    connection.execute(
+        f'delete from raw.office_addresses where address_key in (select address_key from "{twin}")'
+    )
+    connection.execute(f'insert into raw.office_addresses select * from "{twin}"')

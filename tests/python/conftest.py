@@ -1,0 +1,331 @@
+"""Fixtures: a workspace per test (files, environment, data folder), a small tenant, the emulator."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import duckdb
+import pytest
+import yaml
+
+from emulators.graph import Handle, running
+from emulators.identifiers import (
+    conversation_id,
+    conversation_index,
+    exchange_ical_uid,
+    internet_message_id,
+    item_id,
+    seeded_guid,
+    thread_guid,
+)
+from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
+from engagement import config
+from engagement.cli import cli
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)
+OURS = "northwind.example"
+SENTINEL = b"the last published file"
+
+ACCOUNTS = [
+    {
+        "account_id": "A1",
+        "name": "Contoso",
+        "website": "https://contoso.example",
+        "country": "DE",
+        "tier": "1",
+    },
+    {
+        "account_id": "A2",
+        "name": "Fabrikam",
+        "website": "https://fabrikam.example",
+        "country": "FR",
+        "tier": "2",
+    },
+]
+CONTACTS = [
+    {"contact_id": "C1", "account_id": "A1", "email": "kim@contoso.example"},
+    {"contact_id": "C2", "account_id": "A1", "email": "lee@contoso.example"},
+    {"contact_id": "C3", "account_id": "A2", "email": "max@fabrikam.example"},
+]
+
+
+def holding_open(path: Path) -> list[str]:
+    """A command that opens a DuckDB file for writing, says "open", and holds it until it is sent a line."""
+    code = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    return [sys.executable, "-c", code, str(path)]
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str] | None = None) -> Path:
+    """A CSV file; `columns` names the header where there are no rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns or rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@dataclass
+class Workspace:
+    """Where one test works; the customer files and enrichments.yml are there and right from the start."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(exist_ok=True)
+        tenant = Tenant(now=NOW)
+        self.environment |= {
+            "ENGAGEMENT_CONFIG": str(self.root / "enrichments.yml"),
+            "ENGAGEMENT_DATA_DIR": str(self.root / "data"),
+            "ENGAGEMENT_PROJECT_DIR": str(ROOT),
+            "ENGAGEMENT_AUTHORITY_URL": "http://127.0.0.1:9",
+            "ENGAGEMENT_GRAPH_URL": "http://127.0.0.1:9",
+            "ENGAGEMENT_RETRY_SECONDS": "5",
+            "AZURE_TENANT_ID": tenant.tenant_id,
+            "AZURE_CLIENT_ID": tenant.client_id,
+            "AZURE_CLIENT_SECRET": tenant.client_secret,
+            "DBT_TARGET_PATH": str(self.root / "target"),
+            "DBT_LOG_PATH": str(self.root / "logs"),
+        }
+        write_csv(self.root / "accounts.csv", ACCOUNTS)
+        write_csv(self.root / "contacts.csv", CONTACTS)
+        self.configure()
+
+    def configuration(self) -> dict[str, Any]:
+        """A configuration that is right, to be changed by a test."""
+        return {
+            "reporting": {"time_zone": "UTC"},
+            "customers": {
+                "accounts": {
+                    "path": "accounts.csv",
+                    "id": "account_id",
+                    "name": "name",
+                    "website": "website",
+                    "country": "country",
+                    "attributes": ["tier"],
+                },
+                "contacts": {
+                    "path": "contacts.csv",
+                    "id": "contact_id",
+                    "account": "account_id",
+                    "email": "email",
+                },
+            },
+            "enrichments": [
+                {
+                    "type": "office",
+                    "name": "Account engagement",
+                    "output_table": "Office",
+                    "consent": {"by": "Configurer", "on": datetime(2026, 1, 5).date()},
+                    "tenant_consent": {"by": "Administrator", "on": datetime(2026, 1, 6).date()},
+                    "addresses": [f"anna@{OURS}", f"sales@{OURS}"],
+                    "retention": "400 days",
+                }
+            ],
+        }
+
+    def configure(self, change: Callable[[dict[str, Any]], object] | None = None, **office: Any) -> None:
+        """Writes enrichments.yml; `office` sets keys of its one enrichment (None takes a key out)."""
+        configuration = self.configuration()
+        for key, value in office.items():
+            configuration["enrichments"][0][key] = value
+            if value is None:
+                del configuration["enrichments"][0][key]
+        if change is not None:
+            change(configuration)
+        (self.root / "enrichments.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
+
+    def connect_to(self, graph: Handle) -> None:
+        """Points both services at the emulator."""
+        self.environment["ENGAGEMENT_AUTHORITY_URL"] = graph.url
+        self.environment["ENGAGEMENT_GRAPH_URL"] = graph.url
+
+    def settings(self, *, needs_graph: bool = True) -> config.Settings:
+        return config.load(self.environment, needs_graph=needs_graph, directory=self.root)
+
+    def run(self, *arguments: str) -> click.testing.Result:
+        """The command in this process; `exit_code`, `stdout` and `stderr` are those of the command."""
+        unset: dict[str, str | None] = {name: None for name in os.environ if name.startswith("AZURE_")}
+        unset |= {name: None for name in os.environ if name.startswith("ENGAGEMENT_")}
+        return click.testing.CliRunner().invoke(cli, list(arguments), env={**unset, **self.environment})
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command as a process."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AZURE_", "ENGAGEMENT_"))
+        }
+        path = os.pathsep.join(filter(None, [str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]))
+        return subprocess.Popen(
+            [sys.executable, "-m", "engagement", *arguments],
+            env={**kept, "PYTHONPATH": path, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.root,
+        )
+
+    @property
+    def private_file(self) -> Path:
+        return self.root / "data" / "private.duckdb"
+
+    @property
+    def published_file(self) -> Path:
+        return self.root / "data" / "engagement.duckdb"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the private file."""
+        with duckdb.connect(str(self.private_file), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def leave_sentinel(self) -> None:
+        """Puts something recognisable where the published file is."""
+        self.published_file.parent.mkdir(mode=0o700, exist_ok=True)
+        self.published_file.write_bytes(SENTINEL)
+
+    def office_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that an extraction landed, without what names the run."""
+        return {
+            table: self.query(f"select * exclude ({leave_out}) from raw.{table} order by all")
+            for table, leave_out in {
+                "office_mailboxes": "monitored_from",
+                "office_messages": "read_at",
+                "office_meetings": "read_at",
+                "office_addresses": "domain",
+                "office_units": "run_id, read_at",
+            }.items()
+        }
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def person(name: str, **changes: Any) -> Person:
+    """A directory user anna@northwind.example with the alias anna.alias@..."""
+    values: dict[str, Any] = {
+        "id": seeded_guid(f"person:{name}"),
+        "mail": f"{name}@{OURS}",
+        "user_principal_name": f"{name}@{OURS}",
+        "proxy_addresses": (f"SMTP:{name}@{OURS}", f"smtp:{name}.alias@{OURS}"),
+        "display_name": name.title(),
+    }
+    return Person(**(values | changes))
+
+
+def message(owner: Person, seed: str, received_at: datetime, **changes: Any) -> Message:
+    """A copy in the owner's mailbox, from Contoso to him; one seed is one message in every mailbox."""
+    thread = thread_guid(changes.pop("thread", seed))
+    values: dict[str, Any] = {
+        "id": item_id(owner.id, seed),
+        "internet_message_id": internet_message_id(seed, "mail.example"),
+        "conversation_id": conversation_id(owner.id, thread),
+        "conversation_index": conversation_index(thread, received_at),
+        "received_at": received_at,
+        "sent_at": received_at,
+        "from_address": "kim@contoso.example",
+        "to": (owner.mail,),
+    }
+    return Message(**(values | changes))
+
+
+def meeting(owner: Person, seed: str, start_at: datetime, **changes: Any) -> Event:
+    """An hour with Contoso, organised by the owner."""
+    values: dict[str, Any] = {
+        "id": item_id(owner.id, f"event:{seed}"),
+        "ical_uid": exchange_ical_uid(seed, start_at - timedelta(days=3)),
+        "start_at": start_at,
+        "end_at": start_at + timedelta(hours=1),
+        "organizer": owner.mail,
+        "attendees": (
+            Attendee(owner.mail, response="organizer"),
+            Attendee("kim@contoso.example", response="accepted"),
+        ),
+        "is_organizer": True,
+        "own_response": "organizer",
+    }
+    return Event(**(values | changes))
+
+
+def small_tenant() -> Tenant:
+    """anna is listed; ben and dora come through sales@, carl through emea@ inside it; eve is not chosen.
+
+    Each of the four has 12 messages over a year, two of the last day, and four meetings, one of them to come.
+    """
+    people = {name: person(name) for name in ("anna", "ben", "carl", "dora", "eve")}
+    emea = Group(seeded_guid("group:emea"), f"emea@{OURS}", "EMEA", (people["carl"].id, people["ben"].id))
+    sales = Group(
+        seeded_guid("group:sales"), f"sales@{OURS}", "Sales", (people["ben"].id, people["dora"].id, emea.id)
+    )
+    tenant = Tenant(now=NOW, people=list(people.values()), groups=[sales, emea])
+    for name, owner in people.items():
+        moments = [NOW - timedelta(days=30 * month + 2) for month in range(12)]
+        moments += [NOW - timedelta(hours=6), NOW - timedelta(hours=30)]
+        tenant.messages[owner.id] = [
+            message(owner, f"{name}:{number}", moment) for number, moment in enumerate(moments)
+        ]
+        tenant.events[owner.id] = [
+            meeting(owner, f"{name}:{days}", NOW.replace(hour=9, minute=0) + timedelta(days=days))
+            for days in (-200, -40, -3, 5)
+        ]
+    return tenant
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return small_tenant()
+
+
+@pytest.fixture
+def graph(tenant: Tenant) -> Iterator[Handle]:
+    """The emulator over the small tenant."""
+    with running(tenant) as handle:
+        yield handle
+
+
+@pytest.fixture
+def connected(workspace: Workspace, graph: Handle) -> Workspace:
+    """The workspace, pointed at the emulator."""
+    workspace.connect_to(graph)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data, where there is one."""
+    given = os.environ.get("ENGAGEMENT_TEST_DATA")
+    if not given:
+        pytest.skip("ENGAGEMENT_TEST_DATA is not set: the real data is not part of the project")
+    folder = Path(given)
+    if not folder.is_dir():
+        pytest.fail("ENGAGEMENT_TEST_DATA does not point to a folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine's own environment may reach a test."""
+    for name in list(os.environ):
+        if name.startswith(("AZURE_", "ENGAGEMENT_")) and name != "ENGAGEMENT_TEST_DATA":
+            monkeypatch.delenv(name)
+
+
+@contextlib.contextmanager
+def emulated(tenant: Tenant, workspace: Workspace, **switches: Any) -> Iterator[Handle]:
+    """The emulator over another tenant, with the workspace pointed at it."""
+    with running(tenant, **switches) as handle:
+        workspace.connect_to(handle)
+        yield handle

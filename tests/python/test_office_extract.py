@@ -1,0 +1,606 @@
+"""The office extraction over the emulator: who is chosen, what is landed, what a second run reads, kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import NOW, OURS, Workspace, emulated, meeting, message, person, small_tenant, write_csv
+from emulators.graph import Handle
+from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, topic_thread
+from emulators.tenant import Attendee, Group, Tenant
+from engagement import warehouse
+from engagement.addresses import Hasher, load_hash_key
+from engagement.errors import ConfigurationError
+from engagement.office import extract, mailboxes, messages
+from engagement.office.graph import Service, instant
+from engagement.office.rows import Landing, Read
+from engagement.office.slices import MESSAGES, Slice
+
+ANNA, BEN = person("anna"), person("ben")
+
+
+def extract_office(workspace: Workspace, *options: str, code: int = 0) -> str:
+    done = workspace.run("extract", "office", *options)
+    assert done.exit_code == code, done.stderr
+    return done.stderr
+
+
+def hasher(workspace: Workspace) -> Hasher:
+    return Hasher(load_hash_key(None, workspace.settings().hash_key_file))
+
+
+def outlook_requests(graph: Handle) -> list[tuple[str, str]]:
+    return [
+        (request.path.rsplit("/", 1)[-1], request.path.split("/")[3])
+        for request in graph.requests
+        if request.path.endswith(("/messages", "/calendarView"))
+    ]
+
+
+# --- who
+
+
+def test_people_of_groups_are_chosen_once(connected: Workspace) -> None:
+    extract_office(connected)
+    rows = connected.query(
+        "select entra_id, via_group, state, len(address_keys), monitored_from, monitored_to from"
+        " raw.office_mailboxes"
+    )
+    by_id = {row[0]: row[1:] for row in rows}
+    assert set(by_id) == {person(name).id for name in ("anna", "ben", "carl", "dora")}
+    assert by_id[ANNA.id] == (None, "readable", 2, NOW.replace(tzinfo=None), None)
+    # carl is only in the group inside the group: the listed one is named
+    assert by_id[person("carl").id][0] == seeded_guid("group:sales")
+
+
+def test_listed_directly_beats_through_a_group(connected: Workspace) -> None:
+    connected.configure(addresses=[f"sales@{OURS}", f"ben@{OURS}", f"dora.alias@{OURS}"])
+    extract_office(connected)
+    rows = connected.query("select entra_id from raw.office_mailboxes where via_group is null order by all")
+    assert rows == sorted([(BEN.id,), (person("dora").id,)])
+
+
+def resolved(workspace: Workspace, tenant: Tenant, addresses: list[str]) -> mailboxes.Selection:
+    workspace.configure(addresses=addresses)
+    with emulated(tenant, workspace):
+        settings = workspace.settings()
+        [(position, enrichment)] = settings.office_enrichments()
+        with Service(settings).client() as client:
+            selection = mailboxes.resolve(client, settings, position, enrichment)
+        mailboxes.check_size(selection, position)
+        return selection
+
+
+def crowd(size: int) -> Tenant:
+    people = [person(f"p{number}") for number in range(size)]
+    inner = Group(
+        seeded_guid("inner"), f"inner@{OURS}", "Inner", tuple(one.id for one in people[: size // 2])
+    )
+    outer = Group(
+        seeded_guid("outer"), f"outer@{OURS}", "Outer", (inner.id, *(one.id for one in people[size // 3 :]))
+    )
+    return Tenant(now=NOW, people=people, groups=[outer, inner])
+
+
+@pytest.mark.parametrize("size", [2, 2500])
+def test_2_and_2500_people_are_accepted(workspace: Workspace, size: int) -> None:
+    assert len(resolved(workspace, crowd(size), [f"outer@{OURS}", f"p0@{OURS}"]).people) == size
+
+
+@pytest.mark.parametrize(("size", "said"), [(1, "list more people or groups"), (2501, "list fewer")])
+def test_1_and_2501_people_are_refused(workspace: Workspace, size: int, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(workspace, crowd(size), [f"outer@{OURS}", f"p0@{OURS}"])
+    assert f"resolve to {size:,} people; allowed: 2 to 2,500, {said}" in caught.value.message
+
+
+def test_addresses_and_opt_outs_from_files(connected: Workspace) -> None:
+    write_csv(
+        connected.root / "list.csv",
+        [{"name": "x", "email": f"anna@{OURS}"}, {"name": "y", "email": f"SALES@{OURS}"}],
+    )
+    (connected.root / "out.txt").write_text(f"carl.alias@{OURS}\n\n")
+    connected.configure(addresses={"path": "list.csv"}, opt_out={"path": "out.txt"})
+    extract_office(connected)
+    assert person("carl").id not in [
+        row[0] for row in connected.query("select entra_id from raw.office_mailboxes")
+    ]
+    keys = hasher(connected)
+    assert (
+        connected.query(f"from raw.office_messages where mailbox_id = {keys.mailbox(person('carl').id)}")
+        == []
+    )
+
+
+def test_a_wrong_line_of_a_list_is_named(connected: Workspace) -> None:
+    (connected.root / "list.txt").write_text(f"anna@{OURS}\nnonsense\n")
+    connected.configure(addresses={"path": "list.txt"})
+    assert "list.txt line 2: not an e-mail address (enrichments[0].addresses.path)" in extract_office(
+        connected, code=2
+    )
+
+
+def test_guests_are_left_out_and_an_empty_group_is_said(workspace: Workspace) -> None:
+    tenant = small_tenant()
+    tenant.people.append(person("guest", user_type="Guest"))
+    tenant.groups.append(Group(seeded_guid("g"), f"guests@{OURS}", "Guests", (person("guest").id,)))
+    selection = resolved(workspace, tenant, [f"guests@{OURS}", f"anna@{OURS}", f"ben@{OURS}"])
+    assert len(selection.people) == 2
+    assert "the group has no people" in selection.warnings[0]
+
+
+def test_an_address_of_two_people_counts_for_one(workspace: Workspace) -> None:
+    tenant = Tenant(now=NOW, people=[person("anna"), person("ben", proxy_addresses=(f"smtp:anna@{OURS}",))])
+    with emulated(tenant, workspace):
+        workspace.configure(addresses=[f"anna@{OURS}", f"ben@{OURS}"])
+        assert f"is also one of user {ANNA.id}" in extract_office(workspace)
+    keys = workspace.query("select unnest(address_keys) from raw.office_mailboxes")
+    assert len(keys) == len(set(keys))
+
+
+def test_who_leaves_the_list_and_returns(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    connected.configure(addresses=[f"anna@{OURS}", f"ben@{OURS}"])
+    graph.tenant.now = NOW + timedelta(days=1)
+    extract_office(connected)
+    left = connected.query(
+        "select monitored_from, monitored_to from raw.office_mailboxes where monitored_to is not null"
+    )
+    assert left == [(NOW.replace(tzinfo=None), (NOW + timedelta(days=1)).replace(tzinfo=None))] * 2
+    connected.configure()
+    extract_office(connected)
+    assert connected.query("select count(*) from raw.office_mailboxes where monitored_to is null") == [(4,)]
+    assert connected.query("select distinct monitored_from from raw.office_mailboxes") == [
+        (NOW.replace(tzinfo=None),)
+    ]
+
+
+def test_the_forbidden_mailbox_must_be_refused(workspace: Workspace, tenant: Tenant) -> None:
+    workspace.configure(probe_forbidden=f"eve@{OURS}")
+    with emulated(tenant, workspace):
+        assert "enrichments[0].probe_forbidden: the app can read this mailbox" in extract_office(
+            workspace, code=2
+        )
+    assert workspace.query("from raw.office_mailboxes") == []
+    tenant.people = [
+        replace(one, mailbox_state="denied") if one.mail.startswith("eve") else one for one in tenant.people
+    ]
+    with emulated(tenant, workspace):
+        extract_office(workspace)
+
+
+def test_two_enrichments_read_a_mailbox_once(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    once = sorted(outlook_requests(graph))
+    graph.requests.clear()
+    connected.configure(
+        lambda raw: raw["enrichments"].append(
+            {**raw["enrichments"][0], "name": "Other", "output_table": "Other", "addresses": [f"emea@{OURS}"]}
+        )
+    )
+    extract_office(connected, "--anew")
+    assert sorted(outlook_requests(graph)) == once
+    assert connected.query(
+        "select enrichment_id, count(*) from raw.office_mailboxes group by 1 order by 1"
+    ) == [
+        ("account-engagement", 4),
+        ("other", 2),
+    ]
+
+
+# --- what
+
+
+def test_a_message_becomes_keys_and_flags(workspace: Workspace, tenant: Tenant) -> None:
+    at = NOW - timedelta(days=5)
+    copy = message(
+        ANNA,
+        "one",
+        at,
+        to=(ANNA.mail, "LEE@contoso.example", None),
+        cc=("lee+x@contoso.example",),
+        bcc=("max@fabrikam.example",),
+        sender_address=f"ben@{OURS}",
+        folder="sentitems",
+        sent_at=None,
+    )
+    tenant.messages = {
+        ANNA.id: [
+            copy,
+            message(ANNA, "draft", at, is_draft=True, folder="drafts", internet_message_id=None),
+            message(ANNA, "meeting", at, odata_type="#microsoft.graph.eventMessageRequest"),
+            message(ANNA, "searched", at, folder="search"),
+            message(ANNA, "legacy", at, from_address="/O=EXCHANGELABS/OU=X/CN=Y"),
+        ]
+    }
+    with emulated(tenant, workspace):
+        extract_office(workspace)
+    keys = hasher(workspace)
+    rows = workspace.query(
+        "select item_key, message_key, thread_key, received_at, sent_at, from_key, sender_key,"
+        " recipient_keys,"
+        " is_draft, is_meeting_mail, is_search_folder_copy, read_at, gone_at from raw.office_messages"
+    )
+    by_item = {row[0]: row[1:] for row in rows}
+    assert copy.internet_message_id is not None
+    naive = NOW.replace(tzinfo=None)
+    assert by_item[keys.item(copy.id)] == (
+        keys.message(copy.internet_message_id),
+        keys.thread(thread_guid("one")),
+        at.replace(tzinfo=None),
+        None,
+        keys.address("kim@contoso.example"),
+        keys.address(f"ben@{OURS}"),
+        [keys.address(ANNA.mail), keys.address("lee@contoso.example"), keys.address("max@fabrikam.example")],
+        False,
+        False,
+        False,
+        naive,
+        None,
+    )
+    flags = {
+        seed: by_item[keys.item(message(ANNA, seed, at).id)][7:10]
+        for seed in ("draft", "meeting", "searched")
+    }
+    assert flags == {
+        "draft": (True, False, False),
+        "meeting": (False, True, False),
+        "searched": (False, False, True),
+    }
+    draft = message(ANNA, "draft", at)
+    assert by_item[keys.item(draft.id)][0] == keys.message(draft.id)
+    legacy = keys.address("/o=exchangelabs/ou=x/cn=y")
+    assert workspace.query(
+        f"select domain, local_part_class from raw.office_addresses where address_key = {legacy}"
+    ) == [(None, "x500")]
+
+
+def test_a_meeting_becomes_keys_and_answers(workspace: Workspace, tenant: Tenant) -> None:
+    at = NOW.replace(hour=0, minute=0) - timedelta(days=5)
+    kept = meeting(
+        ANNA,
+        "kept",
+        at,
+        is_all_day=True,
+        end_at=at + timedelta(days=1),
+        is_cancelled=True,
+        organizer=None,
+        ical_uid=None,
+        is_organizer=False,
+        own_response="declined",
+        attendees=(
+            Attendee(None),
+            Attendee("kim@contoso.example", "optional", "tentativelyAccepted"),
+            Attendee(f"room@{OURS}", "resource"),
+        ),
+    )
+    tenant.events = {
+        ANNA.id: [
+            kept,
+            meeting(ANNA, "private", at, sensitivity="private"),
+            meeting(ANNA, "confidential", at, sensitivity="confidential"),
+            meeting(ANNA, "draft", at, is_draft=True),
+        ]
+    }
+    with emulated(tenant, workspace):
+        extract_office(workspace)
+    keys = hasher(workspace)
+    assert workspace.query("select * exclude (mailbox_id, read_at, gone_at) from raw.office_meetings") == [
+        (
+            keys.item(kept.id),
+            keys.ical(kept.id),
+            at.replace(tzinfo=None),
+            (at + timedelta(days=1)).replace(tzinfo=None),
+            True,
+            True,
+            False,
+            "declined",
+            None,
+            [keys.address("kim@contoso.example"), keys.address(f"room@{OURS}")],
+            ["optional", "resource"],
+            ["tentativelyAccepted", "none"],
+        )
+    ]
+
+
+def test_a_meeting_made_private_is_removed(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    before = connected.query("select count(*) from raw.office_meetings")
+    events = graph.tenant.events[ANNA.id]
+    graph.tenant.events[ANNA.id] = [
+        replace(event, sensitivity="private") if event.start_at > NOW - timedelta(days=10) else event
+        for event in events
+    ]
+    extract_office(connected)
+    assert connected.query("select count(*) from raw.office_meetings") == [(before[0][0] - 2,)]
+
+
+def test_what_is_not_kept_is_never_asked_for(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    listed = [request for request in graph.requests if request.path.endswith(("/messages", "/calendarView"))]
+    assert listed
+    for request in listed:
+        names = set(request.query["$select"].split(","))
+        assert not names & {
+            "subject",
+            "body",
+            "bodyPreview",
+            "uniqueBody",
+            "location",
+            "locations",
+            "webLink",
+            "hasAttachments",
+        }
+    assert seeded_guid("person:eve") not in "".join(request.path for request in graph.requests)
+
+
+def test_threads() -> None:
+    thread = thread_guid("t")
+    index = "AQ" + "A" * 38 + "="
+    full = exchange_base64(b"\x00\x04\x24\x00" + b"m" * 36 + b"\x00\x10\x00" + thread)
+    assert messages.thread_of(full, None, 1) == thread
+    assert messages.thread_of(full, "AAAA", 2) == thread
+    assert messages.thread_of("short", index, 1) == messages.thread_of(None, index, 2) != thread
+    assert messages.thread_of("short", "AAAA", 1) == b"1/short" != messages.thread_of("short", None, 2)
+    assert messages.thread_of(None, None, 1) == b"1/"
+    # a tail with the letters that differ between the alphabets
+    tricky = b"\0\0" + b"\xfb\xef\xbe" * 2 + b"\xff\xff\xff" * 2 + b"\0\0"
+    coded = exchange_base64(b"\x00\x04\x24\x00" + b"m" * 36 + b"\x00\x10\x00" + tricky)
+    assert "-" in coded and "_" in coded
+    assert messages.thread_of(coded, None, 1) == tricky
+    assert len(topic_thread("Hello")) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-07-01T05:30:00Z", datetime(2026, 7, 1, 5, 30)),
+        ("2017-08-29T04:00:00.0000000", datetime(2017, 8, 29, 4)),
+        ("2026-07-01T05:30:00+02:00", datetime(2026, 7, 1, 3, 30)),
+        ("0001-01-01T00:00:00Z", None),
+        ("1601-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("2026-13-01T00:00:00Z", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_instants(text: str | None, expected: datetime | None) -> None:
+    assert instant(text) == expected
+
+
+def test_a_bad_date_is_counted_and_left_out(connected: Workspace, graph: Handle) -> None:
+    body: dict[str, Any] = {
+        "value": [
+            {
+                "id": "bad",
+                "start": {"dateTime": "2026-99-01T00:00:00", "timeZone": "UTC"},
+                "end": {"dateTime": "2026-07-01T00:00:00", "timeZone": "UTC"},
+            }
+        ]
+    }
+    graph.fail(f"{ANNA.id}/calendarView", status=200, body=body)
+    assert "1 item with an unreadable date" in extract_office(connected)
+    assert connected.query("select count(*) from raw.office_meetings")[0][0] >= 12
+
+
+# --- again
+
+
+def test_a_second_run_reads_only_what_is_new(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    first = connected.office_rows()
+    graph.requests.clear()
+    extract_office(connected)
+    # per mailbox one series for three days of mail, two for 50 days of calendar
+    assert sorted(kind for kind, _ in outlook_requests(graph)) == ["calendarView"] * 8 + ["messages"] * 4
+    assert connected.office_rows() == first
+    graph.requests.clear()
+    graph.tenant.now = NOW + timedelta(days=2)
+    late = message(ANNA, "late", NOW - timedelta(days=20))
+    graph.tenant.messages[ANNA.id] += [message(ANNA, "new", NOW + timedelta(days=1)), late]
+    extract_office(connected)
+    keys = hasher(connected)
+    landed = {row[0] for row in connected.query("select item_key from raw.office_messages")}
+    assert keys.item(message(ANNA, "new", NOW).id) in landed
+    # older than the overlap: it waits for a re-read
+    assert keys.item(late.id) not in landed
+    extract_office(connected, "--anew")
+    assert (keys.item(late.id),) in connected.query("select item_key from raw.office_messages")
+
+
+def test_what_is_gone_is_marked_and_kept_and_comes_back(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    count = connected.query("select count(*) from raw.office_messages")
+    kept = graph.tenant.messages[ANNA.id]
+    gone = next(item for item in kept if item.received_at > NOW - timedelta(hours=8))
+    graph.tenant.messages[ANNA.id] = [item for item in kept if item is not gone]
+    graph.tenant.now = NOW + timedelta(hours=1)
+    extract_office(connected)
+    marked = connected.query("select item_key, gone_at from raw.office_messages where gone_at is not null")
+    at = (NOW + timedelta(hours=1)).replace(tzinfo=None)
+    assert marked == [(hasher(connected).item(gone.id), at)]
+    graph.tenant.now = NOW + timedelta(hours=2)
+    extract_office(connected)
+    assert connected.query("select distinct gone_at from raw.office_messages where gone_at is not null") == [
+        (at,)
+    ]
+    graph.tenant.messages[ANNA.id] = kept
+    extract_office(connected)
+    assert connected.query("select * from raw.office_messages where gone_at is not null") == []
+    assert connected.query("select count(*) from raw.office_messages") == count
+
+
+def test_a_moved_meeting_is_one_row(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    count = connected.query("select count(*) from raw.office_meetings")
+    moved = graph.tenant.events[ANNA.id][3]
+    later = moved.start_at + timedelta(days=2)
+    graph.tenant.events[ANNA.id][3] = replace(moved, start_at=later, end_at=later + timedelta(hours=1))
+    extract_office(connected)
+    assert connected.query("select count(*) from raw.office_meetings") == count
+    key = hasher(connected).item(moved.id)
+    assert connected.query(f"select start_at, gone_at from raw.office_meetings where item_key = {key}") == [
+        (later.replace(tzinfo=None), None)
+    ]
+
+
+def test_days_become_a_month_without_being_read_again(connected: Workspace, graph: Handle) -> None:
+    """Runs every three weeks for half a year: nothing is read twice but the overlap, nothing is left out."""
+    for week in range(0, 27, 3):
+        graph.tenant.now = NOW + timedelta(weeks=week)
+        graph.requests.clear()
+        extract_office(connected)
+    reads = [request for request in graph.requests if request.path == f"/v1.0/users/{ANNA.id}/messages"]
+    # three weeks and the overlap
+    assert len(reads) == 1
+    gaps = connected.query(
+        """
+        with ordered as (
+            select mailbox_id, kind, slice_start, lag(max(slice_end)) over (
+                partition by mailbox_id, kind order by slice_start) as before
+            from raw.office_units group by mailbox_id, kind, slice_start
+        )
+        select * from ordered where before < slice_start
+        """
+    )
+    assert gaps == []
+
+
+# --- failures
+
+
+def test_a_refused_mailbox_is_reported_and_the_others_are_read(connected: Workspace, graph: Handle) -> None:
+    graph.tenant.people[:] = [
+        replace(
+            one,
+            mailbox_state={"ben": "denied", "carl": "on_premises"}.get(one.mail.split("@")[0], "readable"),
+        )
+        for one in graph.tenant.people
+    ]
+    said = extract_office(connected, code=9)
+    assert "1 mailbox refused to the app" in said and "1 mailbox inactive or on premises" in said
+    states = dict(connected.query("select entra_id, state from raw.office_mailboxes"))
+    assert (states[BEN.id], states[person("carl").id], states[ANNA.id]) == (
+        "denied",
+        "on_premises",
+        "readable",
+    )
+    assert connected.query("select state, mailboxes_selected, mailboxes_read from raw.runs") == [
+        ("extracted", 4, 2)
+    ]
+
+
+def test_an_address_that_exists_nowhere_is_reported(connected: Workspace) -> None:
+    connected.configure(addresses=[f"anna@{OURS}", f"nobody@{OURS}", f"sales@{OURS}"])
+    said = extract_office(connected, code=9)
+    assert "enrichments[0].addresses[1]: the directory knows neither a person nor a group" in said
+    assert "nobody" not in said
+    assert connected.query("select state, entra_id from raw.office_mailboxes where entra_id is null") == [
+        ("not_found", None)
+    ]
+
+
+def test_unread_mailboxes_beyond_tolerance(connected: Workspace, graph: Handle) -> None:
+    connected.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
+    graph.fail(f"{BEN.id}/messages", times=10**6, status=503)
+    said = extract_office(connected, code=5)
+    assert "1 of 4 mailboxes not read whole, tolerated 2%" in said
+    assert f"user {BEN.id}: Microsoft Graph: GET /users/{{id}}/messages failed (status 503)" in said
+    states = dict(connected.query("select entra_id, state from raw.office_mailboxes"))
+    assert (states[BEN.id], states[ANNA.id]) == ("incomplete", "readable")
+    assert connected.query("select state from raw.runs") == [("incomplete",)]
+    graph.emulator.faults.clear()
+    extract_office(connected)
+    assert connected.query("select distinct state from raw.office_mailboxes") == [("readable",)]
+
+
+def test_unread_mailboxes_within_tolerance(connected: Workspace, graph: Handle) -> None:
+    connected.configure(tolerated_failures=0.25)
+    connected.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
+    graph.fail(f"{BEN.id}/messages", times=10**6, status=503)
+    extract_office(connected)
+
+
+def test_a_service_that_goes_down_is_not_asked_mailbox_by_mailbox(workspace: Workspace) -> None:
+    workspace.environment |= {"ENGAGEMENT_RETRY_SECONDS": "0", "ENGAGEMENT_WORKERS": "1"}
+    workspace.configure(addresses=[f"outer@{OURS}"])
+    with emulated(crowd(30), workspace) as handle:
+        handle.fail("/mailFolders", times=10**6, status=503)
+        assert "failed (status 503)" in extract_office(workspace, code=4)
+        # three in a row, and what the reader did until it was stopped
+        assert len([request for request in handle.requests if "/mailFolders" in request.path]) < 15
+
+
+def test_fewer_messages_than_counted_are_read_again(connected: Workspace, graph: Handle) -> None:
+    graph.fail(f"{ANNA.id}/messages", status=200, body={"@odata.count": 3, "value": []})
+    extract_office(connected)
+    assert connected.query(
+        f"select count(*) from raw.office_messages where mailbox_id = {hasher(connected).mailbox(ANNA.id)}"
+    ) == [(14,)]
+
+
+def test_landing_is_all_or_nothing(workspace: Workspace) -> None:
+    """What fails after a landing, before its transaction ends: no row, no ledger row, no address stays."""
+    settings = workspace.settings()
+    at = datetime(2026, 6, 1, 12)
+    row = (1, 2, 3, 4, at, at, 5, 5, [6], False, False, False, at, None)
+    good = Landing(
+        1, MESSAGES, (Slice(datetime(2026, 6, 1), datetime(2026, 6, 2)),), (at,), Read([row], [at])
+    )
+    with warehouse.private_file(settings) as connection:
+        with pytest.raises(Exception, match="boom"), warehouse.transaction(connection):
+            warehouse.upsert_addresses(connection, [(6, "x.example", "person")])
+            extract.land(connection, "office_messages", [good], run_id="r", now=at)
+            raise RuntimeError("boom")
+        for table in ("office_messages", "office_units", "office_addresses"):
+            assert connection.execute(f"from raw.{table}").fetchall() == []
+
+
+def test_sigkill_in_the_midst_then_a_clean_run_equals_an_undisturbed_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    tenant = small_tenant()
+    undisturbed = Workspace(tmp_path / "other")
+    key = "a hash key for both workspaces"
+    for one in (workspace, undisturbed):
+        one.environment |= {"ENGAGEMENT_HASH_KEY": key, "ENGAGEMENT_WORKERS": "2"}
+    with emulated(tenant, undisturbed):
+        extract_office(undisturbed)
+    with emulated(tenant, workspace, latency=0.05) as handle:
+        for reads_before_the_kill in (5, 25, 60):
+            handle.requests.clear()
+            process = workspace.start("extract", "office")
+            deadline = time.monotonic() + 30
+            while len(outlook_requests(handle)) < reads_before_the_kill and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        handle.switches.latency = 0
+        extract_office(workspace)
+    assert workspace.office_rows() == undisturbed.office_rows()
+    states = [row[0] for row in workspace.query("select state from raw.runs order by started_at, state")]
+    assert states.count("extracted") == 1 and set(states) <= {"extracted", "failed"}
+
+
+def test_sigterm_ends_it_and_says_so_by_its_code(workspace: Workspace) -> None:
+    with emulated(small_tenant(), workspace, latency=0.2) as handle:
+        process = workspace.start("extract", "office")
+        while not outlook_requests(handle) and process.poll() is None:
+            time.sleep(0.005)
+        began = time.monotonic()
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 15
+    assert warehouse.read_run_state(workspace.settings())["state"] == "failed"

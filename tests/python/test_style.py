@@ -1,0 +1,41 @@
+"""Style of Python and SQL, and types: what `make lint` runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from project_fixtures import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+def test_python_and_sql_are_clean(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "ENGAGEMENT_PRIVATE_FILE": str(tmp_path / "private.duckdb"),
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    commands = (
+        ("ruff", "check", "scripts", "tests"),
+        ("ruff", "format", "--check", "scripts", "tests"),
+        ("mypy", "scripts/engagement", "scripts/emulators"),
+        ("sqlfluff", "lint", "--disable-progress-bar", "models", "tests/singular"),
+    )
+    # At the same time: two of them are slow, and there are two cores.
+    processes = [
+        subprocess.Popen(
+            [BIN / command[0], *command[1:]],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
