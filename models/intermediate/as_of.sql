@@ -78,7 +78,10 @@ newest_complete as (
         max(mailboxes.kept_from_at) as kept_from_at
     from mailboxes_ranked as mailboxes
     cross join tolerance
-    where mailboxes.place_from_behind > floor(mailboxes.mailbox_count * tolerance.tolerated_failures_ratio)
+    -- A hair more, because 100 x 0.29 is 28.999... to a computer.
+    where
+        mailboxes.place_from_behind
+        > floor(mailboxes.mailbox_count * tolerance.tolerated_failures_ratio + 0.000001)
 
 ),
 
@@ -93,10 +96,14 @@ days as (
                 - interval 1 day as date
             ) as as_of_date,
         {% endif %}
-        {{ local_day('newest_complete.kept_from_at', 'reporting.time_zone') }} as kept_from_on
+        -- Slices begin at midnight UTC: a local day that they cut is not kept whole, the next one is.
+        {{ local_day("newest_complete.kept_from_at + interval 1 day - interval 1 microsecond", 'reporting.time_zone') }}
+            as kept_from_on
     from newest_complete
     cross join reporting
-    where newest_complete.mailbox_count = newest_complete.read_mailbox_count
+    {% if var('as_of_date') is none %}
+        where newest_complete.mailbox_count = newest_complete.read_mailbox_count
+    {% endif %}
 
 )
 

@@ -36,7 +36,9 @@ contacts_keyed as (
         contacts.contact_id,
         contacts.address_key,
         -- One person with two addresses is one person; a whole number joins and counts faster than the file's id.
-        min(contacts.address_key) over (partition by contacts.account_id, contacts.contact_id) as contact_key
+        cast(
+            dense_rank() over (order by contacts.account_id nulls last, contacts.contact_id nulls last) as bigint
+        ) as contact_key
     from contacts
     inner join accounts on contacts.account_id = accounts.account_id
 

@@ -81,7 +81,7 @@ left join addresses_monitored
     on
         meetings.enrichment_id = addresses_monitored.enrichment_id
         and meetings.organizer_key = addresses_monitored.address_key
-        and meetings.start_at < addresses_monitored.monitored_to_at
+        and meetings.begins_at < addresses_monitored.monitored_to_at
 left join organizers_of_accounts
     on
         meetings_per_account.enrichment_id = organizers_of_accounts.enrichment_id

@@ -24,6 +24,22 @@ reporting as (
 
 ),
 
+meetings_with_begin as (
+
+    select
+        meetings.*,
+        reporting.time_zone,
+        -- All-day dates float: the same day everywhere, so they begin at midnight where the report is read.
+        case
+            when meetings.is_all_day
+                then {{ local_midnight('cast(meetings.start_at as date)', 'reporting.time_zone') }}
+            else meetings.start_at
+        end as begins_at
+    from meetings
+    cross join reporting
+
+),
+
 copies as (
 
     select
@@ -37,26 +53,22 @@ copies as (
         meetings.is_cancelled,
         meetings.is_organizer,
         -- Deleted later it still took place; vanished before it began it did not (D2).
-        coalesce(meetings.gone_at < meetings.start_at, false) as has_vanished,
-        -- All-day dates float: they are the same day everywhere.
-        case
-            when meetings.is_all_day then cast(meetings.start_at as date)
-            else {{ local_day('meetings.start_at', 'reporting.time_zone') }}
-        end as happened_on,
+        coalesce(meetings.gone_at < meetings.begins_at, false) as has_vanished,
+        {{ local_day('meetings.begins_at', 'meetings.time_zone') }} as happened_on,
         -- The day on whose last midnight the meeting has ended: an end at D+1 00:00 still belongs to D.
         case
             when meetings.is_all_day then cast(meetings.end_at - interval 1 microsecond as date)
-            else {{ local_day('meetings.end_at - interval 1 microsecond', 'reporting.time_zone') }}
+            else {{ local_day('meetings.end_at - interval 1 microsecond', 'meetings.time_zone') }}
         end as ended_on,
         meetings.start_at,
         meetings.end_at,
+        meetings.begins_at,
         meetings.read_at
-    from meetings
+    from meetings_with_begin as meetings
     inner join mailboxes
         on
             meetings.mailbox_id = mailboxes.mailbox_id
-            and meetings.start_at < mailboxes.monitored_to_at
-    cross join reporting
+            and meetings.begins_at < mailboxes.monitored_to_at
 
 ),
 
@@ -97,7 +109,8 @@ select
     copies_ranked.is_all_day,
     copies_ranked.happened_on,
     greatest(copies_ranked.happened_on, copies_ranked.ended_on) as known_on,
-    copies_ranked.start_at
+    copies_ranked.start_at,
+    copies_ranked.begins_at
 from copies_ranked
 cross join as_of
 where

@@ -8,15 +8,13 @@ meetings as (
 
 copies as (
 
-    select
-        mailboxes.enrichment_id,
-        copies.*
-    from {{ ref('stg_office__meetings') }} as copies
-    inner join {{ ref('int_mailboxes_monitored') }} as mailboxes
-        on
-            copies.mailbox_id = mailboxes.mailbox_id
-            and copies.start_at < mailboxes.monitored_to_at
-    where copies.gone_at is null or copies.gone_at >= copies.start_at
+    select * from {{ ref('stg_office__meetings') }}
+
+),
+
+mailboxes as (
+
+    select * from {{ ref('int_mailboxes_monitored') }}
 
 ),
 
@@ -48,14 +46,20 @@ copies_of_meetings as (
         copies.organizer_key,
         copies.own_response,
         copies.is_organizer,
-        copies.start_at,
+        meetings.begins_at,
         copies.read_at
     from meetings
     inner join copies
         on
-            meetings.enrichment_id = copies.enrichment_id
-            and meetings.ical_key = copies.ical_key
+            meetings.ical_key = copies.ical_key
             and meetings.start_at = copies.start_at
+    inner join mailboxes
+        on
+            meetings.enrichment_id = mailboxes.enrichment_id
+            and copies.mailbox_id = mailboxes.mailbox_id
+            and meetings.begins_at < mailboxes.monitored_to_at
+    -- A copy that vanished before the meeting began speaks for nobody.
+    where copies.gone_at is null or copies.gone_at >= meetings.begins_at
 
 ),
 
@@ -84,7 +88,7 @@ mentions as (
         attendees.response,
         copies.is_organizer,
         copies.mailbox_id,
-        copies.start_at,
+        copies.begins_at,
         copies.read_at
     from copies_of_meetings as copies
     inner join attendees
@@ -102,7 +106,7 @@ mentions as (
         'organizer' as response,
         is_organizer,
         mailbox_id,
-        start_at,
+        begins_at,
         read_at
     from copies_of_meetings
     where organizer_key is not null
@@ -124,7 +128,7 @@ mentions_of_own_people as (
         on
             mentions.enrichment_id = addresses_monitored.enrichment_id
             and mentions.address_key = addresses_monitored.address_key
-            and mentions.start_at < addresses_monitored.monitored_to_at
+            and mentions.begins_at < addresses_monitored.monitored_to_at
 
 ),
 

@@ -1187,10 +1187,11 @@ async def messages(request: Request) -> Response:
     high = len(mailbox.received) if before is None else bisect_left(mailbox.received, before)
     count = max(0, high - low)
     begin, end = min(page.skip, count), min(page.skip + page.top, count)
-    if newest_first:
-        chosen = mailbox.ordered[high - end : high - begin][::-1]
-    else:
-        chosen = mailbox.ordered[low + begin : low + end]
+    chosen = (
+        mailbox.ordered[high - end : high - begin][::-1]
+        if newest_first
+        else mailbox.ordered[low + begin : low + end]
+    )
     view, applied = _view(request, person)
     names = tuple(MESSAGE_PROPERTIES) if select is None else tuple(dict.fromkeys(("id", *select)))
     rows = [_render_message(m, names, view) for m in chosen]

@@ -31,6 +31,7 @@ from emulators.identifiers import (
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 from engagement import config
 from engagement.cli import cli
+from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)

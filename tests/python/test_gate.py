@@ -9,11 +9,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from project_fixtures import ROOT, CompiledProject, compiled_project  # noqa: F401
 
 from engagement.contract import Column, Contract, Table, quoted, read_contract
 from engagement.gate import check_bytes, check_file
 from engagement.published_file import write_published_file
+from project_fixtures import ROOT, CompiledProject
 
 ROWS = 200_000
 ADDRESS = "jane.doe@customer.example"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from project_fixtures import ROOT, CompiledProject, compiled_project, run_dbt  # noqa: F401
 from sqlfluff.core import FluffConfig, Linter
+
+from project_fixtures import ROOT, CompiledProject, run_dbt
 
 LAYERS = ("staging", "intermediate", "marts")
 

@@ -1,0 +1,379 @@
+"""What the engagement columns must be, counted from the sources alone: no model and no raw table is read.
+
+Written from the rules of counting only, the corpus' mail in SQL over its Parquet files, replies and meetings
+in Python, so that a mistake of the models is not repeated here. A row is a dict with the published column
+names; `meetings_count` (all of them, third parties' included) has its name in the marts. Accounts without a
+counted message or meeting in the year have no row.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+Row = dict[str, Any]
+
+DAYS_OF_A_YEAR = 365
+LONGEST_REPLY = timedelta(hours=720)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one account while counting."""
+
+    emails_to: int = 0
+    emails_from: int = 0
+    own_in_emails: int = 0
+    contacts_in_emails: int = 0
+    reply_hours: list[float] = field(default_factory=list)
+    email_days: set[date] = field(default_factory=set)
+    meetings: list[Meeting] = field(default_factory=list)  # of all data kept
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One occurrence as it counts for one account; `minutes` is None for all-day ones."""
+
+    day: date
+    initiator: str  # ours | account | other
+    minutes: float | None
+    ours: frozenset[str]
+    contacts: frozenset[str]
+
+
+def _year_rows(accounts: dict[str, _Account], day: date) -> dict[str, Row]:
+    first_day = day - timedelta(days=DAYS_OF_A_YEAR - 1)
+    rows: dict[str, Row] = {}
+    for account_id, account in accounts.items():
+        meetings = [meeting for meeting in account.meetings if first_day <= meeting.day <= day]
+        if not (account.emails_to or account.emails_from or meetings):
+            continue
+        meeting_days = {meeting.day for meeting in account.meetings}
+        minutes = [meeting.minutes for meeting in meetings if meeting.minutes is not None]
+        initiators = [meeting.initiator for meeting in meetings]
+        rows[account_id] = {
+            "PrimaryKey": f"{account_id}|year|{first_day}",
+            "AggregationStartDate": first_day,
+            "NoOfEmails_ToAccount": account.emails_to,
+            "NoOfEmails_FromAccount": account.emails_from,
+            "NoOfContactsInvolved_Emails": account.own_in_emails,
+            "NoOfAccountContactsInvolved_Emails": account.contacts_in_emails,
+            "NoOfMeetings_ToAccount": initiators.count("ours"),
+            "NoOfMeetings_FromAccount": initiators.count("account"),
+            "meetings_count": len(meetings),
+            "NoOfContactsInvolved_Meetings": len({one for meeting in meetings for one in meeting.ours}),
+            "NoOfAccountContactsInvolved_Meetings": len(
+                {one for meeting in meetings for one in meeting.contacts}
+            ),
+            "EngagementStartDate": min(account.email_days | meeting_days),
+            "DaysSinceLastEmail": (day - max(account.email_days)).days if account.email_days else None,
+            "DaysSinceLastMeeting": (day - max(meeting_days)).days if meeting_days else None,
+            "AverageDuration_Of_Meetings": fmean(minutes) if minutes else None,
+            "AverageDuration_Of_AccountEmailReplies": fmean(account.reply_hours)
+            if account.reply_hours
+            else None,
+        }
+    return rows
+
+
+def dates_of_all(rows: Iterable[Row]) -> tuple[date, date]:
+    """Give the earliest and latest first engagement among rows, to show that the window is no bound of it."""
+    days = [row["EngagementStartDate"] for row in rows]
+    return min(days), max(days)
+
+
+# ---------------------------------------------------------------------------------------------------
+# the corpus: UTC is its reporting time zone
+
+
+def enron_year_rows(data: Path, seeds: Path, day: date) -> dict[str, Row]:
+    """Count the corpus for the year that ends with a day, every account with contact in it."""
+    accounts: dict[str, _Account] = defaultdict(_Account)
+    with duckdb.connect() as connection:
+        _load_corpus(connection, data / "enron", seeds, day)
+        first_day = day - timedelta(days=DAYS_OF_A_YEAR - 1)
+        for account_id, emails_to, emails_from, own, contacts in connection.execute(
+            """
+            with in_the_year as (
+                select * from counted where happened_at >= $first_day
+            ),
+
+            ours as (
+                select in_the_year.account_id, aliases.mailbox
+                from in_the_year
+                join messages using (message)
+                join aliases on aliases.address = messages.sender
+                union
+                select in_the_year.account_id, aliases.mailbox
+                from in_the_year join recipients using (message) join aliases using (address)
+                union
+                select in_the_year.account_id, copies.mailbox
+                from in_the_year join copies using (message)
+            ),
+
+            theirs as (
+                select in_the_year.account_id, contacts.contact_id
+                from in_the_year
+                join messages using (message)
+                join contacts
+                    on contacts.address = messages.sender and contacts.account_id = in_the_year.account_id
+                union
+                select in_the_year.account_id, contacts.contact_id
+                from in_the_year
+                join recipients using (message)
+                join contacts
+                    on contacts.address = recipients.address and contacts.account_id = in_the_year.account_id
+            )
+
+            select
+                account_id,
+                count(*) filter (direction = 'to'),
+                count(*) filter (direction = 'from'),
+                (select count(*) from ours where ours.account_id = in_the_year.account_id),
+                (select count(*) from theirs where theirs.account_id = in_the_year.account_id)
+            from in_the_year
+            group by account_id
+            """,
+            {"first_day": first_day},
+        ).fetchall():
+            account = accounts[account_id]
+            account.emails_to, account.emails_from = emails_to, emails_from
+            account.own_in_emails, account.contacts_in_emails = own, contacts
+        counted = connection.execute(
+            # ours first where both are of one instant
+            """
+            select
+                counted.account_id, messages.thread, counted.happened_at, counted.direction = 'to' as is_ours
+            from counted join messages using (message)
+            order by counted.account_id, messages.thread, counted.happened_at, is_ours desc
+            """
+        ).fetchall()
+        for account_id, _, happened_at, _ in counted:
+            accounts[account_id].email_days.add(happened_at.date())
+        for account_id, replied_at, hours in _replies(counted):
+            if first_day <= replied_at.date() <= day:
+                accounts[account_id].reply_hours.append(hours)
+        _count_corpus_meetings(connection, data / "enron", day, accounts)
+    return _year_rows(accounts, day)
+
+
+def _load_corpus(connection: duckdb.DuckDBPyConnection, enron: Path, seeds: Path, day: date) -> None:
+    """Make the tables aliases, contacts, copies, messages, recipients, and counted (message and account)."""
+    connection.execute(
+        """
+        create macro plain(address) as
+            regexp_replace(lower(trim(address)), '^([^+]+)\\+[^@]*@', '\\1@')
+        """
+    )
+    connection.execute(
+        """
+        create table aliases as
+        select distinct mailbox, plain(unnest(string_split(aliases || ' ' || address, ' '))) as address
+        from read_csv($file, all_varchar = true)
+        """,
+        {"file": str(enron / "mailboxes.csv")},
+    )
+    # who is monitored and a contact is monitored only
+    connection.execute(
+        """
+        create table contacts as
+        select contact_id, account_id, plain(email) as address
+        from read_csv($file, all_varchar = true)
+        where plain(email) not in (select address from aliases)
+        """,
+        {"file": str(enron / "contacts.csv")},
+    )
+    # what had been received by the end of the day; meeting mails are no messages
+    connection.execute(
+        """
+        create table copies as
+        select
+            mailbox, internet_message_id as message, thread, sent_at as received_at,
+            plain(from_address) as sender,
+            list_transform(to_addresses || cc_addresses, lambda address: plain(address)) as addresses
+        from read_parquet($file)
+        where not is_meeting_mail and sent_at < $end
+        """,
+        {"file": str(enron / "messages.parquet"), "end": day + timedelta(days=1)},
+    )
+    connection.execute(
+        """
+        create table messages as
+        select
+            message, min(received_at) as happened_at, any_value(sender) as sender, any_value(thread) as thread
+        from copies group by message
+        """
+    )
+    connection.execute(
+        "create table recipients as select distinct message, unnest(addresses) as address from copies"
+    )
+    connection.execute("create table automated (address varchar)")
+    senders = [sender for (sender,) in connection.execute("select distinct sender from messages").fetchall()]
+    patterns = sender_patterns(seeds)
+    automated = [(sender,) for sender in senders if sender and is_automated(sender, patterns)]
+    if automated:
+        connection.executemany("insert into automated values (?)", automated)
+    # a message from one of ours that a contact gets counts for each such account, a contact's for his own;
+    # that a monitored mailbox holds it goes without saying here
+    connection.execute(
+        """
+        create table counted as
+        select distinct message, messages.happened_at, contacts.account_id, 'to' as direction
+        from messages
+        join aliases on aliases.address = messages.sender
+        join recipients using (message)
+        join contacts on contacts.address = recipients.address
+        where messages.sender not in (select address from automated)
+        union all
+        select distinct message, messages.happened_at, contacts.account_id, 'from' as direction
+        from messages
+        join contacts on contacts.address = messages.sender
+        where messages.sender not in (select address from automated)
+        """
+    )
+
+
+def sender_patterns(seeds: Path) -> list[tuple[re.Pattern[str], str]]:
+    """Read the patterns of local parts in their order, with the class of each."""
+    with (seeds / "automated_sender_patterns.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            (re.compile(row["pattern"], re.IGNORECASE), row["local_part_class"])
+            for row in csv.DictReader(file)
+        ]
+
+
+def is_automated(address: str, patterns: Sequence[tuple[re.Pattern[str], str]]) -> bool:
+    """Tell whether the first pattern that matches a whole local part is one of machines."""
+    local_part = address.rpartition("@")[0]
+    return next((found == "automated" for pattern, found in patterns if pattern.fullmatch(local_part)), False)
+
+
+def _replies(counted: Iterable[tuple[str, str, datetime, bool]]) -> Iterable[tuple[str, datetime, float]]:
+    """Give (account, instant, hours since the first of ours that waited) of each reply within 720 hours."""
+    conversation: tuple[str, str] | None = None
+    waiting_since: datetime | None = None
+    for account_id, thread, happened_at, is_ours in counted:
+        if (account_id, thread) != conversation:
+            conversation, waiting_since = (account_id, thread), None
+        if is_ours:
+            waiting_since = waiting_since or happened_at
+        elif waiting_since is not None:
+            if happened_at - waiting_since <= LONGEST_REPLY:
+                yield account_id, happened_at, (happened_at - waiting_since) / timedelta(hours=1)
+            waiting_since = None
+
+
+def _count_corpus_meetings(
+    connection: duckdb.DuckDBPyConnection, enron: Path, day: date, accounts: dict[str, _Account]
+) -> None:
+    """Count meetings; the corpus tells no answers, so whoever is named or has the entry took part."""
+    mailbox_of = dict(connection.execute("select address, mailbox from aliases").fetchall())
+    contacts: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for contact_id, account_id, address in connection.execute("from contacts").fetchall():
+        contacts[address].append((account_id, contact_id))
+    occurrences: dict[tuple[str, datetime], list[tuple[Any, ...]]] = defaultdict(list)
+    for entry in connection.execute(
+        """
+        select ical_uid, start_utc, end_utc, mailbox, plain(organizer),
+            list_transform(attendees, lambda address: plain(address)), coalesce(response = 'canceled', false)
+        from read_parquet($file)
+        where end_utc <= $end
+        """,
+        {"file": str(enron / "meetings.parquet"), "end": day + timedelta(days=1)},
+    ).fetchall():
+        occurrences[entry[0], entry[1]].append(entry)
+    for (_, start_at), copies in occurrences.items():
+        organizer = copies[0][4]
+        organizers = [copy for copy in copies if mailbox_of.get(organizer) == copy[3]]
+        if any(copy[6] for copy in organizers or copies):
+            continue
+        addresses = {organizer}.union(*(copy[5] for copy in copies))
+        ours = frozenset(
+            [copy[3] for copy in copies] + [mailbox_of[one] for one in addresses if one in mailbox_of]
+        )
+        present: dict[str, set[str]] = defaultdict(set)
+        for address in addresses:
+            for account_id, contact_id in contacts.get(address, ()):
+                present[account_id].add(contact_id)
+        for account_id, contact_ids in present.items():
+            initiator = "other"
+            if organizer in mailbox_of:
+                initiator = "ours"
+            elif any(account_id == listed for listed, _ in contacts.get(organizer, ())):
+                initiator = "account"
+            minutes = (copies[0][2] - start_at) / timedelta(minutes=1)
+            accounts[account_id].meetings.append(
+                Meeting(start_at.date(), initiator, minutes, ours, frozenset(contact_ids))
+            )
+
+
+# ---------------------------------------------------------------------------------------------------
+# the working groups
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone at a gathering: his id, his account (None: of none), and whether he declined."""
+
+    id: str
+    account_id: str | None
+    is_ours: bool
+    has_declined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """What really took place, whatever the calendars say of it; `organizer` None: a third party."""
+
+    start_at: datetime
+    end_at: datetime
+    is_all_day: bool
+    is_cancelled: bool
+    people: tuple[Person, ...]
+    organizer: Person | None
+
+
+def gatherings_year_rows(
+    occurrences: Iterable[Occurrence], *, day: date, time_zone: str, kept_from: date
+) -> dict[str, Row]:
+    """Count gatherings for the year that ends with a day; what began before `kept_from` (UTC) is not read."""
+    accounts: dict[str, _Account] = defaultdict(_Account)
+    zone = ZoneInfo(time_zone)
+    next_midnight = datetime.combine(day + timedelta(days=1), time(), zone)
+    for one in occurrences:
+        if one.is_cancelled or one.start_at.date() < kept_from:
+            continue
+        if one.is_all_day:
+            # floating: the same dates in every time zone
+            started_on, has_ended = one.start_at.date(), one.end_at.date() <= day + timedelta(days=1)
+        else:
+            started_on, has_ended = one.start_at.astimezone(zone).date(), one.end_at <= next_midnight
+        taking_part = [person for person in one.people if not person.has_declined]
+        ours = frozenset(person.id for person in taking_part if person.is_ours)
+        if not (has_ended and ours):
+            continue
+        present: dict[str, set[str]] = defaultdict(set)
+        for person in taking_part:
+            if person.account_id is not None and not person.is_ours:
+                present[person.account_id].add(person.id)
+        for account_id, contacts in present.items():
+            initiator = "other"
+            if one.organizer is not None and one.organizer.is_ours:
+                initiator = "ours"
+            elif one.organizer is not None and one.organizer.account_id == account_id:
+                initiator = "account"
+            minutes = None if one.is_all_day else (one.end_at - one.start_at) / timedelta(minutes=1)
+            accounts[account_id].meetings.append(
+                Meeting(started_on, initiator, minutes, ours, frozenset(contacts))
+            )
+    return _year_rows(accounts, day)
