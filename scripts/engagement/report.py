@@ -103,9 +103,9 @@ def print_summary(settings: Settings, result: PublishResult) -> None:
 
 def render(summary: list[dict[str, Any]], published_file: Path, console: Console) -> None:
     """Print what `read_summary` returned; ends with the path of the published file."""
-    # Without a terminal nothing may be cut to a guessed width.
+    # Without a terminal there is no width to keep to, and nothing may be cut to a guessed one.
     if not console.is_terminal:
-        console.width = max(console.width, 140)
+        console.width = 200
     for entry in summary:
         share = 100 * entry["accounts_enriched"] / entry["accounts"] if entry["accounts"] else 0
         overview = Table(
@@ -144,7 +144,7 @@ def print_highest(entry: dict[str, Any], console: Console) -> None:
         return
     components = list(entry["highest_scores"][0]["points"])
     table = Table(title="Highest engagement scores, points by component", title_justify="left", box=None)
-    table.add_column("account")
+    table.add_column("account", no_wrap=True)
     table.add_column("score", justify="right")
     for component in components:
         table.add_column(component.replace("_", " "), justify="right")
@@ -169,7 +169,7 @@ def print_stale(entry: dict[str, Any], console: Console) -> None:
         title_justify="left",
         box=None,
     )
-    table.add_column("account")
+    table.add_column("account", no_wrap=True)
     table.add_column("days since last e-mail", justify="right")
     table.add_column("days since last meeting", justify="right")
     for row in stale:

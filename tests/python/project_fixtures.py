@@ -1,10 +1,9 @@
-"""The dbt project, compiled once a session on an empty private file, for tests of the house itself."""
+"""The dbt project, run once a session on an empty private file, for tests of the house itself."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class CompiledProject:
-    """`manifest` is dbt's, with compiled code; `target` the folder that it lies in."""
+    """`manifest` is dbt's, with compiled code; `target` the folder that it lies in; `private_file` what was built."""
 
     target: Path
+    private_file: Path
     manifest: dict[str, Any]
 
     def nodes(self, resource_type: str) -> list[dict[str, Any]]:
@@ -58,7 +58,10 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
 
 
 @pytest.fixture(scope="session")
-def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompiledProject]:
+def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> CompiledProject:
+    """`dbt run` on a private file that does not exist yet: every model, over empty raw tables."""
     folder = tmp_path_factory.mktemp("compiled")
-    run_dbt("compile", target=folder, private_file=folder / "private.duckdb")
-    yield CompiledProject(folder, json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    private_file = folder / "private.duckdb"
+    run_dbt("run", target=folder, private_file=private_file)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return CompiledProject(folder, private_file, manifest)

@@ -94,6 +94,14 @@ def test_secrets_never_show(workspace: Workspace) -> None:
             "reporting.small_numbers: 'hide' is not allowed",
         ),
         (
+            lambda raw: raw["reporting"].update(small_numbers="band"),
+            "reporting.small_numbers: 'band' is not allowed; allowed: show (this version cannot band",
+        ),
+        (
+            lambda raw: raw["enrichments"][0].update(domain_matching=True),
+            "enrichments[0].domain_matching: true is not allowed; allowed: false (this version matches",
+        ),
+        (
             lambda raw: raw["customers"]["accounts"].update(path="gone.csv"),
             "customers.accounts.path: 'gone.csv' does",
         ),
