@@ -4,7 +4,6 @@ outcome.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engagement import customers
 from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
@@ -42,6 +41,9 @@ from engagement.warehouse import (
     single_run,
     utc_now,
 )
+
+if TYPE_CHECKING:
+    from engagement.publish import PublishResult
 
 log = logging.getLogger(__name__)
 
@@ -343,14 +345,18 @@ def publish(settings: Settings) -> Outcome:
     return Outcome(lines=[f"published: {settings.published_file.name}"], facts=facts)
 
 
-def _publish(settings: Settings, run_id: str) -> Any:
+def _publish(settings: Settings, run_id: str) -> PublishResult:
     # Loaded only here: extracting needs nothing of it.
-    return importlib.import_module("engagement.publish").publish(settings, run_id=run_id)
+    from engagement.publish import publish
+
+    return publish(settings, run_id=run_id)
 
 
-def _summary_of(settings: Settings, published: Any) -> Callable[[], None]:
+def _summary_of(settings: Settings, published: PublishResult) -> Callable[[], None]:
     def show() -> None:
-        importlib.import_module("engagement.report").print_summary(settings, published)
+        from engagement.report import print_summary
+
+        print_summary(settings, published)
 
     return show
 
@@ -364,7 +370,7 @@ def _note_published(settings: Settings, state: RunState) -> None:
     state.save()
 
 
-def _published_facts(published: Any) -> dict[str, Any]:
+def _published_facts(published: PublishResult) -> dict[str, Any]:
     return {
         "published": str(published.path),
         "as_of": str(published.as_of),

@@ -36,12 +36,6 @@ accounts_enriched as (
 
 ),
 
-units as (
-
-    select * from {{ ref('stg_office__units') }}
-
-),
-
 mailboxes as (
 
     select * from {{ ref('stg_office__mailboxes') }}
@@ -60,29 +54,9 @@ mailboxes_counted as (
 
 ),
 
-days as (
-
-    select {{ exploded_days('as_of.year_starts_on', 'as_of.as_of_date') }} as day_on
-    from as_of
-
-),
-
--- A day counts as covered when every mailbox that can be read was read for it, mail and calendar.
 mailbox_days_read as (
 
-    select
-        mailboxes.enrichment_id,
-        mailboxes.mailbox_id,
-        days.day_on
-    from mailboxes
-    inner join units on mailboxes.mailbox_id = units.mailbox_id
-    inner join days
-        on
-            cast(units.slice_start_at as date) <= days.day_on
-            and cast(units.read_to_at - interval 1 microsecond as date) >= days.day_on
-    where mailboxes.mailbox_state in ('readable', 'incomplete')
-    group by mailboxes.enrichment_id, mailboxes.mailbox_id, days.day_on
-    having count(distinct units.kind) = 2
+    select * from {{ ref('int_mailbox_days_read') }}
 
 ),
 
@@ -108,6 +82,7 @@ days_read as (
 
 ),
 
+-- A day counts as covered when every mailbox that can be read was read for it.
 days_covered as (
 
     select
