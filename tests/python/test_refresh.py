@@ -17,8 +17,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from conftest import Workspace, small_tenant
+from conftest import OURS, Workspace, person, small_tenant
 from emulators.graph import Handle, running
+from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 
 MARTS = (
     "account_engagement",
@@ -32,9 +33,15 @@ MARTS = (
 )
 
 
+# Three entries for five people; the mailbox of fred is refused to the app.
+ADDRESSES = [f"anna@{OURS}", f"sales@{OURS}", f"fred@{OURS}"]
+
+
 @pytest.fixture(scope="module")
 def service() -> Iterator[Handle]:
-    with running(small_tenant()) as handle:
+    tenant = small_tenant()
+    tenant.people.append(person("fred", mailbox_state="denied"))
+    with running(tenant) as handle:
         yield handle
 
 
@@ -44,16 +51,18 @@ class Refreshed:
 
     workspace: Workspace
     stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="module")
 def refreshed(service: Handle, tmp_path_factory: pytest.TempPathFactory) -> Refreshed:
     workspace = Workspace(tmp_path_factory.mktemp("refreshed"))
     workspace.connect_to(service)
+    workspace.configure(addresses=ADDRESSES)
     process = workspace.start("run")
     stdout, stderr = process.communicate(timeout=180)
-    assert process.returncode == 0, stderr
-    return Refreshed(workspace, stdout)
+    assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
+    return Refreshed(workspace, stdout, stderr)
 
 
 @pytest.fixture
@@ -61,6 +70,7 @@ def copy(refreshed: Refreshed, tmp_path: Path) -> Workspace:
     """The same state in a folder of its own, to be spoilt."""
     source = refreshed.workspace
     workspace = Workspace(tmp_path / "copy")
+    workspace.configure(addresses=ADDRESSES)
     workspace.environment |= {
         name: source.environment[name] for name in ("ENGAGEMENT_AUTHORITY_URL", "ENGAGEMENT_GRAPH_URL")
     }
@@ -117,7 +127,18 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
             '"NoOfContactsInvolved_Emails", "NoOfAccountContactsInvolved_Meetings", "AverageDuration_Of_Meetings" '
             'from enrichment."Office" where "AggregationLevel" = \'year\''
         ).fetchall() == [("A1|year|2025-07-01", 0, 56, 12, 4, 1, 60.0)]
-        assert connection.execute('select count(*) from enrichment."Office_UserEntity"').fetchone() == (4,)
+        assert connection.execute('select count(*) from enrichment."Office_UserEntity"').fetchone() == (5,)
+
+
+def test_a_refused_mailbox_is_reported_and_the_rest_is_published(refreshed: Refreshed) -> None:
+    assert "1 mailbox refused to the app" in refreshed.stderr
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        assert connection.execute(
+            "select mailboxes_selected_count, mailboxes_processed_count, days_covered_count from marts.office_overview"
+        ).fetchall() == [(5, 4, 365)]
+    state = json.loads((refreshed.workspace.root / "data" / "run_state.json").read_text(encoding="utf-8"))
+    assert (state["state"], list(state["steps"])) == ("done", ["customers", "office", "dbt", "publish"])
+    assert state["next_due"] > state["started_at"]
 
 
 def test_files_are_for_their_owner_alone(refreshed: Refreshed) -> None:
@@ -269,7 +290,7 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     assert copy.published_file.read_bytes() == before
     process = copy.start("run")
     _, stderr = process.communicate(timeout=180)
-    assert process.returncode == 0, stderr
+    assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
     assert published(copy.published_file) == published(refreshed.workspace.published_file)
     assert copy.query(
         "select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'"
