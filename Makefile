@@ -40,7 +40,7 @@ lint: install ## Python and SQL style, types
 
 .PHONY: docs
 docs: install ## one page with models, columns and lineage: target/static_index.html
-	$(BIN)/dbt docs generate --static
+	$(BIN)/dbt docs generate --static $(if $(wildcard data/demo/private.duckdb),--target demo)
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)

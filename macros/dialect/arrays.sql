@@ -1,5 +1,5 @@
 {% macro raw_type(data_type) -%}
-    {{ return(adapter.dispatch('raw_type', 'account_engagement')(data_type)) }}
+    {{ return(adapter.dispatch('raw_type', 'customer_engagement')(data_type)) }}
 {%- endmacro %}
 
 {% macro duckdb__raw_type(data_type) -%}
@@ -13,7 +13,7 @@
 
 {#- One row per element; rows whose array is empty or null disappear. -#}
 {% macro exploded(array_column) -%}
-    {{ return(adapter.dispatch('exploded', 'account_engagement')(array_column)) }}
+    {{ return(adapter.dispatch('exploded', 'customer_engagement')(array_column)) }}
 {%- endmacro %}
 
 {% macro duckdb__exploded(array_column) -%}
@@ -27,7 +27,7 @@
 
 {#- Several arrays of one length side by side, one row per position. `columns` maps each array to its element's name. -#}
 {% macro exploded_together(columns) -%}
-    {{ return(adapter.dispatch('exploded_together', 'account_engagement')(columns)) }}
+    {{ return(adapter.dispatch('exploded_together', 'customer_engagement')(columns)) }}
 {%- endmacro %}
 
 {% macro duckdb__exploded_together(columns) -%}

@@ -1,6 +1,6 @@
 {#- Calendar day of an instant (UTC) in a time zone given by an expression, e.g. reporting.time_zone. -#}
 {% macro local_day(instant, time_zone) -%}
-    {{ return(adapter.dispatch('local_day', 'account_engagement')(instant, time_zone)) }}
+    {{ return(adapter.dispatch('local_day', 'customer_engagement')(instant, time_zone)) }}
 {%- endmacro %}
 
 {% macro duckdb__local_day(instant, time_zone) -%}
@@ -14,7 +14,7 @@
 
 {#- Whole days from one date to another; negative where `later` lies before `earlier`. -#}
 {% macro days_between(earlier, later) -%}
-    {{ return(adapter.dispatch('days_between', 'account_engagement')(earlier, later)) }}
+    {{ return(adapter.dispatch('days_between', 'customer_engagement')(earlier, later)) }}
 {%- endmacro %}
 
 {% macro duckdb__days_between(earlier, later) -%}
@@ -28,7 +28,7 @@
 
 {#- Milliseconds from one instant to another as a whole number: sums of them are exact in any order. -#}
 {% macro milliseconds_between(earlier, later) -%}
-    {{ return(adapter.dispatch('milliseconds_between', 'account_engagement')(earlier, later)) }}
+    {{ return(adapter.dispatch('milliseconds_between', 'customer_engagement')(earlier, later)) }}
 {%- endmacro %}
 
 {% macro duckdb__milliseconds_between(earlier, later) -%}
@@ -42,7 +42,7 @@
 
 {#- One row per calendar day from `first_day` to `last_day`, both included. -#}
 {% macro exploded_days(first_day, last_day) -%}
-    {{ return(adapter.dispatch('exploded_days', 'account_engagement')(first_day, last_day)) }}
+    {{ return(adapter.dispatch('exploded_days', 'customer_engagement')(first_day, last_day)) }}
 {%- endmacro %}
 
 {% macro duckdb__exploded_days(first_day, last_day) -%}
@@ -56,7 +56,7 @@
 
 {#- Instant (UTC) at which a calendar day begins in a time zone given by an expression. -#}
 {% macro local_midnight(day, time_zone) -%}
-    {{ return(adapter.dispatch('local_midnight', 'account_engagement')(day, time_zone)) }}
+    {{ return(adapter.dispatch('local_midnight', 'customer_engagement')(day, time_zone)) }}
 {%- endmacro %}
 
 {% macro duckdb__local_midnight(day, time_zone) -%}

@@ -1,6 +1,6 @@
 {#- Statement that creates a seed's table from its file where it is missing, with the types of its column_types. -#}
 {% macro create_seed_from_csv(seed) -%}
-    {{ return(adapter.dispatch('create_seed_from_csv', 'account_engagement')(seed)) }}
+    {{ return(adapter.dispatch('create_seed_from_csv', 'customer_engagement')(seed)) }}
 {%- endmacro %}
 
 {% macro duckdb__create_seed_from_csv(seed) -%}

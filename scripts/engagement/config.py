@@ -379,6 +379,12 @@ def load(
                 f"environment: {', '.join(missing)} not set; set {'it' if len(missing) == 1 else 'them'}"
                 " to the app registration's values (docs/errors.md)"
             )
+    private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
+    published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
+    if private_file.resolve() == published_file.resolve():
+        findings.append(
+            "ENGAGEMENT_PUBLISHED_FILE: is the private file, which publishing would replace; set it to another path"
+        )
     if findings or configuration is None:
         raise ConfigurationError(
             f"{configuration_file.name}: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
@@ -392,8 +398,8 @@ def load(
         configuration_file=configuration_file,
         project_dir=project_dir,
         data_dir=data_dir,
-        private_file=path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb"),
-        published_file=path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb"),
+        private_file=private_file,
+        published_file=published_file,
         authority_url=urls["ENGAGEMENT_AUTHORITY_URL"],
         graph_url=urls["ENGAGEMENT_GRAPH_URL"],
         tenant_id=environment.get("AZURE_TENANT_ID") or None,
@@ -637,6 +643,14 @@ def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
                     f" enrichments[{other}]"
                     " (case and punctuation do not count); choose another"
                 )
+    tables = {str(entry.get("output_table")).lower(): position for position, entry in listed}
+    for position, entry in listed:
+        clash = tables.get(f"{str(entry.get('output_table')).lower()}_userentity")
+        if clash is not None:
+            findings.append(
+                f"enrichments[{clash}].output_table: is"
+                f" the name of the table of people of enrichments[{position}]; choose another"
+            )
     paths: list[tuple[str, object]] = []
     customers = raw.get("customers")
     for table in ("accounts", "contacts"):

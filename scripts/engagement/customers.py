@@ -36,16 +36,7 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
 
     ConfigurationError with all findings of both files; nothing is replaced then.
     """
-    files = settings.configuration.customers
-    findings: list[str] = []
-    account_rows = _read_accounts(settings, files.accounts, findings)
-    contact_rows = _read_contacts(settings, files.contacts, findings)
-    if findings:
-        raise ConfigurationError(
-            f"customer files: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
-            " correct the files or the columns named in enrichments.yml, then run again",
-            findings=findings,
-        )
+    account_rows, contact_rows = read(settings)
     issues: list[Issue] = [
         (
             "account_without_name",
@@ -70,6 +61,21 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
         book.put_back(addresses)
         raise
     return CustomersResult(len(account_rows), len(landed), issue_counts(connection))
+
+
+def read(settings: Settings) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of both files, accounts first; ConfigurationError with all findings of both. Lands nothing."""
+    files = settings.configuration.customers
+    findings: list[str] = []
+    account_rows = _read_accounts(settings, files.accounts, findings)
+    contact_rows = _read_contacts(settings, files.contacts, findings)
+    if findings:
+        raise ConfigurationError(
+            f"customer files: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
+            " correct the files or the columns named in enrichments.yml, then run again",
+            findings=findings,
+        )
+    return account_rows, contact_rows
 
 
 def issue_counts(connection: Connection) -> dict[str, int]:
@@ -277,10 +283,14 @@ def _rows(
             relation = _relation(connection, source, ())
             columns = [row[0] for row in connection.execute(f"describe select * from {relation}").fetchall()]
             missing = [(key, column) for key, column in named.items() if column not in columns]
+            # Without a header line the first contact's address would stand here.
+            it_has = (
+                "its first line holds an address, so a header line is missing"
+                if any("@" in name for name in columns)
+                else f"it has {', '.join(columns)}"
+            )
             for key, column in missing:
-                findings.append(
-                    f"{source.label}: has no column {column!r} ({key}); it has {', '.join(columns)}"
-                )
+                findings.append(f"{source.label}: has no column {column!r} ({key}); {it_has}")
             if missing:
                 return None
             # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their

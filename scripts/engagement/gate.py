@@ -227,12 +227,8 @@ def check_keys(connection: duckdb.DuckDBPyConnection) -> list[Refusal]:
                 continue
             numbers = f"select {quoted(name)} as number from {source} where {test}"
             if name in texts:
-                numbers = (
-                    f"with texts as (select cast({quoted(name)} as varchar) as text from {source} where {test}) "
-                    "select unnest(regexp_extract_all(text, '-?[0-9]{13,19}')) as number from texts union all "
-                    # the same key written as sixteen hexadecimal digits
-                    "select cast(try_cast('0x' || digits as ubigint)::bit::bigint as varchar) from "
-                    "(select unnest(regexp_extract_all(text, '[0-9A-Fa-f]{16}')) as digits from texts)"
+                numbers = numbers_in_texts(
+                    f"select cast({quoted(name)} as varchar) as text from {source} where {test}"
                 )
             connection.execute(
                 f"insert into suspects select distinct {literal(f'{schema}.{table}')}, {literal(name)}, "
@@ -248,6 +244,25 @@ def check_keys(connection: duckdb.DuckDBPyConnection) -> list[Refusal]:
         ).fetchall():
             refusals.append(Refusal(table, column, f"key: a {key} of the private file"))
     return refusals
+
+
+def numbers_in_texts(texts: str) -> str:
+    """A query for every number that could be a key inside the `text` of another query, wherever it begins.
+
+    Of a run of digits every window of 13 to 19 counts, with and without a minus sign (what stands before may be a
+    hyphen); of a run of hexadecimal digits every window of sixteen, as the bits of a whole number.
+    """
+    return (
+        f"with texts as ({texts}), "
+        "decimal_runs as (select distinct unnest(regexp_extract_all(text, '[0-9]{13,}')) as run from texts), "
+        "starts as (select run, unnest(range(1, length(run) - 11)) as start from decimal_runs), "
+        "windows as (select substr(run, start, unnest(range(13, 20))) as digits from starts), "
+        "hexadecimal_runs as (select distinct unnest(regexp_extract_all(text, '[0-9A-Fa-f]{16,}')) as run from texts), "
+        "hexadecimal_windows as ("
+        "select substr(run, unnest(range(1, length(run) - 14)), 16) as digits from hexadecimal_runs) "
+        "select digits as number from windows union all select '-' || digits from windows union all "
+        "select cast(try_cast('0x' || digits as ubigint)::bit::bigint as varchar) from hexadecimal_windows"
+    )
 
 
 def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -47,11 +48,11 @@ class PublishResult:
     size_bytes: int
 
 
-def publish(settings: Settings, *, run_id: str) -> PublishResult:
+def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> PublishResult:
     """Replace the published file by the marts of the private file as dbt built them last.
 
-    Raises `PublishRefusedError` where the gate refuses, nothing has been built or the as-of date is not known yet; the
-    published file is then as it was.
+    Raises `PublishRefusedError` where the gate refuses, the last dbt command was no whole and successful build, no day
+    has been read whole yet, or (unless `allow_older`) a newer day is published; the published file is then as it was.
     """
     started = time.monotonic()
     target = settings.published_file
@@ -64,9 +65,16 @@ def publish(settings: Settings, *, run_id: str) -> PublishResult:
         parquet_folder.mkdir()
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
+        check_build(target_path(settings))
         with warehouse.connect(settings, read_only=True) as connection:
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
+            newest = published_day(target)
+            if newest is not None and as_of < newest and not allow_older:
+                raise PublishRefusedError(
+                    f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
+                    f"the older one by name (`engagement run --as-of {as_of}`)"
+                )
             tables = {
                 table.name: count_rows(connection, f"marts.{quoted(table.name)}")
                 for table in contract.tables
@@ -120,8 +128,46 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
             "nothing has been built yet: run `dbt build` or `engagement run` first"
         ) from error
     assert row is not None
-    target_path = Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
-    return read_contract(target_path / "manifest.json", output_tables=output_tables, has_user_table=row[0])
+    return read_contract(
+        target_path(settings) / "manifest.json", output_tables=output_tables, has_user_table=row[0]
+    )
+
+
+def target_path(settings: Settings) -> Path:
+    """Where dbt leaves its artifacts."""
+    return Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
+
+
+def check_build(target: Path) -> None:
+    """Refuse what is not the result of one whole and successful `dbt build`: parts of two would be two days at once."""
+    try:
+        results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublishRefusedError(
+            "nothing has been built yet: run `dbt build` or `engagement run` first"
+        ) from error
+    arguments = results["args"]
+    is_whole = arguments.get("which") == "build" and not any(
+        arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample")
+    )
+    has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
+    if not is_whole or has_failed:
+        what = "failed" if is_whole else f"was `dbt {arguments.get('which')}` or left something out"
+        raise PublishRefusedError(
+            f"the last dbt command {what}, and only a whole successful build is published: run `dbt build` again"
+        )
+
+
+def published_day(path: Path) -> date | None:
+    """The as-of date of a published file; None where there is none that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            row = connection.execute("select as_of_date from marts.publication").fetchone()
+    except duckdb.Error:
+        return None
+    return None if row is None else row[0]
 
 
 def export(connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str) -> date:
@@ -210,6 +256,9 @@ def replace(candidate: Path, target: Path) -> None:
     """
     with candidate.open("rb+") as file:
         os.fsync(file.fileno())
+    if target.is_file():
+        # Whoever was given the right to read it keeps it.
+        candidate.chmod(stat.S_IMODE(target.stat().st_mode))
     target.with_name(target.name + ".wal").unlink(missing_ok=True)
     os.replace(candidate, target)
     folder = os.open(target.parent, os.O_RDONLY)

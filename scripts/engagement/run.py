@@ -33,6 +33,7 @@ from engagement.progress import progress
 from engagement.warehouse import (
     Connection,
     RunState,
+    note_patterns,
     patterns_changed,
     prepare_data_dir,
     private_file,
@@ -95,9 +96,14 @@ def running(settings: Settings, command: str) -> Iterator[RunState]:
 
 
 def check(settings: Settings, *, connect: bool) -> Outcome:
-    """What is configured; with `connect` also whom the listed addresses resolve to. Stores nothing."""
+    """What is configured, the customer files read; with `connect` also whom the listed addresses resolve to.
+
+    Stores nothing.
+    """
     outcome = Outcome()
     facts: list[dict[str, Any]] = []
+    accounts, contacts = customers.read(settings)
+    outcome.lines.append(f"customer files: {len(accounts):,} accounts, {len(contacts):,} contacts")
     for position, enrichment in enumerate(settings.configuration.enrichments):
         state = "active" if enrichment.active else "inactive"
         line = f"{enrichment.name} ({enrichment.type}, {state}, publishes {enrichment.output_table})"
@@ -111,13 +117,21 @@ def check(settings: Settings, *, connect: bool) -> Outcome:
             fact["waits_for"] = list(enrichment.missing_consents)
             listed = mailboxes.listed_addresses(settings, position, enrichment)
             fact["addresses"] = len(listed)
-            line += f": {len(listed)} addresses, {enrichment.retention} days, refreshed {enrichment.refresh}"
+            noun = "address" if len(listed) == 1 else "addresses"
+            line += f": {len(listed)} {noun}, {enrichment.retention} days, refreshed {enrichment.refresh}"
         outcome.lines.append(line)
         facts.append(fact)
     outcome.lines += office.waiting_for_consent(settings)
-    outcome.facts = {"enrichments": facts, "warnings": list(settings.warnings)}
+    outcome.facts = {
+        "accounts": len(accounts),
+        "contacts": len(contacts),
+        "enrichments": facts,
+        "warnings": list(settings.warnings),
+    }
     if connect:
         _check_directory(settings, outcome, facts)
+    else:
+        outcome.lines.append("valid; next: engagement check --connect")
     return outcome
 
 
@@ -214,13 +228,16 @@ def _office(
 ) -> OfficeResult:
     with state.timed("office"):
         fingerprint = book_fingerprint(settings)
-        if patterns_changed(connection, fingerprint, read_anew=read_anew):
+        if patterns_changed(connection, fingerprint) and not read_anew:
             log.warning(
                 "warning: automated_sender_patterns.csv changed; addresses already seen keep their"
                 " class until"
                 " `engagement extract office --anew` reads everything again"
             )
         result = office.extract(settings, connection, book, state, read_anew=read_anew)
+        # Only what was read whole is classed by today's patterns.
+        if read_anew and not result.states.get("incomplete"):
+            note_patterns(connection, fingerprint)
         own = customers.refresh_issues_of_own_people(connection)
     for warning in [*result.warnings, *(customers.warning_of(issue, count) for issue, count in own.items())]:
         log.warning("warning: %s", warning)
@@ -240,7 +257,9 @@ def _office_outcome(result: OfficeResult) -> Outcome:
             findings=result.beyond_tolerance,
         )
     return Outcome(
-        exit_code=DONE_WITH_UNREAD_MAILBOXES if result.unreadable else DONE,
+        exit_code=DONE_WITH_UNREAD_MAILBOXES
+        if result.unreadable or result.states.get("incomplete")
+        else DONE,
         lines=[
             f"office: {result.read:,} of {result.selected:,} mailboxes read,"
             f" {result.messages:,} messages and {result.meetings:,} meetings in {result.units:,} slices"
@@ -323,7 +342,8 @@ def run(
         with state.timed("dbt"):
             build(settings, as_of=as_of, verbose=verbose)
         with state.timed("publish"):
-            published = _publish(settings, state.run_id)
+            # A past day was asked for by name, so it may stand in for a newer one.
+            published = _publish(settings, state.run_id, allow_older=as_of is not None)
         _note_published(settings, state)
         outcome.facts |= _published_facts(published)
         outcome.facts["steps"] = dict(state.steps)
@@ -345,11 +365,11 @@ def publish(settings: Settings) -> Outcome:
     return Outcome(lines=[f"published: {settings.published_file.name}"], facts=facts)
 
 
-def _publish(settings: Settings, run_id: str) -> PublishResult:
+def _publish(settings: Settings, run_id: str, *, allow_older: bool = False) -> PublishResult:
     # Loaded only here: extracting needs nothing of it.
     from engagement.publish import publish
 
-    return publish(settings, run_id=run_id)
+    return publish(settings, run_id=run_id, allow_older=allow_older)
 
 
 def _summary_of(settings: Settings, published: PublishResult) -> Callable[[], None]:
@@ -412,6 +432,8 @@ def build(settings: Settings, *, as_of: date | None = None, verbose: bool = Fals
                 bar.advance(to=int(event.data.index), total=int(event.data.total))
 
         outcome = dbtRunner(callbacks=[follow]).invoke(arguments)
+    if isinstance(outcome.exception, SystemExit | KeyboardInterrupt):
+        raise outcome.exception  # a signal, which dbt keeps to itself
     failed = _failed_nodes(outcome.result)
     if outcome.success and not failed:
         return

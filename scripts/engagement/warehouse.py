@@ -134,7 +134,7 @@ def private_file(settings: Settings) -> Iterator[Connection]:
 
 def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
     text = str(error)
-    if "lock" in text.lower():
+    if "Could not set lock" in text:
         holder = _LOCK_HOLDER.search(text)
         who = f"process {holder.group(1)}" if holder else "another process"
         return BusyError(f"{path.name}: {who} has the private file open; close it there, then run again")
@@ -359,23 +359,24 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
         replace_table(connection, "settings", rows)
 
 
-def patterns_changed(connection: Connection, fingerprint: str, *, read_anew: bool) -> bool:
-    """Whether addresses were classed by other patterns than today's; notes today's where everything is read
-    (anew).
-    """
+def patterns_changed(connection: Connection, fingerprint: str) -> bool:
+    """Whether addresses were classed by other patterns than today's; notes today's before the first read."""
     row = connection.execute(
         "select value from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
     ).fetchone()
-    if row is not None and row[0] == fingerprint:
-        return False
-    if row is not None and not read_anew:
-        return True
+    if row is not None:
+        return bool(row[0] != fingerprint)
+    note_patterns(connection, fingerprint)
+    return False
+
+
+def note_patterns(connection: Connection, fingerprint: str) -> None:
+    """Today's patterns are those by which every address was classed."""
     with transaction(connection):
         connection.execute(
             "delete from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
         )
         append(connection, "settings", [("", "sender_patterns.fingerprint", fingerprint)])
-    return False
 
 
 def begin_run(connection: Connection, state: RunState, *, selected: int, clock: datetime) -> None:

@@ -225,3 +225,13 @@ def test_contacts_that_are_ours_are_found_once_the_mailboxes_are_known(connected
     # also when the customer files are read again without the mailboxes
     assert connected.run("extract", "customers").exit_code == 0
     assert len(connected.query("from raw.customer_issues")) == 2
+
+
+def test_a_file_without_a_header_line_shows_no_address(workspace: Workspace) -> None:
+    (workspace.root / "contacts.csv").write_text(
+        "C1,A1,kim@contoso.example\nC2,A1,lee@contoso.example\n", "utf-8"
+    )
+    result = workspace.run("check")
+    assert result.exit_code == 2
+    assert "its first line holds an address, so a header line is missing" in result.stderr
+    assert "kim@" not in result.stderr + result.stdout

@@ -190,7 +190,7 @@ def spark_sql(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     run_dbt("compile", project=copy, target=folder / "target", private_file=folder / "private.duckdb")
     compiled = {
         path.stem: in_spark_quotes(path.read_text(encoding="utf-8"))
-        for path in (folder / "target" / "compiled" / "account_engagement" / "models").rglob("*.sql")
+        for path in (folder / "target" / "compiled" / "customer_engagement" / "models").rglob("*.sql")
         if ".yml" not in str(path)
     }
     assert len(compiled) > 30

@@ -202,6 +202,43 @@ def test_publishing_again_gives_the_same_rows(copy: Workspace) -> None:
     assert published(copy.published_file) == before
 
 
+def test_only_a_whole_successful_build_of_no_older_day_is_published(copy: Workspace) -> None:
+    before = copy.published_file.read_bytes()
+    results = copy.root / "target" / "run_results.json"
+    whole = json.loads(results.read_text(encoding="utf-8"))
+    for change, words in (
+        ({"args": whole["args"] | {"which": "run"}}, "was `dbt run` or left something out"),
+        ({"args": whole["args"] | {"select": ["as_of"]}}, "left something out"),
+        ({"results": [whole["results"][0] | {"status": "error"}]}, "the last dbt command failed"),
+    ):
+        results.write_text(json.dumps(whole | change), encoding="utf-8")
+        result = copy.run("publish")
+        assert result.exit_code == 7
+        assert words in result.stderr
+        assert copy.published_file.read_bytes() == before
+    results.write_text(json.dumps(whole), encoding="utf-8")
+    with duckdb.connect(str(copy.private_file)) as connection:
+        connection.execute("update intermediate.as_of set as_of_date = as_of_date - 1")
+    result = copy.run("publish")
+    assert result.exit_code == 7
+    assert "already holds 2026-06-30, a newer day than 2026-06-29" in result.stderr
+    assert copy.published_file.read_bytes() == before
+
+
+def test_who_was_given_the_right_to_read_the_file_keeps_it(copy: Workspace) -> None:
+    copy.published_file.chmod(0o640)
+    assert copy.run("publish").exit_code == 0
+    assert stat.S_IMODE(copy.published_file.stat().st_mode) == 0o640
+
+
+def test_the_private_file_is_never_published_over(copy: Workspace) -> None:
+    copy.environment["ENGAGEMENT_PUBLISHED_FILE"] = str(copy.private_file)
+    result = copy.run("publish")
+    assert result.exit_code == 2
+    assert "ENGAGEMENT_PUBLISHED_FILE: is the private file" in result.stderr
+    assert copy.query("select count(*) from raw.office_messages") != [(0,)]
+
+
 def test_the_gate_stops_a_mart_that_leaks_and_the_file_stays(copy: Workspace) -> None:
     before = copy.published_file.read_bytes()
     with duckdb.connect(str(copy.private_file)) as connection:

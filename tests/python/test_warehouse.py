@@ -144,11 +144,11 @@ def test_another_hash_key_is_refused(workspace: Workspace) -> None:
 
 def test_changed_sender_patterns_are_noticed_until_everything_is_read_anew(workspace: Workspace) -> None:
     with warehouse.private_file(workspace.settings()) as connection:
-        assert not warehouse.patterns_changed(connection, "a", read_anew=False)
-        assert not warehouse.patterns_changed(connection, "a", read_anew=False)
-        assert warehouse.patterns_changed(connection, "b", read_anew=False)
-        assert not warehouse.patterns_changed(connection, "b", read_anew=True)
-        assert not warehouse.patterns_changed(connection, "b", read_anew=False)
+        assert not warehouse.patterns_changed(connection, "a")
+        assert not warehouse.patterns_changed(connection, "a")
+        assert warehouse.patterns_changed(connection, "b")
+        warehouse.note_patterns(connection, "b")
+        assert not warehouse.patterns_changed(connection, "b")
 
 
 def test_a_run_that_never_ended_is_marked_failed_by_the_next(workspace: Workspace) -> None:

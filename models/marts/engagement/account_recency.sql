@@ -37,6 +37,10 @@ recency as (
         contact_dates.engagement_started_on,
         contact_dates.last_email_on,
         contact_dates.last_meeting_on,
+        greatest(
+            coalesce(contact_dates.last_email_on, contact_dates.last_meeting_on),
+            coalesce(contact_dates.last_meeting_on, contact_dates.last_email_on)
+        ) as last_contact_on,
         as_of.as_of_date
     from accounts
     cross join enrichments
@@ -66,5 +70,6 @@ select
     engagement_started_on,
     last_email_on,
     last_meeting_on,
+    last_contact_on,
     as_of_date
 from recency

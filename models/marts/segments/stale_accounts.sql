@@ -14,5 +14,6 @@ select
     days_since_last_email,
     days_since_last_meeting,
     is_stale_strict,
+    last_contact_on,
     as_of_date
 from account_recency
