@@ -44,11 +44,13 @@ class Address(NamedTuple):
         return self.domain is None
 
 
-def normalised(raw: str | None) -> Address | None:
+def normalised(raw: str | None, *, keep_tag: bool = False) -> Address | None:
     """The one form of an address, or None where there is nothing usable.
 
     Trimmed, angle brackets and mailto: taken off, lower-cased, the plus-tag dropped, trailing dots of the
     domain dropped, the domain in ASCII (IDNA). X.500 forms ("/o=exchangelabs/...") have no domain.
+
+    `keep_tag` is for asking a directory, which knows anna+jobs@... and anna@... as two: never for a hash.
     """
     if raw is None:
         return None
@@ -63,7 +65,7 @@ def normalised(raw: str | None) -> Address | None:
     local_part, at, domain = text.rpartition("@")
     if not at:
         return None
-    tagless, _, _ = local_part.partition("+")
+    tagless = "" if keep_tag else local_part.partition("+")[0]
     # "+tag@..." has nothing before the plus sign: it is a name of its own, not a tag.
     local_part = (tagless or local_part).strip()
     ascii_domain = domain_in_ascii(domain)

@@ -3,7 +3,7 @@ message.
 
 MailboxUnreadable   one mailbox cannot be read (denied, not_found, on_premises): note it and go on
 ResourceMissing     404 of a directory object
-GatewayTimeout      504 twice in a row: ask for smaller pages
+GatewayTimeout      504 twice in a row for a page that can be smaller: ask for less
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
@@ -32,7 +32,11 @@ GRAPH = "Microsoft Graph"
 SIGN_IN = "Microsoft sign-in"
 SCOPE = "https://graph.microsoft.com/.default"
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
-LONGEST_WAIT = 180.0
+LONGEST_BACKOFF = 60.0
+# Pages in a row that hold only what was already seen, and pages in a row that hold nothing: the latter are
+# legal where the service filters late.
+STALE_PAGES = 5
+EMPTY_PAGES = 1_000
 _RENEW_SECONDS_BEFORE_EXPIRY = 300.0
 _PREFER = 'IdType="ImmutableId", outlook.timezone="UTC"'
 _TOKEN_HINTS = {
@@ -49,10 +53,20 @@ _MAILBOX_STATES = {"MailboxNotEnabledForRESTAPI": "on_premises"}
 T = TypeVar("T")
 
 
+class Item(Protocol):
+    """What a page holds."""
+
+    @property
+    def id(self) -> str: ...
+
+
 class Page(Protocol):
     """A decoded page of a list; next_link is absent on the last."""
 
     next_link: str | None
+
+    @property
+    def value(self) -> Sequence[Item]: ...
 
 
 P = TypeVar("P", bound=Page)
@@ -96,10 +110,18 @@ class Patience:
         self.clock = clock
         self.spread = spread
 
+    def shorter(self, share: float) -> Patience:
+        """The same with a part of the budget."""
+        return Patience(seconds=self.seconds * share, sleep=self.sleep, clock=self.clock, spread=self.spread)
+
     def wait(self, *, attempt: int, asked: float | None, began: float, path: str, reason: str) -> bool:
-        """Waits before the next attempt; False when the budget would not last that long."""
-        seconds = min(2.0**attempt, 60.0) * (0.5 + self.spread() / 2) if asked is None else asked
-        seconds = min(seconds, LONGEST_WAIT)
+        """Waits before the next attempt; False when the budget would not last that long.
+
+        Never shorter than asked, since a call that comes too early counts against us, and never shorter than
+        the backoff, since a service in trouble also asks for no wait at all.
+        """
+        backoff = min(2.0**attempt, LONGEST_BACKOFF) * (0.5 + self.spread() / 2)
+        seconds = backoff if asked is None else max(asked, backoff)
         if self.clock() - began + seconds > self.seconds:
             return False
         if seconds >= 5:
@@ -293,6 +315,10 @@ class GraphClient:
     permission.
     """
 
+    # Set after a request was given up: the next ones get a tenth of the budget, so that a service that is
+    # down is not waited for once per request.
+    impatient = False
+
     def __init__(self, *, graph_url: str, tokens: Tokens, patience: Patience) -> None:
         quiet_loggers()
         self._url = graph_url
@@ -321,11 +347,24 @@ class GraphClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         mailbox: bool = False,
+        can_shrink: bool = False,
     ) -> T:
-        """One answer. `path` is a template as it may stand in a message; `ids` fill it in."""
+        """One answer. `path` is a template as it may stand in a message; `ids` fill it in.
+
+        With `can_shrink` two 504 in a row raise GatewayTimeout, so that the caller asks for less; without,
+        they are repeated as any passing fault.
+        """
         filled = path.format(**{name: quote(value, safe="") for name, value in (ids or {}).items()})
         url = httpx.URL(f"{self._url}/v1.0{filled}", params=dict(params or {}) or None)
-        return self._get(url, path, decode, permission=permission, headers=headers, mailbox=mailbox)
+        return self._get(
+            url,
+            path,
+            decode,
+            permission=permission,
+            headers=headers,
+            mailbox=mailbox,
+            can_shrink=can_shrink,
+        )
 
     def pages(
         self,
@@ -337,29 +376,61 @@ class GraphClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         mailbox: bool = False,
+        can_shrink: bool = False,
     ) -> Iterator[P]:
         """Every page of a list. Links are followed as they are, on our own host only; a repeated one is an
-        error.
+        error, and so are ever new ones that bring nothing new.
         """
         page = self.get(
-            path, decode, permission=permission, ids=ids, params=params, headers=headers, mailbox=mailbox
+            path,
+            decode,
+            permission=permission,
+            ids=ids,
+            params=params,
+            headers=headers,
+            mailbox=mailbox,
+            can_shrink=can_shrink,
         )
+        endless = ServiceError(f"{GRAPH}: GET {path} repeats a page without end; run again later")
         followed: set[str] = set()
+        seen: set[str] = set()
+        stale = empty = 0
         while True:
+            item_ids = {item.id for item in page.value}
+            empty = 0 if item_ids else empty + 1
+            if item_ids:
+                stale = stale + 1 if item_ids <= seen else 0
+            if stale >= STALE_PAGES or empty >= EMPTY_PAGES:
+                raise endless
+            seen |= item_ids
             yield page
             link = page.next_link
             if not link:
                 return
             if link in followed:
-                raise ServiceError(f"{GRAPH}: GET {path} repeats a page without end; run again later")
+                raise endless
             followed.add(link)
             if _origin(link) != self._origin:
                 raise ServiceError(
                     f"{GRAPH}: GET {path} points to another host for its next page; refused,"
                     " check ENGAGEMENT_GRAPH_URL"
                 )
+            try:
+                url = httpx.URL(link)
+            except httpx.InvalidURL:
+                # "from None": the library's text may hold the address.
+                raise ServiceError(
+                    f"{GRAPH}: GET {path} gives no valid address for its next page; run again later, what"
+                    " was read is kept"
+                ) from None
             page = self._get(
-                httpx.URL(link), path, decode, permission=permission, headers=headers, mailbox=mailbox
+                url,
+                path,
+                decode,
+                permission=permission,
+                headers=headers,
+                mailbox=mailbox,
+                can_shrink=can_shrink,
             )
 
     def _get(
@@ -371,8 +442,10 @@ class GraphClient:
         permission: str,
         headers: Mapping[str, str] | None,
         mailbox: bool,
+        can_shrink: bool,
     ) -> T:
-        began = self._patience.clock()
+        patience = self._patience.shorter(0.1) if self.impatient else self._patience
+        began = patience.clock()
         attempt = timeouts = 0
         while True:
             asked: float | None = None
@@ -387,21 +460,21 @@ class GraphClient:
                 if status == 200:
                     try:
                         return decode(response.content)
-                    except msgspec.MsgspecError:
-                        # Cut short, or a proxy's page of HTML under status 200.
+                    except (msgspec.MsgspecError, UnicodeDecodeError):
+                        # Cut short, a proxy's page of HTML under status 200, or text that is not UTF-8.
                         reason = "an answer that is not the expected JSON"
                 elif status in RETRIED_STATUSES:
                     asked = seconds_asked(response)
                     reason = f"status {status}"
                     timeouts = timeouts + 1 if status == 504 else 0
-                    if timeouts >= 2:
+                    if can_shrink and timeouts >= 2:
                         raise GatewayTimeout(
                             f"{GRAPH}: GET {path} answered status 504 twice; run again later, what"
                             " was read is kept"
                         )
                 else:
                     raise _refused(response, path, permission, mailbox)
-            if not self._patience.wait(attempt=attempt, asked=asked, began=began, path=path, reason=reason):
+            if not patience.wait(attempt=attempt, asked=asked, began=began, path=path, reason=reason):
                 raise ServiceError(
                     f"{GRAPH}: GET {path} failed ({reason}) after {attempt + 1} attempts;"
                     " run again later, what was read is kept"

@@ -236,7 +236,7 @@ def _office(
             )
         result = office.extract(settings, connection, book, state, read_anew=read_anew)
         # Only what was read whole is classed by today's patterns.
-        if read_anew and not result.states.get("incomplete"):
+        if read_anew and not result.incomplete:
             note_patterns(connection, fingerprint)
         own = customers.refresh_issues_of_own_people(connection)
     for warning in [*result.warnings, *(customers.warning_of(issue, count) for issue, count in own.items())]:
@@ -257,9 +257,7 @@ def _office_outcome(result: OfficeResult) -> Outcome:
             findings=result.beyond_tolerance,
         )
     return Outcome(
-        exit_code=DONE_WITH_UNREAD_MAILBOXES
-        if result.unreadable or result.states.get("incomplete")
-        else DONE,
+        exit_code=DONE_WITH_UNREAD_MAILBOXES if result.unreadable or result.incomplete else DONE,
         lines=[
             f"office: {result.read:,} of {result.selected:,} mailboxes read,"
             f" {result.messages:,} messages and {result.meetings:,} meetings in {result.units:,} slices"

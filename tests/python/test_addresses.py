@@ -196,3 +196,11 @@ def test_a_broken_or_short_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ENGAGEMENT_HASH_KEY: has 5 characters"):
         load_hash_key("short", path)
     assert load_hash_key("a long random text", path) != load_hash_key("another random text", path)
+
+
+def test_a_tag_is_kept_for_asking_a_directory_alone() -> None:
+    raw = "  <Kim+Jobs@B\u00fccher.example.> "
+    asked, hashed = normalised(raw, keep_tag=True), normalised(raw)
+    assert asked is not None and hashed is not None
+    assert asked.text == "kim+jobs@xn--bcher-kva.example"
+    assert hashed.text == "kim@xn--bcher-kva.example"

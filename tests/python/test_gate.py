@@ -30,7 +30,7 @@ VIEW = Table(
 )
 # What every table is filled with: names, ids and figures, and here and there a text that is all digits.
 FILL = {
-    "VARCHAR": "'Söhne & Co ' || range || case when range % 5000 = 0 then uuid()::varchar || hash(range) else '' end",
+    "VARCHAR": "'Süd ' || range || case when range % 5000 = 0 then uuid()::varchar || hash(range) else '' end",
     "BIGINT": "range % 1000",
     "DECIMAL(9,4)": "(random() * 100)::decimal(9,4)",
     "DOUBLE": "random() * 1e18",

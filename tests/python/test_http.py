@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ import pytest
 from conftest import NOW, OURS, Workspace, emulated, message, person, small_tenant
 from emulators.graph import Handle
 from emulators.tenant import Tenant
+from engagement import http
 from engagement.errors import AuthenticationError, ServiceError
 from engagement.http import GatewayTimeout, GraphClient, MailboxUnreadable, Patience, ResourceMissing
 from engagement.office import graph as ours
@@ -76,7 +79,10 @@ def test_every_page_is_read_with_the_same_headers(client: GraphClient, graph: Ha
         (429, {"Retry-After": "7"}, 7.0),
         (429, {"Retry-After": "2.128"}, 2.128),
         (429, {"Retry-After": format_datetime(NOW + timedelta(seconds=9), usegmt=True)}, 9.0),
-        (429, {"Retry-After": "100000"}, 180.0),
+        (429, {"Retry-After": "200"}, 200.0),
+        (429, {"Retry-After": "0"}, 1.0),
+        (503, {"Retry-After": "0.2"}, 1.0),
+        (429, {"Retry-After": format_datetime(NOW - timedelta(hours=1), usegmt=True)}, 1.0),
         (429, {"Retry-After": "soon"}, 1.0),
         (429, {}, 1.0),
         (500, {}, 1.0),
@@ -103,6 +109,24 @@ def test_waits_grow_where_nothing_is_asked_and_end_with_the_budget(
         read_messages(client)
     assert waits.waited[:7] == [1, 2, 4, 8, 16, 32, 60]
     assert sum(waits.waited) <= 300
+
+
+def test_no_wait_asked_for_is_no_leave_to_hammer(client: GraphClient, graph: Handle, waits: Waits) -> None:
+    graph.fail("/messages", times=100, status=429, headers={"Retry-After": "0"})
+    with pytest.raises(ServiceError, match="status 429"):
+        read_messages(client)
+    assert waits.waited[:7] == [1, 2, 4, 8, 16, 32, 60]
+
+
+@pytest.mark.parametrize("asked", ["301", "100000", "inf"])
+def test_a_wait_beyond_the_budget_gives_up_at_once(
+    client: GraphClient, graph: Handle, waits: Waits, asked: str
+) -> None:
+    graph.fail("/messages", times=100, status=429, headers={"Retry-After": asked})
+    with pytest.raises(ServiceError, match="after 1 attempts"):
+        read_messages(client)
+    assert waits.waited == []
+    assert len([request for request in graph.requests if request.path.endswith("/messages")]) == 1
 
 
 @pytest.mark.parametrize("kind", ["reset", "cut_connection", "truncated_json", "html"])
@@ -136,8 +160,25 @@ def test_our_own_mistake_ends_it_at_once(client: GraphClient, graph: Handle, wai
 
 def test_two_gateway_timeouts_ask_for_smaller_pages(client: GraphClient, graph: Handle) -> None:
     graph.fail("/messages", times=2, status=504)
+    pages = client.pages(
+        MAIL,
+        ours.decode_messages,
+        permission="Mail",
+        ids={"id": ANNA.id},
+        params={"$select": "id"},
+        mailbox=True,
+        can_shrink=True,
+    )
     with pytest.raises(GatewayTimeout):
-        read_messages(client)
+        next(pages)
+
+
+def test_gateway_timeouts_are_repeated_where_nothing_can_be_smaller(
+    client: GraphClient, graph: Handle, waits: Waits
+) -> None:
+    graph.fail("/messages", times=3, status=504)
+    assert len(read_messages(client)) == 14
+    assert waits.waited == [1, 2, 4]
 
 
 def test_a_token_that_ends_is_renewed_once_and_the_page_repeated(client: GraphClient, graph: Handle) -> None:
@@ -351,12 +392,39 @@ def test_a_page_too_heavy_is_read_in_smaller_ones(workspace: Workspace) -> None:
         assert sizes[:4] == ["500", "500", "250", "250"] and set(sizes[4:]) == {"125"}
 
 
+def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace, graph: Handle) -> None:
+    from engagement.addresses import AddressBook, Hasher, SenderPatterns
+    from engagement.office import meetings
+
+    settings = connected.settings()
+    book = AddressBook(Hasher(b"k" * 32), SenderPatterns.load(settings.sender_patterns_file))
+    for top in (500, 250, 125, 62, 31):
+        graph.fail(f"$top={top}&", times=1000, status=504)
+    graph.fail("$top=25&", times=3, status=504)
+    with Service(settings, Waits()).client() as client:
+        read = meetings.read(
+            client,
+            book,
+            entra_id=ANNA.id,
+            mailbox_id=1,
+            start=(NOW - timedelta(days=41)).replace(tzinfo=None),
+            end=(NOW + timedelta(days=14)).replace(tzinfo=None),
+            now=NOW.replace(tzinfo=None),
+        )
+    assert len(read.rows) == 3
+    sizes = [request.query["$top"] for request in graph.requests if request.path.endswith("/calendarView")]
+    assert sizes == ["500", "500", "250", "250", "125", "125", "62", "62", "31", "31", "25", "25", "25", "25"]
+
+
 @contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """A bare server for what the emulator has no business doing."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            answer(self)
+
+        def do_GET(self) -> None:
             answer(self)
 
         def log_message(self, format: str, *args: Any) -> None:
@@ -402,3 +470,73 @@ def test_the_clock_is_the_local_one_where_the_service_says_nothing(
         workspace.environment["ENGAGEMENT_AUTHORITY_URL"] = url
         moment = Service(workspace.settings(), waits).sign_in()
     assert abs(moment.timestamp() - time.mktime(time.gmtime())) < 60
+
+
+def listing(body_of: Callable[[int, str], bytes], waits: Waits, workspace: Workspace) -> int:
+    """The number of pages of a list whose page `n` is `body_of(n, url)`; ends at 1,500."""
+    count = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal count
+        body = b'{"access_token": "x", "expires_in": 3599}'
+        if request.command == "POST":
+            request.rfile.read(int(request.headers["Content-Length"]))
+        else:
+            count += 1
+            body = body_of(count, f"http://{request.headers['Host']}/v1.0/x?page={count}")
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with answering(answer) as url:
+        workspace.environment |= {"ENGAGEMENT_AUTHORITY_URL": url, "ENGAGEMENT_GRAPH_URL": url}
+        with Service(workspace.settings(), waits).client() as client:
+            pages = client.pages("/users/{id}/x", ours.decode_users, permission="User", ids={"id": "1"})
+            return len(list(islice(pages, 1500)))
+
+
+def page_of(ids: list[str], link: str | None) -> bytes:
+    return json.dumps(
+        {"value": [{"id": name} for name in ids], **({"@odata.nextLink": link} if link else {})}
+    ).encode()
+
+
+def test_ever_new_links_without_a_new_item_end(workspace: Workspace, waits: Waits) -> None:
+    with pytest.raises(ServiceError, match="repeats a page without end"):
+        # an empty page between does not make it better
+        listing(lambda n, link: page_of(["same"] if n % 2 else [], link), waits, workspace)
+    assert waits.waited == []
+
+
+def test_empty_pages_without_end_end(
+    workspace: Workspace, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert http.EMPTY_PAGES >= 1000
+    monkeypatch.setattr(http, "EMPTY_PAGES", 100)
+    with pytest.raises(ServiceError, match="repeats a page without end"):
+        listing(lambda n, link: page_of([], link), waits, workspace)
+
+
+def test_pages_that_repeat_a_part_or_are_empty_are_followed(workspace: Workspace, waits: Waits) -> None:
+    def body(number: int, link: str) -> bytes:
+        ids = [] if 10 < number < 60 else [str(number // 3), "always"]
+        return page_of(ids, link if number < 80 else None)
+
+    assert listing(body, waits, workspace) == 80
+
+
+def test_text_that_is_not_utf8_is_asked_for_again(workspace: Workspace, waits: Waits) -> None:
+    broken = b'{"value": [{"id": "1", "mail": "\xff\xfe"}]}'
+    assert listing(lambda n, _: broken if n < 3 else page_of(["1"], None), waits, workspace) == 1
+    assert waits.waited == [1, 2]
+    with pytest.raises(ServiceError, match="not the expected JSON"):
+        listing(lambda n, _: broken, Waits(), workspace)
+
+
+@pytest.mark.parametrize("tail", ["\x01", "\x7f", "x" * 70_000])
+def test_a_link_that_is_no_address_is_the_services_fault(
+    workspace: Workspace, waits: Waits, tail: str
+) -> None:
+    with pytest.raises(ServiceError, match="no valid address for its next page"):
+        listing(lambda _, link: page_of(["1"], link + tail), waits, workspace)

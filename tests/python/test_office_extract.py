@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import emulators.graph
 from conftest import NOW, OURS, Workspace, emulated, meeting, message, person, small_tenant, write_csv
 from emulators.graph import Handle
 from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, topic_thread
@@ -19,7 +20,7 @@ from emulators.tenant import Attendee, Group, Tenant
 from engagement import warehouse
 from engagement.addresses import Hasher, load_hash_key
 from engagement.errors import ConfigurationError
-from engagement.office import extract, mailboxes, messages
+from engagement.office import extract, mailboxes, meetings, messages
 from engagement.office.graph import Service, instant
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MESSAGES, Slice
@@ -175,6 +176,50 @@ def test_the_forbidden_mailbox_must_be_refused(workspace: Workspace, tenant: Ten
     ]
     with emulated(tenant, workspace):
         extract_office(workspace)
+
+
+@pytest.mark.parametrize(
+    ("not_denied", "named"), [({"calendar"}, "(calendar)"), ({"mail"}, "(mail)"), (set(), "")]
+)
+def test_the_forbidden_mailbox_must_be_refused_for_mail_and_for_calendar(
+    workspace: Workspace, tenant: Tenant, not_denied: set[str], named: str
+) -> None:
+    """Access policies limit mail without limiting Calendars.ReadBasic.All."""
+    eve = replace(person("eve"), mailbox_state="denied")
+    tenant.people = [eve if one.id == eve.id else one for one in tenant.people]
+    workspace.configure(probe_forbidden=eve.mail)
+    with emulated(tenant, workspace, not_denied=not_denied) as handle:
+        said = extract_office(workspace, code=2 if not_denied else 0)
+        probed = {request.path for request in handle.requests if eve.id in request.path}
+    assert f"though it must not {named}" in said if not_denied else "probe_forbidden" not in said
+    assert probed == {f"/v1.0/users/{eve.id}/messages", f"/v1.0/users/{eve.id}/calendarView"}
+
+
+def test_a_tagged_address_is_not_the_one_without_its_tag(workspace: Workspace, tenant: Tenant) -> None:
+    tagged = person("zoe", mail=f"news+zoe@{OURS}", user_principal_name=f"zoe@{OURS}", proxy_addresses=())
+    tenant.people.append(tagged)
+    chosen = [f"anna+jobs@{OURS}", f"ben@{OURS}", f"carl@{OURS}", f" News+Zoe@{OURS} "]
+    selection = resolved(workspace, tenant, chosen)
+    assert set(selection.people) == {BEN.id, person("carl").id, tagged.id}
+    assert [listed.where for listed in selection.unknown] == ["enrichments[0].addresses[0]"]
+
+
+def test_unknown_tagged_addresses_are_one_row_without_a_persons_key(connected: Workspace) -> None:
+    (connected.root / "list.txt").write_text(f"anna@{OURS}\nben@{OURS}\nanna+a@{OURS}\nanna+b@{OURS}\n")
+    connected.configure(addresses={"path": "list.txt"})
+    extract_office(connected, code=9)
+    assert connected.query("select state, address_keys from raw.office_mailboxes where entra_id is null") == [
+        ("not_found", [])
+    ]
+
+
+def test_a_group_that_is_gone_when_its_members_are_asked_for_is_unknown(
+    connected: Workspace, graph: Handle
+) -> None:
+    connected.configure(addresses=[f"anna@{OURS}", f"ben@{OURS}", f"sales@{OURS}"])
+    graph.fail("transitiveMembers", status=404)
+    said = extract_office(connected, code=9)
+    assert "enrichments[0].addresses[2]: the directory knows neither a person nor a group" in said
 
 
 def test_two_enrichments_read_a_mailbox_once(connected: Workspace, graph: Handle) -> None:
@@ -528,7 +573,8 @@ def test_unread_mailboxes_within_tolerance(connected: Workspace, graph: Handle) 
     connected.configure(tolerated_failures=0.25)
     connected.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
     graph.fail(f"{BEN.id}/messages", times=10**6, status=503)
-    extract_office(connected)
+    extract_office(connected, code=9)
+    assert connected.query("select state from raw.runs") == [("extracted",)]
 
 
 def test_a_service_that_goes_down_is_not_asked_mailbox_by_mailbox(workspace: Workspace) -> None:
@@ -539,6 +585,90 @@ def test_a_service_that_goes_down_is_not_asked_mailbox_by_mailbox(workspace: Wor
         assert "failed (status 503)" in extract_office(workspace, code=4)
         # three in a row, and what the reader did until it was stopped
         assert len([request for request in handle.requests if "/mailFolders" in request.path]) < 15
+
+
+@pytest.mark.parametrize(("tolerated", "code"), [(0.2, 9), (0.1, 4)])
+def test_failures_in_a_row_end_the_run_only_beyond_what_is_tolerated(
+    workspace: Workspace, tolerated: float, code: int
+) -> None:
+    tenant = crowd(20)
+    workspace.environment |= {"ENGAGEMENT_RETRY_SECONDS": "0", "ENGAGEMENT_WORKERS": "1"}
+    workspace.configure(addresses=[one.mail for one in tenant.people], tolerated_failures=tolerated)
+    with emulated(tenant, workspace) as handle:
+        for one in tenant.people[10:13]:
+            handle.fail(f"{one.id}/messages", times=10**6, status=503)
+        extract_office(workspace, code=code)
+    states = dict(workspace.query("select state, count(*) from raw.office_mailboxes group by state"))
+    if code == 9:
+        assert states == {"readable": 17, "incomplete": 3}
+    else:
+        assert states["readable"] == 10
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"),
+    [(100, 0.29, 29), (100, 0.28, 28), (20, 0.2, 4), (4, 0.2, 0), (49, 0.02, 0)],
+)
+def test_the_tolerated_share_is_not_lost_to_rounding(count: int, share: float, expected: int) -> None:
+    assert extract.tolerated_of(count, share) == expected
+
+
+def test_incomplete_mailboxes_are_counted() -> None:
+    result = extract.OfficeResult(states={"readable": 5, "incomplete": 2, "denied": 1})
+    assert (result.incomplete, result.unreadable) == (2, 1)
+
+
+@pytest.mark.parametrize("failing", ["messages?$filter=receivedDateTime ge 2026-06", "mailFolders?"])
+def test_what_fails_does_not_keep_the_rest_of_a_mailbox_from_being_read(
+    connected: Workspace, graph: Handle, failing: str
+) -> None:
+    connected.configure(tolerated_failures=0.25)
+    connected.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
+    graph.fail(f"{BEN.id}/{failing}", times=10**6, status=503)
+    extract_office(connected, code=9)
+    mailbox = hasher(connected).mailbox(BEN.id)
+    months = connected.query(
+        f"select distinct strftime(slice_start, '%Y-%m') from raw.office_units where mailbox_id = {mailbox}"
+        " and kind = 'messages'"
+    )
+    assert connected.query(f"select count(*) from raw.office_meetings where mailbox_id = {mailbox}") == [(4,)]
+    if failing.startswith("messages"):
+        assert len(months) >= 12 and ("2026-06",) not in months
+    else:
+        assert months == []
+    states = dict(connected.query("select entra_id, state from raw.office_mailboxes"))
+    assert (states[BEN.id], states[ANNA.id]) == ("incomplete", "readable")
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_meeting_that_slips_while_paging_is_not_lost(
+    connected: Workspace, graph: Handle, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    """One entry of the first page is deleted before the second is asked for: the rest move up by one."""
+    begin = NOW.replace(hour=0) - timedelta(days=150)
+    events = [meeting(ANNA, f"slip:{n}", begin + timedelta(hours=n)) for n in range(30)]
+    graph.tenant.events[ANNA.id] = list(events)
+    monkeypatch.setattr(meetings, "LARGEST_PAGE", 10)
+    real = emulators.graph._outlook_list
+    waiting = [events[0]]
+
+    def answer(
+        request: Any, context: str, options: Any, page: Any, count: int, rows: Any, applied: Any = ()
+    ) -> Any:
+        if "calendarView" in context and ANNA.id in context:
+            options = options if counted else {**options, "$count": "false"}
+            if count == 30 and page.skip == 0 and waiting:
+                graph.tenant.events[ANNA.id].remove(waiting.pop())
+        return real(request, context, options, page, count, rows, applied)
+
+    monkeypatch.setattr(emulators.graph, "_outlook_list", answer)
+    extract_office(connected)
+    keys = hasher(connected)
+    landed = connected.query(
+        f"select item_key from raw.office_meetings where mailbox_id = {keys.mailbox(ANNA.id)}"
+    )
+    assert not waiting
+    assert {row[0] for row in landed} == {keys.item(event.id) for event in events[1:]}
 
 
 def test_fewer_messages_than_counted_are_read_again(connected: Workspace, graph: Handle) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,10 +41,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ListedAddress:
-    """An address as listed; `where` names its position, since no message may hold an address."""
+    """An address as listed; `where` names its position, since no message may hold an address.
+
+    The directory is asked for `asked`, which keeps a plus-tag; `address` is what is hashed.
+    """
 
     address: Address
+    asked: str
     where: str
+
+    @classmethod
+    def of(cls, raw: str | None, where: str) -> ListedAddress | None:
+        """None where it is not an e-mail address."""
+        address, asked = normalised(raw), normalised(raw, keep_tag=True)
+        if address is None or asked is None or address.is_x500:
+            return None
+        return cls(address, asked.text, where)
 
 
 @dataclass
@@ -84,15 +97,14 @@ def listed_addresses(settings: Settings, position: int, enrichment: OfficeEnrich
     else:
         listed = []
         for index, text in enumerate(enrichment.addresses):
-            address = normalised(text)
-            if address is None or address.is_x500:
-                raise ConfigurationError(
-                    f"enrichments[{position}].addresses[{index}]: not an e-mail address; correct it"
-                )
-            listed.append(ListedAddress(address, f"enrichments[{position}].addresses[{index}]"))
+            where = f"enrichments[{position}].addresses[{index}]"
+            entry = ListedAddress.of(text, where)
+            if entry is None:
+                raise ConfigurationError(f"{where}: not an e-mail address; correct it")
+            listed.append(entry)
     once: dict[str, ListedAddress] = {}
     for entry in listed:
-        once.setdefault(entry.address.text, entry)
+        once.setdefault(entry.asked, entry)
     return list(once.values())
 
 
@@ -113,10 +125,10 @@ def addresses_of_file(path: Path, key: str) -> list[ListedAddress]:
     for number, row in enumerate(rows[begin:], start=begin + 1):
         if not any(cell.strip() for cell in row):
             continue
-        address = normalised(row[column]) if column < len(row) else None
-        if address is None or address.is_x500:
+        entry = ListedAddress.of(row[column] if column < len(row) else None, f"{path.name} line {number}")
+        if entry is None:
             raise ConfigurationError(f"{path.name} line {number}: not an e-mail address ({key}); correct it")
-        listed.append(ListedAddress(address, f"{path.name} line {number}"))
+        listed.append(entry)
     return listed
 
 
@@ -149,7 +161,11 @@ def resolve(
             choose(user, None)
             selection.counts.append(ListedCount(listed.where, "person", 1))
             continue
-        groups = _groups_of(client, listed)
+        groups: dict[str, list[graph.User]] = {}
+        for group in _groups_of(client, listed):
+            # A group may be deleted between the two questions.
+            with contextlib.suppress(ResourceMissing):
+                groups[group.id] = _members(client, group)
         if not groups:
             selection.unknown.append(listed)
             selection.counts.append(ListedCount(listed.where, "unknown", 0))
@@ -158,9 +174,9 @@ def resolve(
                 " correct it or remove it"
             )
             continue
-        members = {member.id: member for group in groups for member in _members(client, group)}
+        members = {member.id: member for people in groups.values() for member in people}
         for member in members.values():
-            choose(member, groups[0].id)
+            choose(member, next(iter(groups)))
         selection.counts.append(ListedCount(listed.where, "group", len(members)))
         if not members:
             selection.warnings.append(
@@ -186,31 +202,51 @@ def check_size(selection: Selection, position: int) -> None:
 def check_forbidden(
     client: GraphClient, position: int, enrichment: OfficeEnrichment, now: datetime
 ) -> str | None:
-    """Tries the mailbox that must be refused. ConfigurationError where it can be read."""
+    """Tries the mailbox that must be refused, its mail and its calendar: what limits the app to some
+    mailboxes is set for each apart. ConfigurationError where either can be read; a warning where it proves
+    nothing.
+    """
     if enrichment.probe_forbidden is None:
         return None
     where = f"enrichments[{position}].probe_forbidden"
-    address = normalised(enrichment.probe_forbidden)
-    user = _user_of(client, ListedAddress(address, where)) if address is not None else None
+    listed = ListedAddress.of(enrichment.probe_forbidden, where)
+    user = _user_of(client, listed) if listed is not None else None
     if user is None:
         raise ConfigurationError(f"{where}: the directory knows no person with this address; correct it")
+    window = {
+        "startDateTime": f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+        "endDateTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    states = {
+        "mail": _state_of(client, "/users/{id}/messages", graph.MAIL_PERMISSION, user, {}),
+        "calendar": _state_of(client, "/users/{id}/calendarView", graph.CALENDAR_PERMISSION, user, window),
+    }
+    if readable := [area for area, state in states.items() if state == READABLE]:
+        raise ConfigurationError(
+            f"{where}: the app can read this mailbox though it must not ({' and '.join(readable)}); limit the"
+            " app in Exchange (RBAC for Applications) and remove tenant-wide consent, then run again"
+        )
+    if other := [state for state in states.values() if state != DENIED]:
+        return f"{where}: has no mailbox ({other[0]}), so it proves nothing; name one that exists"
+    return None
+
+
+def _state_of(
+    client: GraphClient, path: str, permission: str, user: graph.User, params: dict[str, str]
+) -> str:
+    """Whether one list of a mailbox can be read: the state of a mailbox."""
     try:
         client.get(
-            "/users/{id}/messages",
-            graph.decode_messages,
-            permission=graph.MAIL_PERMISSION,
+            path,
+            graph.decode_folders,
+            permission=permission,
             ids={"id": user.id},
-            params={"$select": "id", "$top": "1"},
+            params={**params, "$select": "id", "$top": "1"},
             mailbox=True,
         )
     except MailboxUnreadable as unreadable:
-        if unreadable.state == DENIED:
-            return None
-        return f"{where}: has no mailbox ({unreadable.state}), so it proves nothing; name one that exists"
-    raise ConfigurationError(
-        f"{where}: the app can read this mailbox though it must not; limit the app in Exchange"
-        " (RBAC for Applications) and remove tenant-wide consent, then run again"
-    )
+        return unreadable.state
+    return READABLE
 
 
 def addresses_of(user: graph.User) -> tuple[str, ...]:
@@ -245,7 +281,7 @@ def _filter_value(text: str) -> str:
 
 def _user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
     """By sign-in name, then by primary address, then by alias."""
-    address = listed.address.text
+    address = listed.asked
     if not address.startswith("$"):
         try:
             return client.get(
@@ -288,7 +324,7 @@ def _groups_of(client: GraphClient, listed: ListedAddress) -> list[graph.Group]:
             graph.decode_groups,
             permission=graph.GROUP_PERMISSION,
             params={
-                "$filter": f"mail eq {_filter_value(listed.address.text)}",
+                "$filter": f"mail eq {_filter_value(listed.asked)}",
                 "$select": graph.GROUP_SELECT,
                 "$count": "true",
             },
@@ -365,12 +401,12 @@ def save(
                     )
                 )
                 to_read[mailbox_id] = person.entra_id
-            for listed in selection.unknown:
+            # Addresses that differ only in their tag have one hash, and it may be a person's.
+            for listed in {listed.address.text: listed for listed in selection.unknown}.values():
                 key = hasher.address(listed.address.text)
+                keys = [] if key in taken else [key]
                 monitored_from = kept.get(key, ([], "", now))[2]
-                rows.append(
-                    (selection.enrichment_id, key, None, [key], None, NOT_FOUND, monitored_from, None)
-                )
+                rows.append((selection.enrichment_id, key, None, keys, None, NOT_FOUND, monitored_from, None))
                 book.key(listed.address.text)
             twin = empty_twin(connection, "office_mailboxes")
             append(connection, twin, rows, schema="temp")

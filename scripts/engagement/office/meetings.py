@@ -11,6 +11,7 @@ from engagement.office import graph
 from engagement.office.rows import Read
 
 LARGEST_PAGE, SMALLEST_PAGE = 500, 25
+_READ_ATTEMPTS = 3
 _NOT_KEPT = ("private", "confidential")
 
 
@@ -30,15 +31,7 @@ def read(
     drafts. Entries that began before the range merely reach into it and belong to an earlier slice. All-day
     entries come with floating midnights and are not shifted.
     """
-    top = LARGEST_PAGE
-    while True:
-        try:
-            items = _fetch(client, entra_id, start, end, top)
-            break
-        except GatewayTimeout:
-            if top <= SMALLEST_PAGE:
-                raise
-            top = max(top // 2, SMALLEST_PAGE)
+    items = _fetch_settled(client, entra_id, start, end)
     read = Read()
     hasher = book.hasher
     for item in items.values():
@@ -97,10 +90,46 @@ def _moment(moment: graph.Moment | None) -> datetime | None:
     return graph.instant(moment.date_time)
 
 
+def _fetch_settled(
+    client: GraphClient, entra_id: str, start: datetime, end: datetime
+) -> dict[str, graph.Meeting]:
+    """Lists page by position, so an entry that is deleted meanwhile makes another slip through: read until
+    there are as many as were counted at the beginning, or two reads agree (the count is not documented for
+    this list).
+    """
+    before: set[str] | None = None
+    for _ in range(_READ_ATTEMPTS):
+        items, counted, single_page = _fetch_by_size(client, entra_id, start, end)
+        if single_page if counted is None else len(items) >= counted:
+            return items
+        if items.keys() == before:
+            return items
+        before = set(items)
+    raise ServiceError(
+        "Microsoft Graph: GET /users/{id}/calendarView gave other entries each of three times;"
+        " run again later, what was read is kept"
+    )
+
+
+def _fetch_by_size(
+    client: GraphClient, entra_id: str, start: datetime, end: datetime
+) -> tuple[dict[str, graph.Meeting], int | None, bool]:
+    """Halves the page until the service can make it."""
+    top = LARGEST_PAGE
+    while True:
+        try:
+            return _fetch(client, entra_id, start, end, top)
+        except GatewayTimeout:
+            top = max(top // 2, SMALLEST_PAGE)
+
+
 def _fetch(
     client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
-) -> dict[str, graph.Meeting]:
+) -> tuple[dict[str, graph.Meeting], int | None, bool]:
+    """Entries by id, the service's count at the first page, and whether that page was the only one."""
     items: dict[str, graph.Meeting] = {}
+    counted: int | None = None
+    page_count = 0
     for page in client.pages(
         "/users/{id}/calendarView",
         graph.decode_meetings,
@@ -111,9 +140,13 @@ def _fetch(
             "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}",
             "$select": graph.MEETING_SELECT,
             "$top": str(top),
+            "$count": "true",
         },
         mailbox=True,
+        can_shrink=top > SMALLEST_PAGE,
     ):
+        page_count += 1
+        counted = page.count if counted is None else counted
         for item in page.value:
             items[item.id] = item
-    return items
+    return items, counted, page_count == 1

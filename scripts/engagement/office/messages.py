@@ -111,8 +111,6 @@ def _fetch_by_size(
         try:
             return _fetch(client, entra_id, start, end, top)
         except GatewayTimeout:
-            if top <= SMALLEST_PAGE:
-                raise
             top = max(top // 2, SMALLEST_PAGE)
 
 
@@ -136,6 +134,7 @@ def _fetch(
             "$count": "true",
         },
         mailbox=True,
+        can_shrink=top > SMALLEST_PAGE,
     ):
         counted = page.count if counted is None else counted
         for item in page.value:
