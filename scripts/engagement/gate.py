@@ -242,7 +242,7 @@ def check_keys(connection: duckdb.DuckDBPyConnection) -> list[Refusal]:
             "select distinct suspects.table_name, suspects.column_name from suspects "
             f"semi join private.raw.{raw_table} as raw_rows on suspects.number = raw_rows.{key} order by all"
         ).fetchall():
-            refusals.append(Refusal(table, column, f"key: a {key} of the private file"))
+            refusals.append(Refusal(table, column, f"key: {key} of the private file"))
     return refusals
 
 

@@ -103,10 +103,10 @@ PLANTED = {
     ADDRESS: "address",
     "/o=ExchangeLabs/ou=Exchange Administrative Group/cn=jane": "address",
     SECRET: "secret",
-    str(ADDRESS_KEY): "key: a address_key",
-    str(MESSAGE_KEY): "key: a message_key",
-    f"{ADDRESS_KEY % 2**64:016x}": "key: a address_key",
-    f"A1-{MESSAGE_KEY}": "key: a message_key",
+    str(ADDRESS_KEY): "key: address_key",
+    str(MESSAGE_KEY): "key: message_key",
+    f"{ADDRESS_KEY % 2**64:016x}": "key: address_key",
+    f"A1-{MESSAGE_KEY}": "key: message_key",
     f"ab{ADDRESS_KEY % 2**64:016x}20260701{MESSAGE_KEY}": "key: ",
 }
 

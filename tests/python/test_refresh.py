@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from conftest import OURS, Workspace, person, small_tenant
 from emulators.graph import Handle, running
 from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
+from engagement.publish import publish, published_day
 
 MARTS = (
     "account_engagement",
@@ -202,7 +204,9 @@ def test_publishing_again_gives_the_same_rows(copy: Workspace) -> None:
     assert published(copy.published_file) == before
 
 
-def test_only_a_whole_successful_build_of_no_older_day_is_published(copy: Workspace) -> None:
+def test_only_a_whole_successful_build_of_no_older_day_is_published(
+    copy: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = copy.published_file.read_bytes()
     results = copy.root / "target" / "run_results.json"
     whole = json.loads(results.read_text(encoding="utf-8"))
@@ -223,6 +227,12 @@ def test_only_a_whole_successful_build_of_no_older_day_is_published(copy: Worksp
     assert result.exit_code == 7
     assert "already holds 2026-06-30, a newer day than 2026-06-29" in result.stderr
     assert copy.published_file.read_bytes() == before
+    # what `engagement run --as-of` does: the day was asked for by name
+    monkeypatch.setenv("DBT_TARGET_PATH", copy.environment["DBT_TARGET_PATH"])
+    assert publish(copy.settings(needs_graph=False), run_id="older", allow_older=True).as_of == date(
+        2026, 6, 29
+    )
+    assert published_day(copy.published_file) == date(2026, 6, 29)
 
 
 def test_who_was_given_the_right_to_read_the_file_keeps_it(copy: Workspace) -> None:
@@ -257,7 +267,7 @@ def test_the_gate_stops_a_mart_that_leaks_and_the_file_stays(copy: Workspace) ->
     result = copy.run("publish")
     assert result.exit_code == 7
     assert (
-        "marts.account_recency, column days_since_last_email: key: a address_key of the private file"
+        "marts.account_recency, column days_since_last_email: key: address_key of the private file"
         in result.stderr
     )
     assert copy.published_file.read_bytes() == before
