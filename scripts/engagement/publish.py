@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -272,8 +272,3 @@ def remove_leftovers(folder: Path) -> None:
     """Working folders of publishes that were killed. Only one run goes on at a time, so none of them is in use."""
     for leftover in folder.glob(f"{WORK_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def as_json(result: PublishResult) -> dict[str, Any]:
-    """The result for --json."""
-    return asdict(result) | {"path": str(result.path), "as_of": result.as_of.isoformat()}

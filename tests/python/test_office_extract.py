@@ -20,7 +20,8 @@ from emulators.tenant import Attendee, Group, Tenant
 from engagement import warehouse
 from engagement.addresses import Hasher, load_hash_key
 from engagement.errors import ConfigurationError
-from engagement.office import extract, mailboxes, meetings, messages
+from engagement.office import extract, mailboxes, messages
+from engagement.office import graph as office_graph
 from engagement.office.graph import Service, instant
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MESSAGES, Slice
@@ -648,7 +649,7 @@ def test_a_meeting_that_slips_while_paging_is_not_lost(
     begin = NOW.replace(hour=0) - timedelta(days=150)
     events = [meeting(ANNA, f"slip:{n}", begin + timedelta(hours=n)) for n in range(30)]
     graph.tenant.events[ANNA.id] = list(events)
-    monkeypatch.setattr(meetings, "LARGEST_PAGE", 10)
+    monkeypatch.setattr(office_graph, "LARGEST_PAGE", 10)
     real = emulators.graph._outlook_list
     waiting = [events[0]]
 

@@ -6,13 +6,19 @@ for. Names of properties are Graph's own (msgspec renames them).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
-from engagement.http import GraphClient, Patience, Tokens, decoder
+from engagement.http import GatewayTimeout, GraphClient, Patience, Tokens, decoder
+
+T = TypeVar("T")
+
+LARGEST_PAGE, SMALLEST_PAGE = 500, 25
 
 MAIL_PERMISSION = "Mail.ReadBasic.All"
 CALENDAR_PERMISSION = "Calendars.ReadBasic.All"
@@ -204,3 +210,13 @@ class Service:
     def client(self) -> GraphClient:
         """A client of its own for one thread; the token is shared."""
         return GraphClient(graph_url=self._graph_url, tokens=self._tokens, patience=self._patience)
+
+
+def by_page_size(fetch: Callable[[int], T]) -> T:
+    """What `fetch` gives for the largest page size that the service can make, halved after every 504."""
+    top = LARGEST_PAGE
+    while True:
+        try:
+            return fetch(top)
+        except GatewayTimeout:
+            top = max(top // 2, SMALLEST_PAGE)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
-from engagement.http import GatewayTimeout, GraphClient
+from engagement.http import GraphClient
 from engagement.office import graph
 from engagement.office.rows import Read
 
-LARGEST_PAGE, SMALLEST_PAGE = 500, 25
 _READ_ATTEMPTS = 3
 _NOT_KEPT = ("private", "confidential")
 
@@ -99,7 +99,7 @@ def _fetch_settled(
     """
     before: set[str] | None = None
     for _ in range(_READ_ATTEMPTS):
-        items, counted, single_page = _fetch_by_size(client, entra_id, start, end)
+        items, counted, single_page = graph.by_page_size(partial(_fetch, client, entra_id, start, end))
         if single_page if counted is None else len(items) >= counted:
             return items
         if items.keys() == before:
@@ -109,18 +109,6 @@ def _fetch_settled(
         "Microsoft Graph: GET /users/{id}/calendarView gave other entries each of three times;"
         " run again later, what was read is kept"
     )
-
-
-def _fetch_by_size(
-    client: GraphClient, entra_id: str, start: datetime, end: datetime
-) -> tuple[dict[str, graph.Meeting], int | None, bool]:
-    """Halves the page until the service can make it."""
-    top = LARGEST_PAGE
-    while True:
-        try:
-            return _fetch(client, entra_id, start, end, top)
-        except GatewayTimeout:
-            top = max(top // 2, SMALLEST_PAGE)
 
 
 def _fetch(
@@ -143,7 +131,7 @@ def _fetch(
             "$count": "true",
         },
         mailbox=True,
-        can_shrink=top > SMALLEST_PAGE,
+        can_shrink=top > graph.SMALLEST_PAGE,
     ):
         page_count += 1
         counted = page.count if counted is None else counted

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
+from functools import partial
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
-from engagement.http import GatewayTimeout, GraphClient
+from engagement.http import GraphClient
 from engagement.office import graph
 from engagement.office.rows import Read
 
-LARGEST_PAGE, SMALLEST_PAGE = 500, 25
 _COUNT_ATTEMPTS = 3
 _CONVERSATION_ID_BYTES = 59
 _SHORTEST_INDEX = 22
@@ -54,7 +54,7 @@ def read(
     service counted at the beginning means reading once more.
     """
     for attempt in range(1, _COUNT_ATTEMPTS + 1):
-        items, counted = _fetch_by_size(client, entra_id, start, end)
+        items, counted = graph.by_page_size(partial(_fetch, client, entra_id, start, end))
         if counted is None or len(items) >= counted:
             break
         if attempt == _COUNT_ATTEMPTS:
@@ -102,18 +102,6 @@ def read(
     return read
 
 
-def _fetch_by_size(
-    client: GraphClient, entra_id: str, start: datetime, end: datetime
-) -> tuple[dict[str, graph.Message], int | None]:
-    """Halves the page until the service can make it."""
-    top = LARGEST_PAGE
-    while True:
-        try:
-            return _fetch(client, entra_id, start, end, top)
-        except GatewayTimeout:
-            top = max(top // 2, SMALLEST_PAGE)
-
-
 def _fetch(
     client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
 ) -> tuple[dict[str, graph.Message], int | None]:
@@ -134,7 +122,7 @@ def _fetch(
             "$count": "true",
         },
         mailbox=True,
-        can_shrink=top > SMALLEST_PAGE,
+        can_shrink=top > graph.SMALLEST_PAGE,
     ):
         counted = page.count if counted is None else counted
         for item in page.value:
