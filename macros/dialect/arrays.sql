@@ -41,3 +41,24 @@
 {% macro spark__exploded_together(columns) -%}
     {{ return('inline(arrays_zip(' ~ columns.keys() | join(', ') ~ ')) as (' ~ columns.values() | join(', ') ~ ')') }}
 {%- endmacro %}
+
+
+{#- Columns of one row as rows: one row per column, its name as `name` and its value as `value`, in the order given. -#}
+{% macro stacked(columns, name, value) -%}
+    {{ return(adapter.dispatch('stacked', 'customer_engagement')(columns, name, value)) }}
+{%- endmacro %}
+
+{% macro duckdb__stacked(columns, name, value) -%}
+    {{ return(
+        "unnest(['" ~ columns | join("', '") ~ "']) as " ~ name
+        ~ ', unnest([' ~ columns | join(', ') ~ ']) as ' ~ value
+    ) }}
+{%- endmacro %}
+
+{% macro spark__stacked(columns, name, value) -%}
+    {%- set pairs = [] -%}
+    {%- for column in columns -%}
+        {%- do pairs.append("'" ~ column ~ "', " ~ column) -%}
+    {%- endfor -%}
+    {{ return('stack(' ~ columns | length ~ ', ' ~ pairs | join(', ') ~ ') as (' ~ name ~ ', ' ~ value ~ ')') }}
+{%- endmacro %}

@@ -66,3 +66,17 @@
 {% macro spark__local_midnight(day, time_zone) -%}
     {{ return('to_utc_timestamp(cast(' ~ day ~ ' as timestamp), ' ~ time_zone ~ ')') }}
 {%- endmacro %}
+
+
+{#- An instant so many whole hours later. -#}
+{% macro hours_after(instant, hours) -%}
+    {{ return(adapter.dispatch('hours_after', 'customer_engagement')(instant, hours)) }}
+{%- endmacro %}
+
+{% macro duckdb__hours_after(instant, hours) -%}
+    {{ return('(' ~ instant ~ ' + to_hours(' ~ hours ~ '))') }}
+{%- endmacro %}
+
+{% macro spark__hours_after(instant, hours) -%}
+    {{ return('timestampadd(hour, ' ~ hours ~ ', ' ~ instant ~ ')') }}
+{%- endmacro %}

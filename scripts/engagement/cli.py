@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from engagement import run as verbs
-from engagement.config import Settings, load
+from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, load
 from engagement.errors import EngagementError
 from engagement.http import quiet_loggers
 from engagement.run import Outcome
@@ -31,6 +31,7 @@ Exit codes:
   2 configuration or customer files wrong  7 the gate refused the file, nothing published
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
+                                          10 the credits at Leadspace are used up
 """
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -40,12 +41,12 @@ _verbose = click.option(
 
 
 def _conclude(
-    act: Callable[[Settings], Outcome], *, as_json: bool, verbose: bool, needs_graph: bool
+    act: Callable[[Settings], Outcome], *, as_json: bool, verbose: bool, services: Collection[str] = ()
 ) -> NoReturn:
     """Loads the settings, acts, prints, and ends the process with the outcome's code."""
     _set_up_logging(verbose)
     try:
-        settings = load(os.environ, needs_graph=needs_graph)
+        settings = load(os.environ, services=services)
         for warning in settings.warnings:
             logging.getLogger("engagement").warning("warning: %s", warning)
         outcome = act(settings)
@@ -108,7 +109,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Account engagement from a company's own mail and calendar metadata.
+    """Account engagement from a company's own mail and calendar metadata, and company data for its accounts.
 
     \b
     Examples:
@@ -122,7 +123,11 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--connect", is_flag=True, help="Also sign in and resolve every listed address and group.")
+@click.option(
+    "--connect",
+    is_flag=True,
+    help="Also sign in, resolve every listed address and group, and verify the Leadspace token.",
+)
 @_as_json
 @_verbose
 def check(connect: bool, as_json: bool, verbose: bool) -> None:
@@ -133,13 +138,13 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
       engagement check
       engagement check --connect --json
 
-    Without --connect nothing is contacted. Nothing is stored in either case.
+    Without --connect nothing is contacted. Nothing is stored, and nothing is paid for unless you agree.
     """
     _conclude(
-        lambda settings: verbs.check(settings, connect=connect),
+        lambda settings: verbs.check(settings, connect=connect, confirm=_confirm),
         as_json=as_json,
         verbose=verbose,
-        needs_graph=connect,
+        services=SERVICES if connect else (),
     )
 
 
@@ -163,7 +168,7 @@ def extract_customers(as_json: bool, verbose: bool) -> None:
     Example:
       engagement extract customers
     """
-    _conclude(verbs.extract_customers, as_json=as_json, verbose=verbose, needs_graph=False)
+    _conclude(verbs.extract_customers, as_json=as_json, verbose=verbose)
 
 
 @extract.command("office")
@@ -184,8 +189,40 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
         lambda settings: verbs.extract_office(settings, read_anew=anew),
         as_json=as_json,
         verbose=verbose,
-        needs_graph=True,
+        services=(OFFICE,),
     )
+
+
+@extract.command("leadspace")
+@click.option(
+    "--send-again",
+    is_flag=True,
+    help="Also ask about customers whose answer was lost, though they may have been charged.",
+)
+@_as_json
+@_verbose
+def extract_leadspace(send_again: bool, as_json: bool, verbose: bool) -> None:
+    """Ask Leadspace about the customers whose answer is missing or older than max_age.
+
+    \b
+    Examples:
+      engagement extract leadspace
+      engagement extract leadspace --send-again
+
+    A lookup costs a credit. Killed or broken off, the next call collects what was handed in and sends no
+    customer twice.
+    """
+    _conclude(
+        lambda settings: verbs.extract_leadspace(settings, send_again=send_again),
+        as_json=as_json,
+        verbose=verbose,
+        services=(LEADSPACE,),
+    )
+
+
+def _confirm(question: str) -> bool:
+    """A person's answer; no where there is nobody to ask."""
+    return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
 
 
 def _day(context: click.Context, parameter: click.Parameter, value: datetime | None) -> date | None:
@@ -204,7 +241,7 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
 @_as_json
 @_verbose
 def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None:
-    """Refresh everything: customer files, mail and calendars, dbt build, publish.
+    """Refresh everything: customer files, mail and calendars, company data, dbt build, publish.
 
     \b
     Examples:
@@ -218,7 +255,7 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
         lambda settings: verbs.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
         as_json=as_json,
         verbose=verbose,
-        needs_graph=True,
+        services=SERVICES,
     )
 
 
@@ -232,7 +269,23 @@ def publish(as_json: bool, verbose: bool) -> None:
     Example:
       dbt build && engagement publish
     """
-    _conclude(verbs.publish, as_json=as_json, verbose=verbose, needs_graph=False)
+    _conclude(verbs.publish, as_json=as_json, verbose=verbose)
+
+
+@cli.command()
+@_as_json
+@_verbose
+def status(as_json: bool, verbose: bool) -> None:
+    """Show every enrichment, what was published of it, and what the last run did or is doing.
+
+    \b
+    Examples:
+      engagement status
+      engagement status --json
+
+    Reads the published file and the run's state alone, so it works while a run is going on.
+    """
+    _conclude(verbs.status, as_json=as_json, verbose=verbose)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

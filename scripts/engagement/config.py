@@ -10,11 +10,11 @@ import datetime as dt
 import difflib
 import re
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -24,12 +24,23 @@ from pydantic_core import PydanticCustomError
 
 from engagement.errors import ConfigurationError
 
-REFRESHES = ("manual", "hourly", "daily", "weekly", "monthly")
+REFRESH_PERIODS = {
+    "hourly": dt.timedelta(hours=1),
+    "daily": dt.timedelta(days=1),
+    "weekly": dt.timedelta(days=7),
+    "monthly": dt.timedelta(days=30),
+}
 RETENTION_DAYS = (366, 3650)
+SEGMENTS = Path("models", "marts", "segments")
 SMALLEST_SELECTION, LARGEST_SELECTION = 2, 2500
 DEFAULT_AUTHORITY_URL = "https://login.microsoftonline.com"
 DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
+DEFAULT_LEADSPACE_URL = "https://apigw.leadspace.com"
 GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
+# The types of enrichments, each with a service and secrets of its own.
+OFFICE, LEADSPACE = "office", "leadspace"
+SERVICES = (OFFICE, LEADSPACE)
 
 # What the design has and this version does not do is refused, so that nobody relies on it.
 NOT_YET = {
@@ -129,6 +140,10 @@ class Reporting(_Part):
     user_table: bool = True
 
 
+# The keys of customers.accounts that name a column of text; what is landed under them.
+ACCOUNT_TEXTS = ("name", "website", "country")
+
+
 class AccountsFile(_Part):
     path: Text
     id: Text
@@ -160,12 +175,32 @@ class AddressFile(_Part):
     path: Text
 
 
-class OfficeEnrichment(_Part):
-    type: Literal["office"]
+class _Enrichment(_Part):
+    """What every enrichment has."""
+
     name: Annotated[Text, BeforeValidator(_enrichment_name)]
     output_table: TableName
     active: bool = True
     consent: Consent | None = None
+    refresh: Literal["manual", "hourly", "daily", "weekly", "monthly"] = "weekly"
+
+    @property
+    def enrichment_id(self) -> str:
+        return slug(self.name)
+
+    @property
+    def missing_consents(self) -> tuple[str, ...]:
+        """The keys of the consents that are not there yet; nothing is contacted before they are (L11, E16)."""
+        return () if self.consent is not None else ("consent",)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may be contacted: active, with every consent."""
+        return self.active and not self.missing_consents
+
+
+class OfficeEnrichment(_Enrichment):
+    type: Literal["office"]
     tenant_consent: Consent | None = None
     source: Literal["graph"] = "graph"
     addresses: Annotated[
@@ -181,47 +216,41 @@ class OfficeEnrichment(_Part):
     probe_forbidden: ListedAddress | None = None
     domain_matching: Literal[False] = False
     retention: Annotated[int, BeforeValidator(_retention)] = Field(default=760)
-    refresh: Literal["manual", "hourly", "daily", "weekly", "monthly"] = "weekly"
     tolerated_failures: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.02
 
     @property
-    def enrichment_id(self) -> str:
-        return slug(self.name)
-
-    @property
     def missing_consents(self) -> tuple[str, ...]:
-        """The keys of the consents that are not there yet; nothing is contacted before both are."""
+        """The configurer's and the tenant administrator's (E9, E23)."""
         given = {"consent": self.consent, "tenant_consent": self.tenant_consent}
         return tuple(key for key, consent in given.items() if consent is None)
 
 
 class Mapping_(_Part):
-    """Which of our columns feed the provider's fields; the company's name is needed, two more at most."""
+    """Which columns of the account file feed the provider's fields: the company's name, and at most its
+    website and country beside it (L15, L16).
+    """
 
     company_name: Text
     website: Text | None = None
     country: Text | None = None
-    city: Text | None = None
-    state: Text | None = None
-    phone: Text | None = None
 
 
-class LeadspaceEnrichment(_Part):
+class LeadspaceEnrichment(_Enrichment):
     type: Literal["leadspace"]
-    name: Annotated[Text, BeforeValidator(_enrichment_name)]
-    output_table: TableName
-    active: bool = True
-    consent: Consent | None = None
     dataset: Annotated[str, BeforeValidator(_dataset)] = "customers"
     mapping: Mapping_
     max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=90)
+    endpoint: Literal["automatic", "single", "bulk"] = "automatic"
 
     @property
-    def enrichment_id(self) -> str:
-        return slug(self.name)
+    def segment(self) -> str | None:
+        """The segment whose members are enriched; None for all customers."""
+        return self.dataset.removeprefix("segment:") if self.dataset != "customers" else None
 
 
-Enrichment = Annotated[OfficeEnrichment | LeadspaceEnrichment, Field(discriminator="type")]
+AnyEnrichment = OfficeEnrichment | LeadspaceEnrichment
+Enrichment = Annotated[AnyEnrichment, Field(discriminator="type")]
+E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment)
 
 
 class Configuration(_Part):
@@ -244,11 +273,14 @@ class Settings:
     published_file: Path
     authority_url: str = DEFAULT_AUTHORITY_URL
     graph_url: str = DEFAULT_GRAPH_URL
+    leadspace_url: str = DEFAULT_LEADSPACE_URL
     tenant_id: str | None = None
     client_id: str | None = None
     client_secret: SecretStr | None = None
+    leadspace_token: SecretStr | None = None
     hash_key: SecretStr | None = None
     retry_seconds: float = 300.0
+    leadspace_wait_seconds: float = 3600.0
     workers: int = 8
     warnings: tuple[str, ...] = field(default=())
 
@@ -272,11 +304,27 @@ class Settings:
         """A path of enrichments.yml: relative ones start at the folder of that file."""
         return self.configuration_file.parent / Path(path).expanduser()
 
-    def office_enrichments(self) -> Iterator[tuple[int, OfficeEnrichment]]:
-        """Every office enrichment with its position in the list."""
+    def enrichments(self, kind: type[E]) -> Iterator[tuple[int, E]]:
+        """Every enrichment of one type with its position in the list."""
         for position, enrichment in enumerate(self.configuration.enrichments):
-            if isinstance(enrichment, OfficeEnrichment):
+            if isinstance(enrichment, kind):
                 yield position, enrichment
+
+    def ready(self, kind: type[E]) -> list[tuple[int, E]]:
+        """The active enrichments of one type that have every consent: those that may be contacted."""
+        return [
+            (position, enrichment) for position, enrichment in self.enrichments(kind) if enrichment.is_ready
+        ]
+
+    def waiting_for_consent(self) -> list[str]:
+        """One line for every active enrichment that lacks a consent and so is not contacted."""
+        return [
+            f"{place(position, enrichment)}: waits for"
+            f" {' and '.join(enrichment.missing_consents)}"
+            " {by, on}; fill in enrichments.yml, until then nothing is requested for it"
+            for position, enrichment in enumerate(self.configuration.enrichments)
+            if enrichment.active and enrichment.missing_consents
+        ]
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         """What models may know of the settings: (enrichment_id, key, value) as raw.settings holds them."""
@@ -288,22 +336,35 @@ class Settings:
             ("", "reporting.user_table", _boolean(reporting.user_table)),
         ]
         for position, enrichment in enumerate(self.configuration.enrichments):
-            values = {
+            values: dict[str, str | None] = {
                 "type": enrichment.type,
                 "name": enrichment.name,
                 "output_table": enrichment.output_table,
                 "active": _boolean(enrichment.active),
                 "position": str(position),
+                "refresh": enrichment.refresh,
+                "refresh_hours": _hours(REFRESH_PERIODS.get(enrichment.refresh)),
+                "waits_for_consent": _boolean(bool(enrichment.missing_consents)),
             }
             if isinstance(enrichment, OfficeEnrichment):
                 values |= {
                     "domain_matching": _boolean(enrichment.domain_matching),
                     "retention_days": str(enrichment.retention),
-                    "refresh": enrichment.refresh,
                     "tolerated_failures": str(enrichment.tolerated_failures),
                 }
+            else:
+                values |= {"dataset": enrichment.dataset, "max_age_days": str(enrichment.max_age)}
             rows += [(enrichment.enrichment_id, key, value) for key, value in values.items()]
         return rows
+
+
+def place(position: int, enrichment: AnyEnrichment) -> str:
+    """Where an enrichment stands, for messages."""
+    return f"enrichments[{position}] ({enrichment.enrichment_id})"
+
+
+def _hours(period: dt.timedelta | None) -> str | None:
+    return None if period is None else str(int(period.total_seconds() // 3600))
 
 
 def _boolean(value: bool) -> str:
@@ -328,12 +389,12 @@ def source_of(path: Path) -> Source:
 
 
 def load(
-    environment: Mapping[str, str], *, needs_graph: bool = True, directory: Path | None = None
+    environment: Mapping[str, str], *, services: Collection[str] = SERVICES, directory: Path | None = None
 ) -> Settings:
     """Reads and checks everything; ConfigurationError with all findings.
 
-    `needs_graph` asks for the secrets of Microsoft Graph, which are needed only where an active office
-    enrichment has both consents. `directory` stands for the current directory.
+    The secrets of the named `services` are asked for, each only where one of its enrichments is active and
+    has its consents. `directory` stands for the current directory.
     """
     here = directory or Path.cwd()
 
@@ -362,23 +423,37 @@ def load(
             "ENGAGEMENT_PROJECT_DIR: the project folder holds no dbt_project.yml;"
             " run the command in the project's folder or set the variable to it"
         )
+    if configuration is not None:
+        findings += _unknown_segments(configuration, project_dir)
     urls = {}
     for name, default in (
         ("ENGAGEMENT_AUTHORITY_URL", DEFAULT_AUTHORITY_URL),
         ("ENGAGEMENT_GRAPH_URL", DEFAULT_GRAPH_URL),
+        ("ENGAGEMENT_LEADSPACE_URL", DEFAULT_LEADSPACE_URL),
     ):
         urls[name] = (environment.get(name) or default).rstrip("/")
         if problem := _url_problem(urls[name]):
             findings.append(f"{name}: {problem}")
     retry_seconds = _number(environment, "ENGAGEMENT_RETRY_SECONDS", 300.0, 0, 7200, findings)
+    leadspace_wait_seconds = _number(
+        environment, "ENGAGEMENT_LEADSPACE_WAIT_SECONDS", 3600.0, 0, 86_400, findings
+    )
     workers = _number(environment, "ENGAGEMENT_WORKERS", 8, 1, 100, findings)
-    if needs_graph and (configuration is None or _contacts_graph(configuration)):
-        missing = [name for name in GRAPH_SECRETS if not environment.get(name)]
-        if missing:
+    for service, names, whose in (
+        (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
+        (LEADSPACE, LEADSPACE_SECRETS, "to the perpetual key that Leadspace sent you"),
+    ):
+        missing = [name for name in names if not environment.get(name)]
+        if missing and service in services and _contacts(service, configuration):
             findings.append(
-                f"environment: {', '.join(missing)} not set; set {'it' if len(missing) == 1 else 'them'}"
-                " to the app registration's values (docs/errors.md)"
+                f"environment: {', '.join(missing)} not set;"
+                f" set {'it' if len(missing) == 1 else 'them'} {whose}"
             )
+    token = environment.get("LEADSPACE_TOKEN")
+    if token and not (token.isascii() and token.isprintable() and token == token.strip()):
+        findings.append(
+            "LEADSPACE_TOKEN: holds a space, a line break or another character that no key has; copy it anew"
+        )
     private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
     published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
     if private_file.resolve() == published_file.resolve():
@@ -402,21 +477,24 @@ def load(
         published_file=published_file,
         authority_url=urls["ENGAGEMENT_AUTHORITY_URL"],
         graph_url=urls["ENGAGEMENT_GRAPH_URL"],
+        leadspace_url=urls["ENGAGEMENT_LEADSPACE_URL"],
         tenant_id=environment.get("AZURE_TENANT_ID") or None,
         client_id=environment.get("AZURE_CLIENT_ID") or None,
         client_secret=SecretStr(secret) if secret else None,
+        leadspace_token=SecretStr(token) if token else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
         retry_seconds=retry_seconds,
+        leadspace_wait_seconds=leadspace_wait_seconds,
         workers=int(workers),
         warnings=tuple(_repeated_addresses(configuration)),
     )
 
 
-def _contacts_graph(configuration: Configuration) -> bool:
-    return any(
-        isinstance(enrichment, OfficeEnrichment) and enrichment.active and not enrichment.missing_consents
-        for enrichment in configuration.enrichments
-    )
+def _contacts(service: str, configuration: Configuration | None) -> bool:
+    """Whether a service will be contacted; of a configuration that is wrong, Graph is assumed."""
+    if configuration is None:
+        return service == OFFICE
+    return any(enrichment.type == service and enrichment.is_ready for enrichment in configuration.enrichments)
 
 
 def _number(
@@ -662,12 +740,7 @@ def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
             block = entry.get(key)
             if isinstance(block, dict):
                 paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
-        mapping = entry.get("mapping")
-        if isinstance(mapping, dict) and len(mapping) > 3:
-            findings.append(
-                f"enrichments[{position}].mapping: {len(mapping)} fields;"
-                " allowed: company_name and at most two more"
-            )
+        findings += _unmapped(position, entry.get("mapping"), raw)
     for where, path in paths:
         if isinstance(path, str) and path and not source_of(folder / Path(path).expanduser()).file.is_file():
             findings.append(
@@ -676,6 +749,35 @@ def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
                 " enrichments.yml)"
             )
     return findings
+
+
+def _unmapped(position: int, mapping: object, raw: dict[str, Any]) -> Iterator[str]:
+    """Mapped columns that customers.accounts does not name, so that they are not landed."""
+    customers = raw.get("customers")
+    accounts = customers.get("accounts") if isinstance(customers, dict) else None
+    if not isinstance(mapping, dict) or not isinstance(accounts, dict):
+        return
+    attributes = accounts.get("attributes")
+    columns = [accounts.get(key) for key in ACCOUNT_TEXTS]
+    columns += attributes if isinstance(attributes, list) else []
+    named = list(dict.fromkeys(column for column in columns if isinstance(column, str)))
+    for key, column in mapping.items():
+        if key in Mapping_.model_fields and isinstance(column, str) and column and column not in named:
+            yield (
+                f"enrichments[{position}].mapping.{key}: {_shown(column, key)} is no column that"
+                f" customers.accounts names; allowed: {', '.join(named)}, or add it to"
+                " customers.accounts.attributes"
+            )
+
+
+def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:
+    """Data sets that name no model of models/marts/segments."""
+    known = sorted(path.stem for path in (project_dir / SEGMENTS).glob("*.sql"))
+    for position, enrichment in enumerate(configuration.enrichments):
+        if isinstance(enrichment, LeadspaceEnrichment) and enrichment.segment not in (None, *known):
+            near = difflib.get_close_matches(str(enrichment.segment), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+            yield (f"enrichments[{position}].dataset: there is no segment {enrichment.segment!r}; {hint}")
 
 
 def _repeated_addresses(configuration: Configuration) -> Iterator[str]:

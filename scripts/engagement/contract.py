@@ -22,13 +22,20 @@ DUCKDB_TYPES = {
 }
 
 
+# The mart behind the output table of each type of enrichment.
+OUTPUT_MARTS = {"office": "original_account_engagement", "leadspace": "original_leadspace_companies"}
+# The mart that the customer's own columns are published with.
+ENRICHED_CUSTOMERS = "enriched_customers"
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column: its type is DuckDB's."""
+    """One column: its type is DuckDB's. An `is_attribute` column is the customer's own and comes from no mart."""
 
     name: str
     type: str
     comment: str
+    is_attribute: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,11 @@ PUBLICATION = Table(
         Column("run_id", "VARCHAR", "Run that published the file."),
         Column("project_version", "VARCHAR", "Version of the project that made it."),
         Column("small_numbers", "VARCHAR", "Mode for small numbers: show."),
-        Column("as_of_date", "DATE", "The as-of date D: the last whole day that counts."),
+        Column(
+            "as_of_date",
+            "DATE",
+            "The as-of date D: the last whole day that counts; null where no mail was ever read.",
+        ),
         Column("published_at", "TIMESTAMP", "Instant (UTC) of publishing."),
     ),
     key=("run_id",),
@@ -96,12 +107,18 @@ def quoted(name: str) -> str:
 
 
 def read_contract(
-    manifest_path: Path, *, output_tables: Iterable[tuple[str, str]], has_user_table: bool
+    manifest_path: Path,
+    *,
+    output_tables: Iterable[tuple[str, str, str]],
+    attributes: Iterable[tuple[str, str]] = (),
+    has_user_table: bool,
 ) -> Contract:
     """The contract of the published file, from the marts of dbt's manifest.
 
-    `output_tables` holds (enrichment_id, output_table) of every office enrichment: each gets the views of D6 and E35
-    under its own name. Raises `PublishRefusedError` where the manifest is missing or a mart has no contract.
+    `output_tables` holds (enrichment_id, type, output_table) of every enrichment: each gets its view under its own
+    name, an office enrichment that of E35 beside it. `attributes` are the customer's own columns (name, contract
+    type), which the enriched customer table passes through. Raises `PublishRefusedError` where the manifest is
+    missing or a mart has no contract.
     """
     try:
         manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
@@ -127,6 +144,16 @@ def read_contract(
             Column(column["name"], duckdb_type(node["name"], column), column["description"])
             for column in node["columns"].values()
         )
+        if node["name"] == ENRICHED_CUSTOMERS:
+            columns += tuple(
+                Column(
+                    name,
+                    DUCKDB_TYPES[data_type],
+                    "The customer's own column, as enrichments.yml names it; address-like text is masked.",
+                    is_attribute=True,
+                )
+                for name, data_type in attributes
+            )
         is_view = node["config"]["materialized"] == "view"
         table = Table(
             schema="marts",
@@ -139,9 +166,9 @@ def read_contract(
         )
         (views if is_view else tables).append(table)
     by_name = {table.name: table for table in (*tables, *views)}
-    for enrichment_id, output_table in output_tables:
-        views.append(output_view(by_name["original_account_engagement"], enrichment_id, output_table))
-        if has_user_table:
+    for enrichment_id, enrichment_type, output_table in output_tables:
+        views.append(output_view(by_name[OUTPUT_MARTS[enrichment_type]], enrichment_id, output_table))
+        if has_user_table and enrichment_type == "office":
             views.append(
                 output_view(by_name["original_user_entity"], enrichment_id, f"{output_table}_UserEntity")
             )

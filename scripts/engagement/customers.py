@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import yaml
 
 from engagement.addresses import AddressBook
 from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
+from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
 from engagement.warehouse import Connection, replace_table, transaction, upsert_addresses
 
@@ -36,7 +38,8 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
 
     ConfigurationError with all findings of both files; nothing is replaced then.
     """
-    account_rows, contact_rows = read(settings)
+    files = read(settings)
+    account_rows, contact_rows = files.accounts, files.contacts
     issues: list[Issue] = [
         (
             "account_without_name",
@@ -54,6 +57,14 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
         with transaction(connection):
             upsert_addresses(connection, addresses)
             replace_table(connection, "accounts", account_rows)
+            replace_table(
+                connection,
+                "account_attributes",
+                [
+                    (attribute, data_type, position)
+                    for position, (attribute, data_type) in enumerate(files.attribute_types.items(), start=1)
+                ],
+            )
             replace_table(connection, "contacts", landed)
             replace_table(connection, "customer_issues", issues)
             _add_issues_of_own_people(connection)
@@ -63,11 +74,21 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
     return CustomersResult(len(account_rows), len(landed), issue_counts(connection))
 
 
-def read(settings: Settings) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """The rows of both files, accounts first; ConfigurationError with all findings of both. Lands nothing."""
+@dataclass(frozen=True)
+class CustomerFiles:
+    """The rows of both files as landed, and the types (contract types) of the customer's own columns."""
+
+    accounts: list[tuple[Any, ...]]
+    contacts: list[tuple[Any, ...]]
+    attribute_types: dict[str, str]
+
+
+def read(settings: Settings) -> CustomerFiles:
+    """Both files; ConfigurationError with all findings of both. Lands nothing."""
     files = settings.configuration.customers
-    findings: list[str] = []
-    account_rows = _read_accounts(settings, files.accounts, findings)
+    findings: list[str] = list(_taken_attributes(settings))
+    types: dict[str, str] = {}
+    account_rows = _read_accounts(settings, files.accounts, findings, types)
     contact_rows = _read_contacts(settings, files.contacts, findings)
     if findings:
         raise ConfigurationError(
@@ -75,7 +96,44 @@ def read(settings: Settings) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...
             " correct the files or the columns named in enrichments.yml, then run again",
             findings=findings,
         )
-    return account_rows, contact_rows
+    attribute_types = {
+        attribute: contract_type(types[attribute])
+        for attribute in files.accounts.attributes
+        if attribute in types
+    }
+    return CustomerFiles(account_rows, contact_rows, attribute_types)
+
+
+def contract_type(duckdb_type: str) -> str:
+    """The contract type in which a column of the customer's own is passed through; text where there is none."""
+    name = duckdb_type.upper()
+    if name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
+        return "bigint"
+    if name in ("FLOAT", "DOUBLE", "HUGEINT", "UBIGINT", "UHUGEINT") or name.startswith("DECIMAL"):
+        return "double"
+    if name.startswith("TIMESTAMP"):
+        return "timestamp"
+    return {"BOOLEAN": "boolean", "DATE": "date"}.get(name, "string")
+
+
+def _taken_attributes(settings: Settings) -> list[str]:
+    """Columns of the customer's own that would stand in the enriched customer table beside one of that name."""
+    models = settings.project_dir / "models" / "marts" / "enrichment" / "_enrichment__models.yml"
+    taken = {
+        column["name"].lower()
+        for model in yaml.safe_load(models.read_text("utf-8"))["models"]
+        if model["name"] == ENRICHED_CUSTOMERS
+        for column in model["columns"]
+    }
+    findings = []
+    for index, attribute in enumerate(settings.configuration.customers.accounts.attributes):
+        if attribute.lower() in taken:
+            findings.append(
+                f"customers.accounts.attributes[{index}]: {attribute!r} is a column of the enriched customer"
+                " table already; give yours another name, or leave it out"
+            )
+        taken.add(attribute.lower())
+    return findings
 
 
 def issue_counts(connection: Connection) -> dict[str, int]:
@@ -209,7 +267,9 @@ def _matchable_contacts(
 # --- reading
 
 
-def _read_accounts(settings: Settings, wanted: AccountsFile, findings: list[str]) -> list[tuple[Any, ...]]:
+def _read_accounts(
+    settings: Settings, wanted: AccountsFile, findings: list[str], types: dict[str, str]
+) -> list[tuple[Any, ...]]:
     source = source_of(settings.resolved(wanted.path))
     where = "customers.accounts"
     text_columns = {
@@ -229,7 +289,7 @@ def _read_accounts(settings: Settings, wanted: AccountsFile, findings: list[str]
         attributes = f"cast(to_json(struct_pack({pairs})) as varchar)" if wanted.attributes else "null"
         return f"select {texts}, {attributes} as attributes from {relation}"
 
-    rows = _rows(source, where, named, tuple(text_columns.values()), query, findings)
+    rows = _rows(source, where, named, tuple(text_columns.values()), query, findings, types)
     if rows is not None:
         _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
     return rows or []
@@ -273,15 +333,17 @@ def _rows(
     text_columns: tuple[str, ...],
     query: Callable[[str], str],
     findings: list[str],
+    types: dict[str, str] | None = None,
 ) -> list[tuple[Any, ...]] | None:
-    """The rows in the file's order, or None after a finding. A database of its own: the private file stays
-    out of it.
+    """The rows in the file's order, or None after a finding; `types` is filled with the type of every column.
+    A database of its own: the private file stays out of it.
     """
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
         connection.execute("set TimeZone = 'UTC'")
         try:
             relation = _relation(connection, source, ())
-            columns = [row[0] for row in connection.execute(f"describe select * from {relation}").fetchall()]
+            described = connection.execute(f"describe select * from {relation}").fetchall()
+            columns = [row[0] for row in described]
             missing = [(key, column) for key, column in named.items() if column not in columns]
             # Without a header line the first contact's address would stand here.
             it_has = (
@@ -293,6 +355,8 @@ def _rows(
                 findings.append(f"{source.label}: has no column {column!r} ({key}); {it_has}")
             if missing:
                 return None
+            if types is not None:
+                types.update((row[0], row[1]) for row in described)
             # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their
             # types.
             return connection.execute(query(_relation(connection, source, text_columns))).fetchall()

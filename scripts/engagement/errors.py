@@ -7,7 +7,8 @@
     ├── IncompleteError        5  more mailboxes unread than tolerated: run again
     ├── DataTestError          6  a dbt model or data test failed
     ├── PublishRefusedError    7  the gate refused the file
-    └── BusyError              8  another run is going on: wait for it
+    ├── BusyError              8  another run is going on: wait for it
+    └── CreditsError          10  the provider's credits are used up: buy some, or go on without
 
 Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
 
@@ -80,3 +81,9 @@ class BusyError(EngagementError):
     """Another process works on the same data."""
 
     exit_code = 8
+
+
+class CreditsError(EngagementError):
+    """The provider looks nothing up any more, because its credits are used up."""
+
+    exit_code = 10

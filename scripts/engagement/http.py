@@ -1,5 +1,5 @@
-"""Requests to Microsoft Graph: sign-in, retries, throttling, pages; nothing personal ever reaches a log or
-message.
+"""Requests to services: how long to go on trying, what failed in words of our own, and all of Microsoft
+Graph: sign-in, throttling, pages. Nothing personal ever reaches a log or message.
 
 MailboxUnreadable   one mailbox cannot be read (denied, not_found, on_premises): note it and go on
 ResourceMissing     404 of a directory object
@@ -217,10 +217,10 @@ class Tokens:
         while True:
             reason, asked = "", None
             try:
-                with httpx.Client(timeout=_timeout(), verify=_trusted()) as client:
+                with httpx.Client(timeout=client_timeout(), verify=trusted_certificates()) as client:
                     response = client.post(self._url, data=self._form)
             except httpx.HTTPError as error:
-                reason = _network_reason(error)
+                reason = network_reason(error)
             else:
                 if response.status_code == 200 and self._keep(response):
                     return
@@ -289,17 +289,17 @@ class GraphAuth(httpx.Auth):
             yield request
 
 
-def _timeout() -> httpx.Timeout:
+def client_timeout() -> httpx.Timeout:
     return httpx.Timeout(100.0, connect=15.0)
 
 
 @lru_cache(maxsize=1)
-def _trusted() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """The certificates that are trusted: reading them takes a third of a second, so once for all clients."""
     return httpx.create_ssl_context()
 
 
-def _network_reason(error: httpx.HTTPError) -> str:
+def network_reason(error: httpx.HTTPError) -> str:
     """What failed in words of our own: the library's text may hold the URL."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
@@ -322,12 +322,12 @@ class GraphClient:
     def __init__(self, *, graph_url: str, tokens: Tokens, patience: Patience) -> None:
         quiet_loggers()
         self._url = graph_url
-        self._origin = _origin(graph_url)
+        self._origin = origin_of(graph_url)
         self._patience = patience
         self._client = httpx.Client(
             auth=GraphAuth(tokens),
-            verify=_trusted(),
-            timeout=_timeout(),
+            verify=trusted_certificates(),
+            timeout=client_timeout(),
             headers={"Prefer": _PREFER, "Accept": "application/json"},
         )
 
@@ -410,7 +410,7 @@ class GraphClient:
             if link in followed:
                 raise endless
             followed.add(link)
-            if _origin(link) != self._origin:
+            if origin_of(link) != self._origin:
                 raise ServiceError(
                     f"{GRAPH}: GET {path} points to another host for its next page; refused,"
                     " check ENGAGEMENT_GRAPH_URL"
@@ -454,7 +454,7 @@ class GraphClient:
                     url, headers={**(headers or {}), "client-request-id": str(uuid.uuid4())}
                 )
             except httpx.HTTPError as error:
-                reason = _network_reason(error)
+                reason = network_reason(error)
             else:
                 status = response.status_code
                 if status == 200:
@@ -504,7 +504,7 @@ def _refused(response: httpx.Response, path: str, permission: str, mailbox: bool
     return ServiceError(f"{what}; this is no passing fault, please report it with this line")
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
     try:
         parts = urlsplit(url)
         port = parts.port

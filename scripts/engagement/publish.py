@@ -26,10 +26,10 @@ from typing import Any
 import duckdb
 
 from engagement import warehouse
-from engagement.config import Settings
-from engagement.contract import PUBLICATION, Contract, quoted, read_contract
+from engagement.config import OfficeEnrichment, Settings
+from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
-from engagement.gate import Refusal
+from engagement.gate import ADDRESS_PATTERN, Refusal
 from engagement.published_file import literal
 
 WORK_PREFIX = ".publishing-"
@@ -42,7 +42,7 @@ class PublishResult:
     """What was published: `tables` maps each table to its rows."""
 
     path: Path
-    as_of: date
+    as_of: date | None
     seconds: float
     tables: dict[str, int]
     size_bytes: int
@@ -70,7 +70,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
             newest = published_day(target)
-            if newest is not None and as_of < newest and not allow_older:
+            if newest is not None and (as_of is None or as_of < newest) and not allow_older:
                 raise PublishRefusedError(
                     f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
                     f"the older one by name (`engagement run --as-of {as_of}`)"
@@ -119,8 +119,11 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
     """The contract of this project's marts and of the output tables that the loaded settings name."""
     try:
         output_tables = connection.execute(
-            "select enrichment_id, output_table from staging.stg_runs__enrichments "
-            "where enrichment_type = 'office' order by enrichment_id"
+            "select enrichment_id, enrichment_type, output_table from staging.stg_runs__enrichments "
+            "order by enrichment_id"
+        ).fetchall()
+        attributes = connection.execute(
+            "select attribute, data_type from staging.stg_customers__attributes order by attribute_position"
         ).fetchall()
         row = connection.execute("select has_user_table from staging.stg_runs__reporting").fetchone()
     except duckdb.CatalogException as error:
@@ -129,7 +132,10 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
         ) from error
     assert row is not None
     return read_contract(
-        target_path(settings) / "manifest.json", output_tables=output_tables, has_user_table=row[0]
+        target_path(settings) / "manifest.json",
+        output_tables=output_tables,
+        attributes=attributes,
+        has_user_table=row[0],
     )
 
 
@@ -170,12 +176,15 @@ def published_day(path: Path) -> date | None:
     return None if row is None else row[0]
 
 
-def export(connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str) -> date:
-    """Write each table's rows to Parquet, in the order of its key, and return the as-of date."""
-    row = connection.execute("select as_of_date from intermediate.as_of").fetchone()
-    if row is None:
-        raise PublishRefusedError("no day has been read whole yet, so there is no as-of date: extract first")
-    as_of: date = row[0]
+def export(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, *, run_id: str
+) -> date | None:
+    """Write each table's rows to Parquet, in the order of its key, and return the as-of date.
+
+    There is none where the customers are enriched with company data alone.
+    """
+    as_of = as_of_date(connection)
+    day = "cast(null as date)" if as_of is None else f"date {literal(as_of.isoformat())}"
     for table in contract.tables:
         if table.sql is not None:
             continue
@@ -183,17 +192,51 @@ def export(connection: duckdb.DuckDBPyConnection, contract: Contract, folder: Pa
             select = (
                 f"select {literal(run_id)} as run_id, {literal(version('account-engagement'))} as project_version, "
                 f"(select small_numbers from staging.stg_runs__reporting) as small_numbers, "
-                f"date {literal(as_of.isoformat())} as as_of_date, "
+                f"{day} as as_of_date, "
                 f"timestamp {literal(datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S'))} as published_at"
             )
         else:
-            columns = ", ".join(quoted(column.name) for column in table.columns)
+            columns = ", ".join(exported(column) for column in table.columns)
             order = f" order by {', '.join(quoted(name) for name in table.key)}" if table.key else ""
-            select = f"select {columns} from marts.{quoted(table.name)}{order}"
+            rows = f"marts.{quoted(table.name)} as mart"
+            if any(column.is_attribute for column in table.columns):
+                rows += " left join staging.stg_customers__accounts using (account_id)"
+            select = f"select {columns} from {rows}{order}"
         connection.execute(
             f"copy ({select}) to {literal(str(folder / f'{table.name}.parquet'))} (format parquet, compression zstd)"
         )
     return as_of
+
+
+def as_of_date(connection: duckdb.DuckDBPyConnection) -> date | None:
+    """The as-of date that was built for; None where nobody's mail is to be read.
+
+    Raises PublishRefusedError where mail is to be read and no day has been read whole yet.
+    """
+    row = connection.execute("select as_of_date from intermediate.as_of").fetchone()
+    if row is not None:
+        day: date = row[0]
+        return day
+    reads_mail = connection.execute(
+        "select count(*) from staging.stg_runs__enrichments "
+        "where enrichment_type = 'office' and is_active and not is_waiting_for_consent"
+    ).fetchone()
+    if reads_mail != (0,):
+        raise PublishRefusedError("no day has been read whole yet, so there is no as-of date: extract first")
+    return None
+
+
+def exported(column: Column) -> str:
+    """A column of a published table in SQL: of its mart, or taken out of the customer's own columns and typed."""
+    if not column.is_attribute:
+        return f"mart.{quoted(column.name)}"
+    pointer = "/" + column.name.replace("~", "~0").replace("/", "~1")
+    text = f"json_extract_string(attributes_json, {literal(pointer)})"
+    if column.type == "VARCHAR":
+        value = f"regexp_replace({text}, {literal(ADDRESS_PATTERN)}, '[address]', 'g')"
+    else:
+        value = f"cast({text} as {column.type})"
+    return f"{value} as {quoted(column.name)}"
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
@@ -205,7 +248,8 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 def secret_values(settings: Settings) -> list[str]:
     """Every secret that this process can know, as text."""
-    secrets = [secret.get_secret_value() for secret in (settings.client_secret, settings.hash_key) if secret]
+    given = (settings.client_secret, settings.leadspace_token, settings.hash_key)
+    secrets = [secret.get_secret_value() for secret in given if secret]
     if settings.hash_key_file.is_file():
         secrets.append(settings.hash_key_file.read_text(encoding="utf-8").strip())
     return [secret for secret in secrets if secret]
@@ -215,7 +259,7 @@ def known_strings(settings: Settings) -> list[bytes]:
     """What must not stand in the file's bytes and is known as text: the secrets and some configured addresses."""
     addresses = [
         address
-        for _, enrichment in settings.office_enrichments()
+        for _, enrichment in settings.enrichments(OfficeEnrichment)
         if isinstance(enrichment.addresses, tuple)
         for address in enrichment.addresses
     ]

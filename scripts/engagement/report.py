@@ -1,8 +1,10 @@
-"""What a run prints at its end: the results page, the highest scores with their reasons, the stale accounts."""
+"""What is printed for people: the hub, the results page of each enrichment, three enriched customers, the highest
+scores with their reasons, the stale accounts.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -10,15 +12,36 @@ from rich.console import Console
 from rich.table import Table
 
 from engagement.config import Settings
-from engagement.publish import PublishResult
+from engagement.status import ago, run_in_words
 
-OVERVIEW = """
+OFFICE = """
     select
-        enrichment_name, output_table, as_of_date, days_covered_count,
-        accounts_enriched_count, accounts_count, mailboxes_selected_count, mailboxes_processed_count,
-        email_copies_read_count, emails_counted_count, meetings_read_count, meetings_counted_count, enrichment_id
+        enrichment_name, as_of_date, days_covered_count, accounts_enriched_count, accounts_count,
+        mailboxes_selected_count, mailboxes_processed_count, email_copies_read_count, emails_counted_count,
+        meetings_read_count, meetings_counted_count, enrichment_id
     from marts.office_overview
     order by enrichment_id
+"""
+
+LEADSPACE = """
+    select
+        enrichment_name, accounts_count, accounts_enriched_count, accounts_not_enriched_count, accounts_not_sent_count,
+        accounts_not_answered_count, confidence_high_count, confidence_medium_count, confidence_low_count,
+        confidence_very_low_count, lookups_count
+    from marts.leadspace_overview
+    order by enrichment_id
+"""
+
+# Those that most is known about: matched, and in contact.
+ENRICHED = """
+    select
+        account_name, company_name, match_confidence, industry, company_city, company_country, employees_count,
+        annual_revenue_usd, engagement_score, emails_to_account_count + emails_from_account_count as emails_count,
+        meetings_count, last_email_on
+    from marts.enriched_customers
+    where lookup_status = 'enriched'
+    order by engagement_score desc nulls last, account_id
+    limit 3
 """
 
 HIGHEST = """
@@ -45,122 +68,198 @@ STALE = """
 """
 
 
-def read_summary(published_file: Path) -> list[dict[str, Any]]:
-    """The same content for --json: one object per office enrichment."""
-    with duckdb.connect(str(published_file), read_only=True) as connection:
-        summary = []
-        for row in connection.execute(OVERVIEW).fetchall():
-            enrichment_id = row[-1]
-            highest = connection.execute(HIGHEST, [enrichment_id]).fetchall()
-            summary.append(
-                {
-                    "enrichment": row[0],
-                    "output_table": row[1],
-                    "as_of_date": row[2].isoformat(),
-                    "days_covered": row[3],
-                    "accounts_enriched": row[4],
-                    "accounts": row[5],
-                    "mailboxes_selected": row[6],
-                    "mailboxes_processed": row[7],
-                    "email_copies_read": row[8],
-                    "emails_counted": row[9],
-                    "meetings_read": row[10],
-                    "meetings_counted": row[11],
-                    "highest_scores": [
-                        {
-                            "account_id": account_id,
-                            "account_name": name,
-                            "engagement_score": float(score),
-                            "points": {
-                                component: None if points is None else float(points)
-                                for component, points in connection.execute(
-                                    COMPONENTS, [enrichment_id, account_id]
-                                ).fetchall()
-                            },
-                        }
-                        for account_id, name, score in highest
-                    ],
-                    "stale_accounts": [
-                        {
-                            "account_id": account_id,
-                            "account_name": name,
-                            "days_since_last_email": email,
-                            "days_since_last_meeting": meeting,
-                        }
-                        for account_id, name, email, meeting in connection.execute(
-                            STALE, [enrichment_id]
-                        ).fetchall()
-                    ],
-                }
-            )
-    return summary
+def console() -> Console:
+    """Where reports go. Without a terminal there is no width to keep to, and nothing may be cut to a guessed one."""
+    made = Console(highlight=False)
+    if not made.is_terminal:
+        made.width = 200
+    return made
 
 
-def print_summary(settings: Settings, result: PublishResult) -> None:
-    """Print the summary of the file that was just published, for people."""
-    render(read_summary(result.path), settings.published_file, Console(highlight=False))
+def print_status(status: dict[str, Any], now: datetime, console: Console) -> None:
+    """My enrichments, and the last run below; `status` is what `read_status` gave."""
+    print_hub(status, now, console)
+    console.print(run_in_words(status["run"], now), soft_wrap=True)
 
 
-def render(summary: list[dict[str, Any]], published_file: Path, console: Console) -> None:
-    """Print what `read_summary` returned; ends with the path of the published file."""
-    # Without a terminal there is no width to keep to, and nothing may be cut to a guessed one.
-    if not console.is_terminal:
-        console.width = 200
-    for entry in summary:
-        share = 100 * entry["accounts_enriched"] / entry["accounts"] if entry["accounts"] else 0
-        overview = Table(
-            title=f"{entry['enrichment']}, as of {entry['as_of_date']}",
-            title_justify="left",
-            show_header=False,
-            box=None,
+def print_hub(status: dict[str, Any], now: datetime, console: Console) -> None:
+    """My enrichments: state, status, how many customers, when updated and due."""
+    published = status["published"]
+    title = "My enrichments, nothing published yet"
+    if published is not None and not published["is_readable"]:
+        title = f"My enrichments, {published['file']} cannot be read"
+    elif published is not None:
+        as_of = f", as of {published['as_of_date']}" if published["as_of_date"] else ""
+        title = f"My enrichments, published {ago(published['published_at'], now)}{as_of}"
+    table = Table(title=title, title_justify="left", box=None)
+    for heading in ("name", "type", "state", "status", "customers enriched", "updated", "next due"):
+        table.add_column(
+            heading, justify="right" if heading == "customers enriched" else "left", no_wrap=True
         )
-        overview.add_column()
-        overview.add_column(justify="right")
-        for label, value in (
-            (
-                "Customers enriched",
-                f"{entry['accounts_enriched']:,} of {entry['accounts']:,} ({share:.1f} %)",
-            ),
-            ("E-mail addresses selected for analysis", f"{entry['mailboxes_selected']:,}"),
-            ("  successfully processed", f"{entry['mailboxes_processed']:,}"),
-            ("E-mail copies processed", f"{entry['email_copies_read']:,}"),
-            ("  distinct e-mails counted for an account", f"{entry['emails_counted']:,}"),
-            ("Meetings processed", f"{entry['meetings_read']:,}"),
-            ("  counted for an account", f"{entry['meetings_counted']:,}"),
-            ("Days of e-mail and meeting data", f"{entry['days_covered']:,} of 365"),
-        ):
-            overview.add_row(label, value)
-        console.print(overview)
-        console.print()
-        print_highest(entry, console)
-        print_stale(entry, console)
-    console.print(f"Published: {published_file}", soft_wrap=True)
-
-
-def print_highest(entry: dict[str, Any], console: Console) -> None:
-    """The five highest scores with the points of each component."""
-    if not entry["highest_scores"]:
-        console.print("No account has been in contact in the year.\n")
-        return
-    components = list(entry["highest_scores"][0]["points"])
-    table = Table(title="Highest engagement scores, points by component", title_justify="left", box=None)
-    table.add_column("account", no_wrap=True)
-    table.add_column("score", justify="right")
-    for component in components:
-        table.add_column(component.replace("_", " "), justify="right")
-    for row in entry["highest_scores"]:
+    for entry in status["enrichments"]:
         table.add_row(
-            row["account_name"] or row["account_id"],
-            f"{row['engagement_score']:.1f}",
-            *("-" if points is None else f"{points:.1f}" for points in row["points"].values()),
+            entry["name"],
+            entry["type"],
+            entry["state"],
+            entry["status"].replace("_", " "),
+            "-" if entry["accounts"] is None else _of(entry["accounts_enriched"], entry["accounts"]),
+            ago(entry["last_updated_at"], now),
+            ago(entry["next_due_at"], now),
+        )
+    console.print(table)
+    for entry in status["enrichments"]:
+        if entry["detail"]:
+            console.print(f"  {entry['name']}: {entry['detail']}", soft_wrap=True)
+    console.print()
+
+
+def print_summary(settings: Settings, status: dict[str, Any], now: datetime) -> None:
+    """The hub and the results of the file that was just published."""
+    printed = console()
+    print_hub(status, now, printed)
+    with duckdb.connect(str(settings.published_file), read_only=True) as connection:
+        for row in connection.execute(LEADSPACE).fetchall():
+            print_leadspace(row, printed)
+        print_enriched(connection.execute(ENRICHED).fetchall(), printed)
+        for row in connection.execute(OFFICE).fetchall():
+            print_office(row, printed)
+            print_highest(connection, row[-1], printed)
+            print_stale(connection.execute(STALE, [row[-1]]).fetchall(), printed)
+    printed.print(f"Published: {settings.published_file}", soft_wrap=True)
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,} ({100 * part / whole if whole else 0:.1f} %)"
+
+
+def _figures(title: str, rows: list[tuple[str, str]], console: Console) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, value in rows:
+        table.add_row(label, value)
+    console.print(table)
+    console.print()
+
+
+def print_office(row: tuple[Any, ...], console: Console) -> None:
+    """The original's results page of an office enrichment."""
+    (name, as_of, days, enriched, accounts, selected, processed, copies, emails, read, meetings, _) = row
+    _figures(
+        f"{name}, as of {as_of}",
+        [
+            ("Customers enriched", _of(enriched, accounts)),
+            ("E-mail addresses selected for analysis", f"{selected:,}"),
+            ("  successfully processed", f"{processed:,}"),
+            ("E-mail copies processed", f"{copies:,}"),
+            ("  distinct e-mails counted for an account", f"{emails:,}"),
+            ("Meetings processed", f"{read:,}"),
+            ("  counted for an account", f"{meetings:,}"),
+            ("Days of e-mail and meeting data", f"{days:,} of 365"),
+        ],
+        console,
+    )
+
+
+def print_leadspace(row: tuple[Any, ...], console: Console) -> None:
+    """The results page of a Leadspace enrichment."""
+    (name, accounts, enriched, not_enriched, not_sent, not_answered, high, medium, low, very_low, lookups) = (
+        row
+    )
+    _figures(
+        name,
+        [
+            ("Customers enriched", _of(enriched, accounts)),
+            (
+                "  match of high, medium, low, very low confidence",
+                f"{high:,}, {medium:,}, {low:,}, {very_low:,}",
+            ),
+            ("Customers that Leadspace does not know", f"{not_enriched:,}"),
+            ("Customers not sent", f"{not_sent:,}"),
+            ("Customers not answered yet", f"{not_answered:,}"),
+            ("Lookups so far", f"{lookups:,}"),
+        ],
+        console,
+    )
+
+
+def print_enriched(rows: list[tuple[Any, ...]], console: Console) -> None:
+    """Three customers with what Leadspace and the mail tell of them."""
+    if not rows:
+        return
+    table = Table(title="Enriched customers (3 of them)", title_justify="left", box=None)
+    for heading, justify in (
+        ("customer", "left"),
+        ("company at Leadspace", "left"),
+        ("match", "left"),
+        ("industry", "left"),
+        ("place", "left"),
+        ("employees", "right"),
+        ("revenue, USD million", "right"),
+        ("score", "right"),
+        ("e-mails", "right"),
+        ("meetings", "right"),
+        ("last e-mail", "left"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for (
+        name,
+        company,
+        match,
+        industry,
+        city,
+        country,
+        employees,
+        revenue,
+        score,
+        emails,
+        meetings,
+        last,
+    ) in rows:
+        table.add_row(
+            name or "-",
+            company or "-",
+            (match or "-").replace("_", " "),
+            industry or "-",
+            ", ".join(filter(None, [city, country])) or "-",
+            "-" if employees is None else f"{employees:,}",
+            "-" if revenue is None else f"{revenue / 1e6:,.1f}",
+            "-" if score is None else f"{score:.1f}",
+            "-" if emails is None else f"{emails:,}",
+            "-" if meetings is None else f"{meetings:,}",
+            "never" if last is None else str(last),
         )
     console.print(table)
     console.print()
 
 
-def print_stale(entry: dict[str, Any], console: Console) -> None:
+def print_highest(connection: duckdb.DuckDBPyConnection, enrichment_id: str, console: Console) -> None:
+    """The five highest scores with the points of each component."""
+    highest = connection.execute(HIGHEST, [enrichment_id]).fetchall()
+    if not highest:
+        console.print("No account has been in contact in the year.\n")
+        return
+    points_of = {
+        account_id: dict(connection.execute(COMPONENTS, [enrichment_id, account_id]).fetchall())
+        for account_id, _, _ in highest
+    }
+    table = Table(title="Highest engagement scores, points by component", title_justify="left", box=None)
+    table.add_column("account", no_wrap=True)
+    table.add_column("score", justify="right")
+    for component in points_of[highest[0][0]]:
+        table.add_column(component.replace("_", " "), justify="right")
+    for account_id, name, score in highest:
+        table.add_row(
+            name or account_id,
+            f"{score:.1f}",
+            *("-" if points is None else f"{points:.1f}" for points in points_of[account_id].values()),
+        )
+    console.print(table)
+    console.print()
+
+
+def print_stale(stale: list[tuple[Any, ...]], console: Console) -> None:
     """The stale accounts, longest silence first."""
-    stale = entry["stale_accounts"]
     if not stale:
         console.print("No stale accounts.\n")
         return
@@ -172,13 +271,10 @@ def print_stale(entry: dict[str, Any], console: Console) -> None:
     table.add_column("account", no_wrap=True)
     table.add_column("days since last e-mail", justify="right")
     table.add_column("days since last meeting", justify="right")
-    for row in stale:
+    for account_id, name, email, meeting in stale:
         table.add_row(
-            row["account_name"] or row["account_id"],
-            *(
-                "never" if days is None else f"{days:,}"
-                for days in (row["days_since_last_email"], row["days_since_last_meeting"])
-            ),
+            name or account_id,
+            *("never" if days is None else f"{days:,}" for days in (email, meeting)),
         )
     console.print(table)
     console.print()

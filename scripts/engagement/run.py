@@ -1,5 +1,5 @@
-"""The verbs of the command as functions: check, extract, run, publish; each prints nothing and returns its
-outcome.
+"""The verbs of the command as functions: check, extract, run, publish, status; each prints nothing and returns
+its outcome.
 """
 
 from __future__ import annotations
@@ -7,39 +7,51 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engagement import customers
 from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
-from engagement.config import OfficeEnrichment, Settings
+from engagement.config import (
+    LEADSPACE,
+    OFFICE,
+    REFRESH_PERIODS,
+    LeadspaceEnrichment,
+    OfficeEnrichment,
+    Settings,
+)
 from engagement.customers import CustomersResult
 from engagement.errors import (
     DONE,
     DONE_WITH_UNREAD_MAILBOXES,
+    AuthenticationError,
     ConfigurationError,
     DataTestError,
     EngagementError,
     IncompleteError,
 )
+from engagement.http import Patience
+from engagement.leadspace import enrich as leadspace
+from engagement.leadspace.client import LeadspaceClient
+from engagement.leadspace.dataset import SegmentNotPublished
+from engagement.leadspace.enrich import LeadspaceResult
 from engagement.office import extract as office
 from engagement.office import mailboxes
 from engagement.office.extract import OfficeResult
 from engagement.office.graph import Service
 from engagement.progress import progress
+from engagement.run_state import RunState, instant_of, instant_text, read_run_state, single_run
+from engagement.status import read_status
 from engagement.warehouse import (
     Connection,
-    RunState,
     note_patterns,
     patterns_changed,
     prepare_data_dir,
     private_file,
-    read_run_state,
     save_settings,
-    single_run,
     utc_now,
 )
 
@@ -48,16 +60,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PERIODS = {
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-    "monthly": timedelta(days=30),
-}
 # A timer that fires a little early must not skip a whole period.
 _DUE_SLACK = timedelta(minutes=5)
 
-Say = Callable[[str], None]
+# Asks a person a question that is answered with yes or no.
+Confirm = Callable[[str], bool]
 
 
 @dataclass
@@ -68,6 +75,12 @@ class Outcome:
     lines: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     summary: Callable[[], None] | None = None
+
+    def add(self, step: str, other: Outcome) -> None:
+        """Another step of the same command: its lines follow, its facts stand under its name."""
+        self.lines += other.lines
+        self.facts[step] = other.facts.get(step, other.facts)
+        self.exit_code = self.exit_code or other.exit_code
 
 
 def address_book(settings: Settings) -> AddressBook:
@@ -95,14 +108,16 @@ def running(settings: Settings, command: str) -> Iterator[RunState]:
 # --- check
 
 
-def check(settings: Settings, *, connect: bool) -> Outcome:
-    """What is configured, the customer files read; with `connect` also whom the listed addresses resolve to.
+def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) -> Outcome:
+    """What is configured, the customer files read; with `connect` also whom the listed addresses resolve to,
+    and whether Leadspace accepts the token.
 
-    Stores nothing.
+    Stores nothing, but the answer to a lookup that `confirm` agreed to pay for.
     """
     outcome = Outcome()
     facts: list[dict[str, Any]] = []
-    accounts, contacts = customers.read(settings)
+    files = customers.read(settings)
+    accounts, contacts = files.accounts, files.contacts
     outcome.lines.append(f"customer files: {len(accounts):,} accounts, {len(contacts):,} contacts")
     for position, enrichment in enumerate(settings.configuration.enrichments):
         state = "active" if enrichment.active else "inactive"
@@ -112,40 +127,45 @@ def check(settings: Settings, *, connect: bool) -> Outcome:
             "type": enrichment.type,
             "active": enrichment.active,
             "output_table": enrichment.output_table,
+            "waits_for": list(enrichment.missing_consents),
         }
         if isinstance(enrichment, OfficeEnrichment):
-            fact["waits_for"] = list(enrichment.missing_consents)
             listed = mailboxes.listed_addresses(settings, position, enrichment)
             fact["addresses"] = len(listed)
             noun = "address" if len(listed) == 1 else "addresses"
             line += f": {len(listed)} {noun}, {enrichment.retention} days, refreshed {enrichment.refresh}"
+        else:
+            fact["dataset"] = enrichment.dataset
+            line += (
+                f": {enrichment.dataset}, asked again after {enrichment.max_age} days,"
+                f" refreshed {enrichment.refresh}"
+            )
         outcome.lines.append(line)
         facts.append(fact)
-    outcome.lines += office.waiting_for_consent(settings)
+    outcome.lines += settings.waiting_for_consent()
     outcome.facts = {
         "accounts": len(accounts),
         "contacts": len(contacts),
         "enrichments": facts,
         "warnings": list(settings.warnings),
     }
-    if connect:
-        _check_directory(settings, outcome, facts)
-    else:
+    if not connect:
         outcome.lines.append("valid; next: engagement check --connect")
+        return outcome
+    _require_consents(settings, OFFICE, LEADSPACE)
+    if settings.ready(OfficeEnrichment):
+        _check_directory(settings, outcome, facts)
+    if settings.ready(LeadspaceEnrichment):
+        _check_leadspace(settings, outcome, confirm)
     return outcome
 
 
 def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[str, Any]]) -> None:
-    chosen = office.enrichments_to_extract(settings)
-    if not chosen:
-        outcome.exit_code = ConfigurationError.exit_code
-        outcome.lines.append("nothing to contact: no active office enrichment has both consents")
-        return
     service = Service(settings)
     now = service.sign_in()
     refused: list[str] = []
     with service.client() as client:
-        for position, enrichment in chosen:
+        for position, enrichment in settings.ready(OfficeEnrichment):
             selection = mailboxes.resolve(client, settings, position, enrichment)
             outcome.lines += [
                 f"  {count.where}: {count.kind}, {count.people:,}"
@@ -177,6 +197,33 @@ def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[
         outcome.facts["errors"] = refused
 
 
+def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | None) -> None:
+    """Asks for results that do not exist, which costs nothing; a lookup only where that does not tell."""
+    token = settings.leadspace_token
+    assert token is not None
+    with LeadspaceClient(
+        url=settings.leadspace_url,
+        token=token.get_secret_value(),
+        patience=Patience(seconds=settings.retry_seconds),
+    ) as client:
+        accepted = client.accepts_token()
+    outcome.facts["leadspace_token_accepted"] = accepted
+    if accepted:
+        outcome.lines.append("  Leadspace: the token is accepted (no credit was spent to learn that)")
+        return
+    if accepted is False:
+        raise AuthenticationError(
+            "Leadspace: LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
+        )
+    question = "Leadspace: only a lookup can tell whether the token is accepted, and it costs one credit"
+    if confirm is None or not confirm(f"{question}. Look one customer up?"):
+        outcome.lines.append(f"  {question}; none was made")
+        return
+    extracted = extract_leadspace(settings, most_lookups=1)
+    outcome.facts["leadspace_token_accepted"] = True
+    outcome.lines += ["  Leadspace: the token is accepted", *(f"  {line}" for line in extracted.lines)]
+
+
 # --- extract
 
 
@@ -184,10 +231,17 @@ def extract_customers(settings: Settings) -> Outcome:
     """Lands the customer files."""
     book = address_book(settings)
     with running(settings, "extract customers") as state, private_file(settings) as connection:
-        save_settings(connection, settings, key_check=book.hasher.key_check)
+        _begin(settings, connection, book, state)
         with state.timed("customers"):
             result = customers.extract(settings, connection, book)
+        state.record(connection, state="done")
     return _customers_outcome(result)
+
+
+def _begin(settings: Settings, connection: Connection, book: AddressBook, state: RunState) -> None:
+    """What every command that extracts does first: settings and earlier runs for the models to see."""
+    save_settings(connection, settings, key_check=book.hasher.key_check)
+    state.record(connection)
 
 
 def _customers_outcome(result: CustomersResult, *, office_follows: bool = False) -> Outcome:
@@ -203,21 +257,26 @@ def _customers_outcome(result: CustomersResult, *, office_follows: bool = False)
 
 def extract_office(settings: Settings, *, read_anew: bool = False) -> Outcome:
     """Lands mail and calendars; IncompleteError beyond the tolerated share of unread mailboxes."""
-    _require_consents(settings)
+    _require_consents(settings, OFFICE)
     book = address_book(settings)
     with running(settings, "extract office") as state:
         with private_file(settings) as connection:
-            save_settings(connection, settings, key_check=book.hasher.key_check)
+            _begin(settings, connection, book, state)
             result = _office(settings, connection, book, state, read_anew=read_anew)
+            state.record(connection, state="failed" if result.beyond_tolerance else "done")
         return _office_outcome(result)
 
 
-def _require_consents(settings: Settings) -> None:
-    """Says who is skipped; ConfigurationError where nothing is left to do."""
-    waiting = office.waiting_for_consent(settings)
-    if not office.enrichments_to_extract(settings):
+def _require_consents(settings: Settings, *services: str) -> None:
+    """Says who is skipped; ConfigurationError where nothing is left to do for these services."""
+    waiting = settings.waiting_for_consent()
+    if not any(
+        enrichment.is_ready and enrichment.type in services
+        for enrichment in settings.configuration.enrichments
+    ):
         raise ConfigurationError(
-            "enrichments: nothing to extract; no active office enrichment has both consents", findings=waiting
+            f"enrichments: nothing to do; no {' or '.join(services)} enrichment is active and has its consents",
+            findings=waiting,
         )
     for line in waiting:
         log.warning("skipped: %s", line)
@@ -234,7 +293,23 @@ def _office(
                 " class until"
                 " `engagement extract office --anew` reads everything again"
             )
-        result = office.extract(settings, connection, book, state, read_anew=read_anew)
+        with ExitStack() as stack:
+            entries = {
+                enrichment.enrichment_id: stack.enter_context(state.enriching(enrichment.enrichment_id))
+                for _, enrichment in settings.ready(OfficeEnrichment)
+            }
+            result = office.extract(settings, connection, book, state, read_anew=read_anew)
+            for enrichment_id, entry in entries.items():
+                entry.selected, entry.processed = result.by_enrichment[enrichment_id]
+                entry.read_to_at = instant_text(result.clock)
+                if line := result.beyond_tolerance.get(enrichment_id):
+                    entry.detail = line
+                    continue
+                unread = entry.selected - entry.processed
+                entry.finish(
+                    warnings=unread > 0,
+                    detail=f"{unread:,} of {entry.selected:,} mailboxes not read" if unread else None,
+                )
         # Only what was read whole is classed by today's patterns.
         if read_anew and not result.incomplete:
             note_patterns(connection, fingerprint)
@@ -254,7 +329,7 @@ def _office_outcome(result: OfficeResult) -> Outcome:
     if result.beyond_tolerance:
         raise IncompleteError(
             "Microsoft Graph: too many mailboxes not read whole; nothing is published, run again",
-            findings=result.beyond_tolerance,
+            findings=list(result.beyond_tolerance.values()),
         )
     return Outcome(
         exit_code=DONE_WITH_UNREAD_MAILBOXES if result.unreadable or result.incomplete else DONE,
@@ -276,6 +351,76 @@ def _office_outcome(result: OfficeResult) -> Outcome:
     )
 
 
+def extract_leadspace(
+    settings: Settings, *, send_again: bool = False, most_lookups: int | None = None
+) -> Outcome:
+    """Asks Leadspace about the customers landed before, each at most once; `send_again` asks about those whose
+    answer was lost once more.
+    """
+    _require_consents(settings, LEADSPACE)
+    book = address_book(settings)
+    with running(settings, "extract leadspace") as state, private_file(settings) as connection:
+        _begin(settings, connection, book, state)
+        results = _leadspace(
+            settings, connection, state, send_again=send_again, most_lookups=most_lookups, may_wait=False
+        )
+        state.record(connection, state="done")
+    return _leadspace_outcome(results)
+
+
+def _leadspace(
+    settings: Settings,
+    connection: Connection,
+    state: RunState,
+    *,
+    may_wait: bool,
+    send_again: bool = False,
+    most_lookups: int | None = None,
+) -> list[LeadspaceResult]:
+    """Every Leadspace enrichment in turn. With `may_wait` one whose segment is yet to be published is left out,
+    since the run itself will publish it.
+    """
+    results = []
+    with state.timed("leadspace"):
+        for position, enrichment in settings.ready(LeadspaceEnrichment):
+            with state.enriching(enrichment.enrichment_id) as entry:
+                try:
+                    result = leadspace.extract(
+                        settings,
+                        connection,
+                        position,
+                        enrichment,
+                        run_id=state.run_id,
+                        send_again=send_again,
+                        most_lookups=most_lookups,
+                    )
+                except SegmentNotPublished as error:
+                    if not may_wait:
+                        raise
+                    entry.state, entry.detail = "waiting", error.message
+                    log.warning("skipped: %s", error.message)
+                    continue
+                warnings = result.warnings()
+                entry.selected, entry.processed = result.customers, result.answered
+                entry.requested = result.lookups
+                entry.finish(warnings=bool(warnings), detail="; ".join(warnings) or None)
+            for warning in warnings:
+                log.warning("warning: %s", warning)
+            results.append(result)
+    return results
+
+
+def _leadspace_outcome(results: Sequence[LeadspaceResult]) -> Outcome:
+    return Outcome(
+        lines=[
+            f"leadspace: {result.lookups:,} lookups for {result.customers:,} customers ({result.enrichment_id}),"
+            f" {result.answered:,} with an answer, {result.current:,} of them from before"
+            for result in results
+        ],
+        facts={"leadspace": [asdict(result) | {"warnings": result.warnings()} for result in results]},
+    )
+
+
 # --- run
 
 
@@ -285,20 +430,22 @@ def due_at(settings: Settings) -> datetime | None:
 
     datetime.min where nothing was published yet; None where every refresh is manual.
     """
-    periods = [
-        PERIODS[enrichment.refresh]
-        for _, enrichment in office.enrichments_to_extract(settings)
-        if enrichment.refresh in PERIODS
-    ]
+    periods = refresh_periods(settings)
     if not periods:
         return None
-    began = read_run_state(settings).get("published_run_started_at")
-    if not isinstance(began, str) or not settings.published_file.exists():
+    began = instant_of(read_run_state(settings).get("published_run_started_at"))
+    if began is None or not settings.published_file.exists():
         return datetime.min
-    try:
-        return datetime.fromisoformat(began.removesuffix("Z")) + min(periods)
-    except ValueError:
-        return datetime.min
+    return began + min(periods)
+
+
+def refresh_periods(settings: Settings) -> list[timedelta]:
+    """How often each enrichment that may be contacted is refreshed by itself."""
+    return [
+        REFRESH_PERIODS[enrichment.refresh]
+        for enrichment in settings.configuration.enrichments
+        if enrichment.is_ready and enrichment.refresh in REFRESH_PERIODS
+    ]
 
 
 def run(
@@ -321,22 +468,24 @@ def run(
             return Outcome(
                 lines=[f"not due before {text}"], facts={"due": False, "next_due": due.isoformat() + "Z"}
             )
-    _require_consents(settings)
+    _require_consents(settings, OFFICE, LEADSPACE)
     book = address_book(settings)
+    reads_office = bool(settings.ready(OfficeEnrichment))
+    outcome = Outcome()
     with running(settings, "run") as state:
+        outcome.facts["run_id"] = state.run_id
         with private_file(settings) as connection:
-            save_settings(connection, settings, key_check=book.hasher.key_check)
+            _begin(settings, connection, book, state)
             with state.timed("customers"):
                 landed = customers.extract(settings, connection, book)
-            customers_outcome = _customers_outcome(landed, office_follows=True)
-            result = _office(settings, connection, book, state, read_anew=False)
-        outcome = _office_outcome(result)
-        outcome.lines = customers_outcome.lines + outcome.lines
-        outcome.facts = {
-            "customers": customers_outcome.facts,
-            "office": outcome.facts,
-            "run_id": state.run_id,
-        }
+            outcome.add("customers", _customers_outcome(landed, office_follows=reads_office))
+            if reads_office:
+                result = _office(settings, connection, book, state, read_anew=False)
+                outcome.add("office", _office_outcome(result))
+            if settings.ready(LeadspaceEnrichment):
+                results = _leadspace(settings, connection, state, may_wait=True)
+                outcome.add("leadspace", _leadspace_outcome(results))
+            state.record(connection)
         with state.timed("dbt"):
             build(settings, as_of=as_of, verbose=verbose)
         with state.timed("publish"):
@@ -349,7 +498,7 @@ def run(
             "steps: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in state.steps.items())
         )
     if not quiet:
-        outcome.summary = _summary_of(settings, published)
+        outcome.summary = _summary_of(settings)
     return outcome
 
 
@@ -370,22 +519,30 @@ def _publish(settings: Settings, run_id: str, *, allow_older: bool = False) -> P
     return publish(settings, run_id=run_id, allow_older=allow_older)
 
 
-def _summary_of(settings: Settings, published: PublishResult) -> Callable[[], None]:
+def _summary_of(settings: Settings) -> Callable[[], None]:
     def show() -> None:
         from engagement.report import print_summary
 
-        print_summary(settings, published)
+        print_summary(settings, read_status(settings), utc_now())
 
     return show
 
 
+def status(settings: Settings) -> Outcome:
+    """The hub and the last run, from the published file and the run state alone."""
+    found = read_status(settings)
+
+    def show() -> None:
+        from engagement.report import console, print_status
+
+        print_status(found, utc_now(), console())
+
+    return Outcome(facts=found, summary=show)
+
+
 def _note_published(settings: Settings, state: RunState) -> None:
-    state.published_at = utc_now().isoformat(timespec="seconds") + "Z"
-    state.published_run_started_at = state.started_at.isoformat(timespec="seconds") + "Z"
-    state.save()
-    due = due_at(settings)
-    state.next_due = None if due is None or due == datetime.min else due.isoformat(timespec="seconds") + "Z"
-    state.save()
+    periods = refresh_periods(settings)
+    state.note_published(state.started_at + min(periods) if periods else None)
 
 
 def _published_facts(published: PublishResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The private file: its raw tables, transactions, and who works on it; and the run's state beside it.
+"""The private file: its raw tables, transactions, and the settings that models read.
 
 The raw tables are made from the sources' YAML (models/staging/**/_*__sources.yml), the same as the dbt hook
 does.
@@ -6,15 +6,11 @@ does.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +26,7 @@ Connection = duckdb.DuckDBPyConnection
 Row = tuple[Any, ...]
 
 _LOCK_HOLDER = re.compile(r"PID (\d+)")
-_FILE_MODE = 0o600
+FILE_MODE = 0o600
 
 
 def utc_now() -> datetime:
@@ -127,7 +123,7 @@ def private_file(settings: Settings) -> Iterator[Connection]:
     """The private file with all raw tables, for writing; closed at the end so that dbt can have it."""
     prepare_data_dir(settings)
     with connect(settings) as connection:
-        settings.private_file.chmod(_FILE_MODE)
+        settings.private_file.chmod(FILE_MODE)
         _create_raw_tables(connection, raw_schema(settings.project_dir))
         yield connection
 
@@ -149,23 +145,32 @@ def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
 
 
 def _create_raw_tables(connection: Connection, schema: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-    """Missing tables and columns are made; nothing is ever dropped."""
-    existing: dict[str, set[str]] = {}
+    """Makes missing tables, and brings those of an earlier version to today's columns, keeping their rows.
+
+    The columns of a table are those of the schema in its order, since rows are appended by position.
+    """
+    existing: dict[str, list[str]] = {}
     for table, column in connection.execute(
         "select table_name, column_name from duckdb_columns()"
-        " where schema_name = 'raw' and database_name = current_database()"
+        " where schema_name = 'raw' and database_name = current_database() order by table_name, column_index"
     ).fetchall():
-        existing.setdefault(table, set()).add(column)
-    if all({name for name, _ in columns} <= existing.get(table, set()) for table, columns in schema.items()):
+        existing.setdefault(table, []).append(column)
+    wanted = {table: [name for name, _ in columns] for table, columns in schema.items()}
+    changed = [table for table, columns in wanted.items() if existing.get(table) != columns]
+    if not changed:
         return
     with transaction(connection):
         connection.execute("create schema if not exists raw")
-        for table, columns in schema.items():
-            listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
-            connection.execute(f'create table if not exists raw."{table}" ({listed})')
-            for name, data_type in columns:
-                if table in existing and name not in existing[table]:
-                    connection.execute(f'alter table raw."{table}" add column "{name}" {data_type}')
+        for table in changed:
+            listed = ", ".join(f'"{name}" {data_type}' for name, data_type in schema[table])
+            if table not in existing:
+                connection.execute(f'create table raw."{table}" ({listed})')
+                continue
+            kept = ", ".join(f'"{name}"' for name in wanted[table] if name in existing[table])
+            connection.execute(f'alter table raw."{table}" rename to "{table}__before"')
+            connection.execute(f'create table raw."{table}" ({listed})')
+            connection.execute(f'insert into raw."{table}" ({kept}) select {kept} from raw."{table}__before"')
+            connection.execute(f'drop table raw."{table}__before"')
     # A kill in the midst of a log that holds definitions is the hardest to recover from: leave none in it.
     connection.execute("checkpoint")
 
@@ -203,135 +208,7 @@ def empty_twin(connection: Connection, table: str) -> str:
     return twin
 
 
-# --- who works on the data
-
-
-@contextmanager
-def single_run(settings: Settings, *, command: str) -> Iterator[None]:
-    """Only one process at a time extracts, builds or publishes. The lock dies with its owner, so none is ever
-    stale.
-    """
-    prepare_data_dir(settings)
-    descriptor = os.open(settings.run_lock_file, os.O_RDWR | os.O_CREAT, _FILE_MODE)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(_who_holds(descriptor)) from None
-        owner = {
-            "pid": os.getpid(),
-            "command": command,
-            "started_at": utc_now().isoformat(timespec="seconds") + "Z",
-        }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _who_holds(descriptor: int) -> str:
-    try:
-        owner = json.loads(os.pread(descriptor, 4096, 0))
-        who = f"`engagement {owner['command']}`, process {owner['pid']}, started {owner['started_at']}"
-    except (ValueError, KeyError, TypeError):
-        who = "another process"
-    return f"run.lock: another run is going on ({who}); wait until it has ended, then run again"
-
-
-# --- the run's state, for those who must not open the private file
-
-
-@dataclass
-class RunState:
-    """What a run is doing and did, kept in run_state.json and replaced atomically at every change."""
-
-    path: Path
-    run_id: str
-    command: str
-    started_at: datetime = field(default_factory=utc_now)
-    state: str = "running"
-    step: str | None = None
-    steps: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-    finished_at: datetime | None = None
-    published_at: str | None = None
-    published_run_started_at: str | None = None
-    next_due: str | None = None
-
-    @classmethod
-    def begin(cls, settings: Settings, *, command: str) -> RunState:
-        """A new run; what the last published run left (published_at, next_due) is carried on."""
-        before = read_run_state(settings)
-        now = utc_now()
-        state = cls(
-            path=settings.run_state_file,
-            run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-            command=command,
-            started_at=now,
-            published_at=before.get("published_at"),
-            published_run_started_at=before.get("published_run_started_at"),
-            next_due=before.get("next_due"),
-        )
-        state.save()
-        return state
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """One step, with its seconds."""
-        self.step = step
-        self.save()
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.steps[step] = round(self.steps.get(step, 0.0) + time.monotonic() - began, 2)
-
-    def finish(self, *, state: str, error: str | None = None) -> None:
-        """done or failed; the failing step stays named."""
-        self.state = state
-        self.error = error
-        self.finished_at = utc_now()
-        if state == "done":
-            self.step = None
-        self.save()
-
-    def as_dict(self) -> dict[str, Any]:
-        def instant(value: datetime | None) -> str | None:
-            return None if value is None else value.isoformat(timespec="seconds") + "Z"
-
-        return {
-            "run_id": self.run_id,
-            "command": self.command,
-            "state": self.state,
-            "step": self.step,
-            "pid": os.getpid(),
-            "started_at": instant(self.started_at),
-            "finished_at": instant(self.finished_at),
-            "steps": self.steps,
-            "error": self.error,
-            "published_at": self.published_at,
-            "published_run_started_at": self.published_run_started_at,
-            "next_due": self.next_due,
-        }
-
-    def save(self) -> None:
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with private_umask():
-            beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
-        os.replace(beside, self.path)
-
-
-def read_run_state(settings: Settings) -> dict[str, Any]:
-    """The last run's state; empty where there is none or it cannot be read."""
-    try:
-        state = json.loads(settings.run_state_file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-# --- the settings and runs that models see
+# --- the settings that models see
 
 
 def save_settings(connection: Connection, settings: Settings, *, key_check: str) -> None:
@@ -377,23 +254,6 @@ def note_patterns(connection: Connection, fingerprint: str) -> None:
             "delete from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
         )
         append(connection, "settings", [("", "sender_patterns.fingerprint", fingerprint)])
-
-
-def begin_run(connection: Connection, state: RunState, *, selected: int, clock: datetime) -> None:
-    """A row in raw.runs; runs that never came to an end are marked failed."""
-    with transaction(connection):
-        connection.execute("update raw.runs set state = 'failed' where state = 'extracting'")
-        connection.execute("delete from raw.runs where run_id = ?", [state.run_id])
-        append(connection, "runs", [(state.run_id, state.command, clock, None, "extracting", selected, None)])
-
-
-def end_run(connection: Connection, state: RunState, *, outcome: str, read: int, clock: datetime) -> None:
-    """The end of an extraction: extracted, incomplete or failed."""
-    with transaction(connection):
-        connection.execute(
-            "update raw.runs set state = ?, finished_at = ?, mailboxes_read = ? where run_id = ?",
-            [outcome, clock, read, state.run_id],
-        )
 
 
 def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:

@@ -152,8 +152,8 @@ class Workspace:
         self.environment["ENGAGEMENT_AUTHORITY_URL"] = graph.url
         self.environment["ENGAGEMENT_GRAPH_URL"] = graph.url
 
-    def settings(self, *, needs_graph: bool = True) -> config.Settings:
-        return config.load(self.environment, needs_graph=needs_graph, directory=self.root)
+    def settings(self, *, services: Sequence[str] = config.SERVICES) -> config.Settings:
+        return config.load(self.environment, services=services, directory=self.root)
 
     def run(self, *arguments: str) -> click.testing.Result:
         """The command in this process; `exit_code`, `stdout` and `stderr` are those of the command."""

@@ -24,7 +24,7 @@ from conftest import (
     write_csv,
 )
 from emulators.graph import Handle
-from engagement import errors, warehouse
+from engagement import errors, run_state
 from engagement.cli import cli
 from engagement.warehouse import utc_now
 
@@ -136,7 +136,7 @@ def test_too_much_unread_publishes_nothing(connected: Workspace, graph: Handle) 
 def test_another_run_is_going_on(connected: Workspace) -> None:
     connected.leave_sentinel()
     settings = connected.settings()
-    with warehouse.single_run(settings, command="run"):
+    with run_state.single_run(settings, command="run"):
         done = connected.run("run")
     assert done.exit_code == 8
     assert re.search(
@@ -210,7 +210,7 @@ def test_an_unforeseen_error_is_one_line_without_its_text(connected: Workspace) 
     done = connected.run("extract", "customers")
     assert done.exit_code == 1
     assert re.fullmatch(
-        r"error: unexpected IsADirectoryError in engagement\.warehouse line \d+; .*\n", done.stderr
+        r"error: unexpected IsADirectoryError in engagement\.run_state line \d+; .*\n", done.stderr
     )
 
 
@@ -304,7 +304,7 @@ def test_a_failing_data_test_publishes_nothing(connected: Workspace) -> None:
     assert done.exit_code == 6, done.stderr
     assert "  test nothing_may_be_published: Got 1 result, configured to fail if != 0" in done.stderr
     assert connected.published_file.read_bytes() == SENTINEL
-    assert warehouse.read_run_state(connected.settings())["step"] == "dbt"
+    assert run_state.read_run_state(connected.settings())["step"] == "dbt"
 
 
 # --- the documentation
@@ -315,7 +315,7 @@ def test_the_table_of_errors_is_the_code() -> None:
     documented = {
         (int(code), name)
         for code, name in re.findall(
-            r"^\| (\d) \| `?(\w*)`? *\|", text.partition("## Bad input")[0], re.MULTILINE
+            r"^\| (\d+) \| `?(\w*)`? *\|", text.partition("## Bad input")[0], re.MULTILINE
         )
     }
     in_code = {(kind.exit_code, kind.__name__) for kind in errors.EngagementError.__subclasses__()}

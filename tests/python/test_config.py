@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, Workspace
-from engagement.config import OfficeEnrichment, slug, source_of
+from engagement.config import LeadspaceEnrichment, OfficeEnrichment, slug, source_of
 from engagement.errors import ConfigurationError
 
 Change = Callable[[dict[str, Any]], object]
@@ -29,7 +29,7 @@ def office(**keys: Any) -> Change:
 
 def test_a_right_configuration(workspace: Workspace) -> None:
     settings = workspace.settings()
-    [(position, enrichment)] = settings.office_enrichments()
+    [(position, enrichment)] = settings.enrichments(OfficeEnrichment)
     assert (position, enrichment.enrichment_id, enrichment.retention) == (0, "account-engagement", 400)
     assert enrichment.consent is not None and enrichment.consent.on == date(2026, 1, 5)
     assert settings.private_file == workspace.private_file
@@ -194,7 +194,7 @@ def test_no_file_at_all(workspace: Workspace) -> None:
 def test_secrets_are_needed_only_by_what_will_be_contacted(workspace: Workspace) -> None:
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         del workspace.environment[name]
-    assert workspace.settings(needs_graph=False).client_secret is None
+    assert workspace.settings(services=()).client_secret is None
     workspace.configure(tenant_consent=None)
     assert workspace.settings().tenant_id is None
     workspace.configure(active=False)
@@ -208,20 +208,75 @@ def test_secrets_are_needed_only_by_what_will_be_contacted(workspace: Workspace)
     )
 
 
-def test_a_leadspace_enrichment_is_checked_too(workspace: Workspace) -> None:
-    entry = {
-        "type": "leadspace",
-        "name": "Firmographics",
-        "output_table": "Leadspace",
-        "mapping": {"company_name": "name"},
-    }
-    workspace.configure(lambda raw: raw["enrichments"].append(entry))
-    assert len(list(workspace.settings().office_enrichments())) == 1
-    many = {"company_name": "name", "website": "w", "country": "c", "city": "c"}
-    [found] = findings(workspace, lambda raw: raw["enrichments"].append({**entry, "mapping": many}))
-    assert found == "enrichments[1].mapping: 4 fields; allowed: company_name and at most two more"
-    [found] = findings(workspace, lambda raw: raw["enrichments"].append({**entry, "dataset": "some"}))
-    assert "enrichments[1].dataset: 'some' is not allowed; allowed: customers, or segment:" in found
+LEADSPACE: dict[str, Any] = {
+    "type": "leadspace",
+    "name": "Firmographics",
+    "output_table": "Leadspace",
+    "mapping": {"company_name": "name", "website": "website", "country": "country"},
+}
+
+
+def leadspace(**keys: Any) -> Change:
+    return lambda raw: raw["enrichments"].append({**LEADSPACE, **keys})
+
+
+def test_a_leadspace_enrichment_needs_its_token_only_once_it_has_its_consent(workspace: Workspace) -> None:
+    workspace.configure(leadspace())
+    assert len(list(workspace.settings().enrichments(LeadspaceEnrichment))) == 1
+    consent = {"by": "Configurer", "on": date(2026, 1, 5)}
+    [found] = findings(workspace, leadspace(consent=consent))
+    assert (
+        found == "environment: LEADSPACE_TOKEN not set; set it to the perpetual key that Leadspace sent you"
+    )
+    workspace.settings(services=("office",))
+    workspace.environment["LEADSPACE_TOKEN"] = "a-key"
+    [(position, enrichment)] = workspace.settings().ready(LeadspaceEnrichment)
+    assert (position, enrichment.segment, enrichment.max_age, enrichment.refresh) == (1, None, 90, "weekly")
+    assert "a-key" not in repr(workspace.settings())
+    workspace.environment["LEADSPACE_TOKEN"] = "a-key\n"
+    assert (
+        "LEADSPACE_TOKEN: holds a space, a line break" in findings(workspace, leadspace(consent=consent))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (leadspace(mapping={"website": "website"}), "enrichments[1].mapping.company_name: missing; add it"),
+        (
+            leadspace(mapping={"company_name": "name", "city": "city"}),
+            "enrichments[1].mapping.city: unknown key; allowed: company_name, website, country",
+        ),
+        (
+            leadspace(mapping={"company_name": "legal_name"}),
+            "enrichments[1].mapping.company_name: 'legal_name' is no column that customers.accounts names; allowed:"
+            " name, website, country, tier, or add it to customers.accounts.attributes",
+        ),
+        (
+            leadspace(dataset="some"),
+            "enrichments[1].dataset: 'some' is not allowed; allowed: customers, or segment:",
+        ),
+        (
+            leadspace(dataset="segment:stale_acounts"),
+            "enrichments[1].dataset: there is no segment 'stale_acounts'; did you mean stale_accounts?",
+        ),
+        (leadspace(max_age="0 days"), "enrichments[1].max_age: '0 days' is not allowed; allowed: 'N days'"),
+        (
+            leadspace(endpoint="both"),
+            "enrichments[1].endpoint: 'both' is not allowed; allowed: automatic, single, bulk",
+        ),
+        (leadspace(output_table="Office"), "enrichments[1].output_table: 'Office' is already taken"),
+        (leadspace(tenant_consent={}), "enrichments[1].tenant_consent: unknown key"),
+    ],
+)
+def test_each_leadspace_finding_names_the_key(workspace: Workspace, change: Change, expected: str) -> None:
+    assert any(line.startswith(expected) for line in findings(workspace, change)), findings(workspace, change)
+
+
+def test_a_mapped_column_may_be_one_of_the_customers_own(workspace: Workspace) -> None:
+    workspace.configure(leadspace(mapping={"company_name": "tier"}, dataset="segment:stale_accounts"))
+    [(_, enrichment)] = workspace.settings().enrichments(LeadspaceEnrichment)
+    assert enrichment.segment == "stale_accounts"
 
 
 @pytest.mark.parametrize("name", ["ENGAGEMENT_RETRY_SECONDS", "ENGAGEMENT_WORKERS"])

@@ -17,7 +17,7 @@ from engagement.errors import ConfigurationError
 
 
 def extracted(workspace: Workspace) -> CustomersResult:
-    settings = workspace.settings(needs_graph=False)
+    settings = workspace.settings(services=())
     book = run.address_book(settings)
     with warehouse.private_file(settings) as connection:
         return customers.extract(settings, connection, book)

@@ -17,8 +17,9 @@ from conftest import NOW, OURS, Workspace, emulated, meeting, message, person, s
 from emulators.graph import Handle
 from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, topic_thread
 from emulators.tenant import Attendee, Group, Tenant
-from engagement import warehouse
+from engagement import run_state, warehouse
 from engagement.addresses import Hasher, load_hash_key
+from engagement.config import OfficeEnrichment
 from engagement.errors import ConfigurationError
 from engagement.office import extract, mailboxes, messages
 from engagement.office import graph as office_graph
@@ -74,7 +75,7 @@ def resolved(workspace: Workspace, tenant: Tenant, addresses: list[str]) -> mail
     workspace.configure(addresses=addresses)
     with emulated(tenant, workspace):
         settings = workspace.settings()
-        [(position, enrichment)] = settings.office_enrichments()
+        [(position, enrichment)] = settings.enrichments(OfficeEnrichment)
         with Service(settings).client() as client:
             selection = mailboxes.resolve(client, settings, position, enrichment)
         mailboxes.check_size(selection, position)
@@ -541,8 +542,8 @@ def test_a_refused_mailbox_is_reported_and_the_others_are_read(connected: Worksp
         "on_premises",
         "readable",
     )
-    assert connected.query("select state, mailboxes_selected, mailboxes_read from raw.runs") == [
-        ("extracted", 4, 2)
+    assert connected.query("select state, selected, processed, detail from raw.enrichment_runs") == [
+        ("completed_with_warnings", 4, 2, "2 of 4 mailboxes not read")
     ]
 
 
@@ -564,7 +565,8 @@ def test_unread_mailboxes_beyond_tolerance(connected: Workspace, graph: Handle) 
     assert f"user {BEN.id}: Microsoft Graph: GET /users/{{id}}/messages failed (status 503)" in said
     states = dict(connected.query("select entra_id, state from raw.office_mailboxes"))
     assert (states[BEN.id], states[ANNA.id]) == ("incomplete", "readable")
-    assert connected.query("select state from raw.runs") == [("incomplete",)]
+    assert connected.query("select state from raw.runs") == [("failed",)]
+    assert connected.query("select state, selected, processed from raw.enrichment_runs") == [("failed", 4, 3)]
     graph.emulator.faults.clear()
     extract_office(connected)
     assert connected.query("select distinct state from raw.office_mailboxes") == [("readable",)]
@@ -575,7 +577,8 @@ def test_unread_mailboxes_within_tolerance(connected: Workspace, graph: Handle) 
     connected.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
     graph.fail(f"{BEN.id}/messages", times=10**6, status=503)
     extract_office(connected, code=9)
-    assert connected.query("select state from raw.runs") == [("extracted",)]
+    assert connected.query("select state from raw.runs") == [("done",)]
+    assert connected.query("select state from raw.enrichment_runs") == [("completed_with_warnings",)]
 
 
 def test_a_service_that_goes_down_is_not_asked_mailbox_by_mailbox(workspace: Workspace) -> None:
@@ -721,7 +724,7 @@ def test_sigkill_in_the_midst_then_a_clean_run_equals_an_undisturbed_one(
         extract_office(workspace)
     assert workspace.office_rows() == undisturbed.office_rows()
     states = [row[0] for row in workspace.query("select state from raw.runs order by started_at, state")]
-    assert states.count("extracted") == 1 and set(states) <= {"extracted", "failed"}
+    assert states[-1] == "done" and set(states[:-1]) == {"killed"}
 
 
 def test_sigterm_ends_it_and_says_so_by_its_code(workspace: Workspace) -> None:
@@ -734,4 +737,4 @@ def test_sigterm_ends_it_and_says_so_by_its_code(workspace: Workspace) -> None:
         process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
     assert time.monotonic() - began < 15
-    assert warehouse.read_run_state(workspace.settings())["state"] == "failed"
+    assert run_state.read_run_state(workspace.settings())["state"] == "failed"

@@ -229,9 +229,7 @@ def test_only_a_whole_successful_build_of_no_older_day_is_published(
     assert copy.published_file.read_bytes() == before
     # what `engagement run --as-of` does: the day was asked for by name
     monkeypatch.setenv("DBT_TARGET_PATH", copy.environment["DBT_TARGET_PATH"])
-    assert publish(copy.settings(needs_graph=False), run_id="older", allow_older=True).as_of == date(
-        2026, 6, 29
-    )
+    assert publish(copy.settings(services=()), run_id="older", allow_older=True).as_of == date(2026, 6, 29)
     assert published_day(copy.published_file) == date(2026, 6, 29)
 
 

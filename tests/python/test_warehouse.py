@@ -1,20 +1,17 @@
-"""The private file: tables, rights, transactions, locks; and the run's state beside it."""
+"""The private file: tables, rights, transactions, locks."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
-from datetime import datetime
 
 import duckdb
 import pytest
 
 from conftest import ROOT, Workspace, holding_open
-from engagement import warehouse
+from engagement import run_state, warehouse
 from engagement.errors import BusyError, ConfigurationError
-from engagement.warehouse import RunState
+from engagement.run_state import RunState
 
 
 def test_raw_tables_are_those_of_the_sources(workspace: Workspace) -> None:
@@ -35,7 +32,7 @@ def test_files_belong_to_their_owner_alone(workspace: Workspace) -> None:
     settings = workspace.settings()
     before = os.umask(0)
     try:
-        with warehouse.private_file(settings), warehouse.single_run(settings, command="test"):
+        with warehouse.private_file(settings), run_state.single_run(settings, command="test"):
             RunState.begin(settings, command="test")
     finally:
         os.umask(before)
@@ -51,6 +48,24 @@ def test_a_column_added_later_is_made_and_rows_stay(workspace: Workspace) -> Non
         connection.execute("insert into raw.contacts values ('C1', 'A1', 1)")
     with warehouse.private_file(settings) as connection:
         assert connection.execute("from raw.contacts").fetchall() == [("C1", "A1", 1, None)]
+
+
+def test_columns_that_moved_or_went_take_their_rows_along(workspace: Workspace) -> None:
+    """Rows are appended by position, so a table of an earlier version gets today's columns in today's order."""
+    settings = workspace.settings()
+    with warehouse.private_file(settings) as connection:
+        connection.execute("drop table raw.settings")
+        connection.execute("create table raw.settings (value varchar, gone bigint, key varchar)")
+        connection.execute("insert into raw.settings values ('b', 1, 'a')")
+    with warehouse.private_file(settings) as connection:
+        warehouse.append(connection, "settings", [("", "c", "d")])
+        assert connection.execute("from raw.settings order by key").fetchall() == [
+            (None, "a", "b"),
+            ("", "c", "d"),
+        ]
+        assert connection.execute(
+            "select count(*) from duckdb_tables() where table_name like '%before'"
+        ).fetchall() == [(0,)]
 
 
 def test_a_transaction_is_all_or_nothing(workspace: Workspace) -> None:
@@ -91,48 +106,6 @@ def test_a_file_that_is_no_database(workspace: Workspace) -> None:
         pass
 
 
-def test_one_run_at_a_time_and_a_dead_owner_is_no_obstacle(workspace: Workspace) -> None:
-    settings = workspace.settings()
-    code = (
-        "import os, sys; from pathlib import Path; from engagement import config, warehouse\n"
-        "settings = config.load(os.environ)\n"
-        "with warehouse.single_run(settings, command='run'):\n"
-        "    print('locked', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **workspace.environment, "PYTHONPATH": str(ROOT / "scripts")},
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "locked\n"
-        with pytest.raises(BusyError) as caught, warehouse.single_run(settings, command="run"):
-            pass
-        assert f"`engagement run`, process {other.pid}, started 20" in caught.value.message
-        other.kill()
-        other.wait()
-    with warehouse.single_run(settings, command="run"):
-        pass
-
-
-def test_the_run_state_is_always_whole_json(workspace: Workspace) -> None:
-    settings = workspace.settings()
-    settings.data_dir.mkdir()
-    state = RunState.begin(settings, command="run")
-    with state.timed("office"):
-        assert warehouse.read_run_state(settings)["step"] == "office"
-    state.published_at = "2026-07-01T06:00:00Z"
-    state.finish(state="failed", error="no")
-    kept = json.loads(settings.run_state_file.read_text())
-    assert (kept["state"], kept["error"], kept["pid"]) == ("failed", "no", os.getpid())
-    assert kept["steps"]["office"] >= 0
-    assert RunState.begin(settings, command="run").published_at == "2026-07-01T06:00:00Z"
-    assert [path.name for path in settings.data_dir.iterdir()] == ["run_state.json"]
-    settings.run_state_file.write_text("{half")
-    assert warehouse.read_run_state(settings) == {}
-
-
 def test_another_hash_key_is_refused(workspace: Workspace) -> None:
     settings = workspace.settings()
     with warehouse.private_file(settings) as connection:
@@ -149,21 +122,6 @@ def test_changed_sender_patterns_are_noticed_until_everything_is_read_anew(works
         assert warehouse.patterns_changed(connection, "b")
         warehouse.note_patterns(connection, "b")
         assert not warehouse.patterns_changed(connection, "b")
-
-
-def test_a_run_that_never_ended_is_marked_failed_by_the_next(workspace: Workspace) -> None:
-    settings = workspace.settings()
-    now = datetime(2026, 7, 1)
-    with warehouse.private_file(settings) as connection:
-        first = RunState.begin(settings, command="run")
-        warehouse.begin_run(connection, first, selected=4, clock=now)
-        second = RunState.begin(settings, command="run")
-        warehouse.begin_run(connection, second, selected=4, clock=now)
-        warehouse.end_run(connection, second, outcome="extracted", read=4, clock=now)
-        rows = connection.execute(
-            "select run_id, state, mailboxes_read from raw.runs order by state"
-        ).fetchall()
-    assert rows == [(second.run_id, "extracted", 4), (first.run_id, "failed", None)]
 
 
 def test_reading_needs_a_file(workspace: Workspace) -> None:

@@ -12,8 +12,12 @@ select
     max(case when key = 'type' then value end) as enrichment_type,
     max(case when key = 'name' then value end) as enrichment_name,
     max(case when key = 'output_table' then value end) as output_table,
+    max(case when key = 'refresh' then value end) as refresh,
+    cast(max(case when key = 'refresh_hours' then value end) as bigint) as refresh_hours,
+    cast(max(case when key = 'position' then value end) as bigint) as list_position,
     cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
         as tolerated_failures_ratio,
-    coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active
+    coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active,
+    coalesce(max(case when key = 'waits_for_consent' then value end), 'false') = 'true' as is_waiting_for_consent
 from settings
 group by enrichment_id

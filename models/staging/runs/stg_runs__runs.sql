@@ -9,9 +9,9 @@ runs as (
 select
     run_id,
     command,
-    state,
-    mailboxes_selected as mailboxes_selected_count,
-    mailboxes_read as mailboxes_read_count,
+    state as run_state,
+    error as error_text,
     cast(started_at as timestamp) as started_at,
-    cast(finished_at as timestamp) as finished_at
+    cast(finished_at as timestamp) as finished_at,
+    cast(published_at as timestamp) as published_at
 from runs

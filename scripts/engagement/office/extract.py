@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 
 from engagement.addresses import AddressBook
-from engagement.config import OfficeEnrichment, Settings
+from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError, EngagementError, ServiceError
 from engagement.http import GraphClient, MailboxUnreadable, Patience
 from engagement.office import mailboxes, meetings, messages
@@ -26,13 +26,11 @@ from engagement.office.graph import Service
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, reads
 from engagement.progress import Progress, progress
+from engagement.run_state import RunState
 from engagement.warehouse import (
     Connection,
-    RunState,
     append,
-    begin_run,
     empty_twin,
-    end_run,
     transaction,
     upsert_addresses,
 )
@@ -61,7 +59,9 @@ class OfficeResult:
     bad_dates: int = 0
     opted_out: int = 0
     warnings: list[str] = field(default_factory=list)
-    beyond_tolerance: list[str] = field(default_factory=list)
+    # By enrichment: people selected, of these read, and one line where too many were not.
+    by_enrichment: dict[str, tuple[int, int]] = field(default_factory=dict)
+    beyond_tolerance: dict[str, str] = field(default_factory=dict)
     clock: datetime | None = None
 
     @property
@@ -114,26 +114,6 @@ class _Stopped:
 _Item = Landing | _Done | _Stopped
 
 
-def waiting_for_consent(settings: Settings) -> list[str]:
-    """One line for every active office enrichment that lacks a consent and so is not contacted."""
-    return [
-        f"enrichments[{position}] ({enrichment.enrichment_id}): waits for"
-        f" {' and '.join(enrichment.missing_consents)}"
-        " {by, on}; fill in enrichments.yml, until then nothing is requested for it"
-        for position, enrichment in settings.office_enrichments()
-        if enrichment.active and enrichment.missing_consents
-    ]
-
-
-def enrichments_to_extract(settings: Settings) -> list[tuple[int, OfficeEnrichment]]:
-    """Active office enrichments with both consents."""
-    return [
-        (position, enrichment)
-        for position, enrichment in settings.office_enrichments()
-        if enrichment.active and not enrichment.missing_consents
-    ]
-
-
 def extract(
     settings: Settings,
     connection: Connection,
@@ -148,7 +128,7 @@ def extract(
     Returns also when mailboxes stayed unread: the caller decides what the `states` and `beyond_tolerance`
     mean. Raises ConfigurationError, AuthenticationError or ServiceError; what was landed until then stays.
     """
-    chosen = enrichments_to_extract(settings)
+    chosen = settings.ready(OfficeEnrichment)
     if not chosen:
         raise ConfigurationError(
             "enrichments: nothing to extract; no active office enrichment has both consents"
@@ -161,16 +141,10 @@ def extract(
     to_read = mailboxes.save(connection, book, selections, now=now)
     result.warnings += [warning for selection in selections for warning in selection.warnings]
     result.selected = len(to_read)
-    begin_run(connection, state, selected=len(to_read), clock=now)
-    outcome = "failed"
-    try:
-        tasks = _tasks(connection, chosen, to_read, selections, now, read_anew)
-        tolerances = _tolerances(book, chosen, selections)
-        _run(service, settings, connection, book, state, tasks, tolerances, now, result)
-        _settle(connection, chosen, result)
-        outcome = "incomplete" if result.beyond_tolerance else "extracted"
-    finally:
-        end_run(connection, state, outcome=outcome, read=result.read, clock=now)
+    tasks = _tasks(connection, chosen, to_read, selections, now, read_anew)
+    tolerances = _tolerances(book, chosen, selections)
+    _run(service, settings, connection, book, state, tasks, tolerances, now, result)
+    _settle(connection, chosen, result)
     return result
 
 
@@ -586,16 +560,19 @@ def _settle(
     for position, enrichment in chosen:
         row = connection.execute(
             """
-            select count(*) filter (where state in ('readable', 'incomplete')),
+            select count(*),
+                count(*) filter (where state = 'readable'),
                 count(*) filter (where state = 'incomplete')
             from raw.office_mailboxes where monitored_to is null and enrichment_id = ?
             """,
             [enrichment.enrichment_id],
         ).fetchone()
-        could, unread = row if row is not None else (0, 0)
+        selected, read, unread = row if row is not None else (0, 0, 0)
+        could = read + unread
+        result.by_enrichment[enrichment.enrichment_id] = (selected, read)
         if unread > tolerated_of(could, enrichment.tolerated_failures):
-            result.beyond_tolerance.append(
-                f"enrichments[{position}] ({enrichment.enrichment_id}): {unread} of {could}"
+            result.beyond_tolerance[enrichment.enrichment_id] = (
+                f"{place(position, enrichment)}: {unread} of {could}"
                 " mailboxes not read whole,"
                 f" tolerated {enrichment.tolerated_failures:.0%}; what was read is kept, run again"
             )

@@ -1,0 +1,13 @@
+with
+
+requests as (
+
+    select * from {{ source('leadspace', 'leadspace_requests') }}
+
+)
+
+select
+    enrichment_id,
+    batch_id,
+    fingerprint
+from requests

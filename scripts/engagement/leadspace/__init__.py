@@ -1,0 +1,1 @@
+"""Leadspace: what a provider knows about our customers."""

@@ -1,0 +1,254 @@
+"""The Leadspace enrichment API: the single and the bulk endpoint with the perpetual token.
+
+Leadspace publishes no SDK and no OpenAPI; paths, statuses and limits are those of its help-centre articles
+"Single Direct API v4" and "Bulk API v4 - Technical Specifications". What they leave open is tolerated in every
+variant: links relative or whole, `status` in any case, unknown fields, results in any order.
+
+A lookup costs a credit and cannot be taken back, so a submit is repeated only where the service said no (429,
+5xx) or was never reached. Where the connection broke with the request under way, nobody knows: AnswerLost.
+
+    RequestRefused   400: too little or unreadable input; nothing was looked up
+    AnswerLost       the request may have been processed, and its answer is gone
+    ResultsGone      404: the service has no such results (any more)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import msgspec
+
+from engagement.errors import AuthenticationError, CreditsError, ServiceError
+from engagement.http import (
+    RETRIED_STATUSES,
+    Patience,
+    client_timeout,
+    network_reason,
+    origin_of,
+    quiet_loggers,
+    seconds_asked,
+    trusted_certificates,
+)
+
+LEADSPACE = "Leadspace"
+SINGLE_PATH = "/enrichment/enrich/single"
+BULK_PATH = "/enrichment/enrich/bulk"
+RESULTS_PATH = "/v3/enrichment/results/{id}"
+LARGEST_BULK = 500
+CALLS_PER_SECOND = 30
+# An id that no bulk has: asking for its results costs nothing and tells whether the token is accepted.
+NO_SUCH_BULK = "00000000-0000-0000-0000-000000000000"
+
+# What is sent for one customer: the `company` of a record, under an id of our own.
+Company = Mapping[str, Any]
+Record = tuple[str, Company]
+
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_TOKEN_HINT = "LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
+
+
+class RequestRefused(Exception):
+    """The service looked nothing up: the input was too little, or not readable to it."""
+
+
+class AnswerLost(Exception):
+    """The request may have been processed, but its answer did not come whole. `reason` is in our own words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ResultsGone(Exception):
+    """The service has no results under this id."""
+
+
+class _Accepted(msgspec.Struct):
+    id: str
+
+
+class _Results(msgspec.Struct):
+    results: list[msgspec.Raw]
+
+
+class Pace:
+    """At most so many calls a second, so that the documented limit is never the reason for a 429."""
+
+    def __init__(
+        self, per_second: float, *, sleep: Callable[[float], None], clock: Callable[[], float]
+    ) -> None:
+        self._gap = 1 / per_second
+        self._sleep = sleep
+        self._clock = clock
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Until the next call may go."""
+        now = self._clock()
+        if now < self._next:
+            self._sleep(self._next - now)
+        self._next = max(now, self._next) + self._gap
+
+
+class LeadspaceClient:
+    """Requests to Leadspace for one thread. Raises what the module names, AuthenticationError, CreditsError
+    or ServiceError.
+    """
+
+    def __init__(self, *, url: str, token: str, patience: Patience) -> None:
+        quiet_loggers()
+        self._url = url
+        self._patience = patience
+        self._pace = Pace(CALLS_PER_SECOND, sleep=patience.sleep, clock=time.monotonic)
+        self._client = httpx.Client(
+            verify=trusted_certificates(),
+            timeout=client_timeout(),
+            # A connection that was kept and closed meanwhile looks like a lost answer, so none is kept.
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+        )
+
+    def __enter__(self) -> LeadspaceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def single(self, record: Record) -> bytes:
+        """Look one record up: its result as received, an object in JSON."""
+        request_id, company = record
+        response = self._submit(SINGLE_PATH, {"company": company, "external_id": request_id})
+        return _whole_object(response)
+
+    def bulk(self, records: Sequence[Record]) -> str:
+        """Hand in up to 500 records: the path under which their results can be fetched."""
+        data = [{"company": company, "external_id": request_id} for request_id, company in records]
+        response = self._submit(BULK_PATH, {"data": data})
+        try:
+            link = msgspec.json.decode(response.content, type=_Accepted).id
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise AnswerLost("an answer that is not the expected JSON") from None
+        try:
+            # "/v3/enrichment/results/<id>"; a bare id would do as well.
+            whole = urljoin(self._url, link if "/" in link else _results_path(link))
+        except ValueError:
+            raise AnswerLost("results at no valid address") from None
+        if origin_of(whole) != origin_of(self._url):
+            # Never the token to another host.
+            raise AnswerLost("results on another host")
+        return urlsplit(whole).path
+
+    def results(self, path: str) -> list[bytes] | None:
+        """The results of a bulk as received, each an object in JSON; None while it is being processed."""
+        url = urljoin(self._url, path)
+        response = self._ask("GET", url, RESULTS_PATH, None, ok=(200, 204), decoded=_decoded_results)
+        return None if response is None else [bytes(result) for result in response.results]
+
+    def accepts_token(self) -> bool | None:
+        """Whether the token is accepted, without a lookup; None where that cannot be told.
+
+        No call for this is documented. Asking for results that do not exist is answered with 404 where the
+        token is good and with 401 where it is not (inferred from the documented statuses).
+        """
+        try:
+            self.results(_results_path(NO_SUCH_BULK))
+        except ResultsGone:
+            return True
+        except AuthenticationError:
+            return False
+        except RequestRefused:
+            return None
+        return True
+
+    def _submit(self, path: str, body: Any) -> httpx.Response:
+        url = self._url + path
+        response = self._ask("POST", url, path, body, ok=(200, 202), decoded=lambda response: response)
+        assert isinstance(response, httpx.Response)
+        return response
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        path: str,
+        body: Any,
+        *,
+        ok: tuple[int, ...],
+        decoded: Callable[[httpx.Response], Any],
+    ) -> Any:
+        """One call, repeated while that is harmless and the patience lasts; None for an empty answer (204).
+
+        `path` is the path as it may stand in a message.
+        """
+        what = f"{LEADSPACE}: {method} {path}"
+        content = None if body is None else msgspec.json.encode(body)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        began = self._patience.clock()
+        attempt = 0
+        while True:
+            self._pace.wait()
+            asked: float | None = None
+            try:
+                response = self._client.request(method, url, content=content, headers=headers)
+            except httpx.HTTPError as error:
+                reason = network_reason(error)
+                if method == "POST" and not isinstance(error, _NEVER_SENT):
+                    raise AnswerLost(reason) from None
+            else:
+                status = response.status_code
+                if status == 204 and status in ok:
+                    return None
+                if status in ok:
+                    try:
+                        return decoded(response)
+                    except (msgspec.MsgspecError, UnicodeDecodeError):
+                        reason = "an answer that is not the expected JSON"
+                elif status in RETRIED_STATUSES:
+                    asked = seconds_asked(response)
+                    reason = f"status {status}"
+                else:
+                    raise _refused(what, status, is_results=method == "GET")
+            if not self._patience.wait(attempt=attempt, asked=asked, began=began, path=path, reason=reason):
+                raise ServiceError(
+                    f"{what} failed ({reason}) after {attempt + 1} attempts; run again later, what was"
+                    " answered is kept and nothing is sent twice"
+                )
+            attempt += 1
+
+
+def _refused(what: str, status: int, *, is_results: bool) -> Exception:
+    """What an answer that no repetition mends means (the error table of the articles)."""
+    if status in (401, 403):
+        return AuthenticationError(f"{what} answered status {status}; {_TOKEN_HINT}")
+    if status == 427:
+        return CreditsError(
+            f"{what} answered status 427: the credits of your Leadspace program are used up (or the program"
+            " is not known); buy credits and run again, or set active: false to go on without"
+        )
+    if status in (400, 413):
+        return RequestRefused()
+    if status == 404 and is_results:
+        return ResultsGone()
+    if status == 404 or 300 <= status < 400:
+        return ServiceError(f"{what} answered status {status}; check ENGAGEMENT_LEADSPACE_URL")
+    return ServiceError(f"{what} answered status {status}; this is no passing fault, please report this line")
+
+
+def _results_path(bulk_id: str) -> str:
+    return RESULTS_PATH.format(id=bulk_id)
+
+
+def _decoded_results(response: httpx.Response) -> _Results:
+    return msgspec.json.decode(response.content, type=_Results)
+
+
+def _whole_object(response: httpx.Response) -> bytes:
+    try:
+        msgspec.json.decode(response.content, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise AnswerLost("an answer that is not the expected JSON") from None
+    return response.content

@@ -1,0 +1,147 @@
+"""Which customers an enrichment asks about, and what is sent for each: the name, and beside it website and
+country.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from engagement.config import (
+    ACCOUNT_TEXTS,
+    AccountsFile,
+    LeadspaceEnrichment,
+    Mapping_,
+    Settings,
+    place,
+)
+from engagement.errors import ConfigurationError
+from engagement.leadspace.client import Company
+from engagement.warehouse import Connection
+
+# No field of the service has a documented length; a company's name that is longer is none.
+LONGEST_TEXT = 300
+NO_NAME, NAME_TOO_LONG = "no_name", "name_too_long"
+
+
+class SegmentNotPublished(ConfigurationError):
+    """The data set is a segment that the published file does not hold (yet)."""
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A customer of the data set: what is sent for it under which fingerprint, or why nothing is.
+
+    `left_out` names the fields beside the name that were too long to be sent.
+    """
+
+    account_id: str
+    company: Company | None = None
+    fingerprint: str | None = None
+    not_sent_reason: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
+def customers_of(
+    settings: Settings, connection: Connection, position: int, enrichment: LeadspaceEnrichment
+) -> list[Customer]:
+    """The customers of the data set as landed, in the order of their ids.
+
+    Raises ConfigurationError where no customers were landed, SegmentNotPublished where the segment's members
+    are not known.
+    """
+    members = _members(settings, position, enrichment)
+    rows = connection.execute(
+        "select account_id, name, website, country, attributes from raw.accounts order by account_id"
+    ).fetchall()
+    if not rows:
+        raise ConfigurationError(
+            "raw.accounts: no customers landed; run `engagement extract customers` first"
+        )
+    columns = settings.configuration.customers.accounts
+    return [
+        _customer(account_id, _values(columns, enrichment.mapping, texts, attributes))
+        for account_id, *texts, attributes in rows
+        if members is None or account_id in members
+    ]
+
+
+def _members(settings: Settings, position: int, enrichment: LeadspaceEnrichment) -> set[str] | None:
+    """Who is in the segment, as last published; None for all customers."""
+    segment = enrichment.segment
+    if segment is None:
+        return None
+    where = f"{place(position, enrichment)}: segment {segment} is not published yet"
+    if not settings.published_file.is_file():
+        raise SegmentNotPublished(f"{where}; publish once (`engagement run`), then its members are enriched")
+    try:
+        with duckdb.connect(str(settings.published_file), read_only=True) as connection:
+            rows = connection.execute(f'select distinct account_id from marts."{segment}"').fetchall()
+    except duckdb.CatalogException:
+        raise SegmentNotPublished(
+            f"{where} in {settings.published_file.name}; run `engagement run` with the model in place"
+        ) from None
+    except duckdb.Error as error:
+        raise ConfigurationError(
+            f"{settings.published_file.name}: cannot be read ({type(error).__name__});"
+            f" the members of segment {segment} stand there, publish again"
+        ) from None
+    return {row[0] for row in rows}
+
+
+def _values(
+    columns: AccountsFile, mapping: Mapping_, texts: Iterable[str | None], attributes: str | None
+) -> dict[str, str]:
+    """The mapped values of one account: the named columns, or the customer's own."""
+    named = {
+        getattr(columns, key): text
+        for key, text in zip(ACCOUNT_TEXTS, texts, strict=True)
+        if text is not None
+    }
+    own: Mapping[str, Any] = json.loads(attributes) if attributes else {}
+    values = {}
+    for field, column in mapping.model_dump(exclude_none=True).items():
+        value = named.get(column, own.get(column))
+        if value is not None:
+            values[field] = cleaned(str(value))
+    return values
+
+
+def cleaned(text: str) -> str:
+    """Text without control characters, runs of blanks as one; whatever else a name holds is sent as it is."""
+    printable = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
+    return " ".join(printable.split())
+
+
+def _customer(account_id: str, values: Mapping[str, str]) -> Customer:
+    name = values.get("company_name", "")
+    if not any(char.isalnum() for char in name):
+        return Customer(account_id, not_sent_reason=NO_NAME)
+    if len(name) > LONGEST_TEXT:
+        return Customer(account_id, not_sent_reason=NAME_TOO_LONG)
+    too_long = tuple(field for field, value in values.items() if len(value) > LONGEST_TEXT)
+    sendable = {field: value for field, value in values.items() if value and field not in too_long}
+    company: dict[str, Any] = {"name": name}
+    if "website" in sendable:
+        company["website"] = sendable["website"]
+    if "country" in sendable:
+        company["address"] = {"country": sendable["country"]}
+    return Customer(account_id, company, fingerprint_of(company), left_out=too_long)
+
+
+def fingerprint_of(company: Company) -> str:
+    """The id of what is sent for a customer: equal inputs have one, so that they are looked up once."""
+    text = json.dumps(company, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def not_sent(customers: Iterable[Customer]) -> dict[str, int]:
+    """How many customers cannot be sent, by reason."""
+    return dict(Counter(customer.not_sent_reason for customer in customers if customer.not_sent_reason))

@@ -1,0 +1,309 @@
+"""Who works on the data, and what runs did: one run at a time, its state on disk beside the private file.
+
+`run_state.json` is replaced atomically at every change, so that `engagement status` and the pages can tell of a
+run that is going on or has failed while a writer locks the private file. It carries the last runs along; every
+command that opens the private file for writing records them there (raw.runs, raw.run_steps,
+raw.enrichment_runs), a run that was killed among them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engagement.config import Settings
+from engagement.errors import BusyError, EngagementError
+from engagement.warehouse import (
+    FILE_MODE,
+    Connection,
+    Row,
+    append,
+    prepare_data_dir,
+    private_umask,
+    transaction,
+    utc_now,
+)
+
+# So many runs are kept in run_state.json; raw.runs keeps them all.
+RUNS_CARRIED = 50
+
+SUCCESSFUL, WITH_WARNINGS, FAILED = "successful", "completed_with_warnings", "failed"
+
+
+@contextmanager
+def single_run(settings: Settings, *, command: str) -> Iterator[None]:
+    """Only one process at a time extracts, builds or publishes. The lock dies with its owner, so none is ever
+    stale.
+    """
+    prepare_data_dir(settings)
+    descriptor = os.open(settings.run_lock_file, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(_who_holds(descriptor)) from None
+        owner = {"pid": os.getpid(), "command": command, "started_at": instant_text(utc_now())}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _who_holds(descriptor: int) -> str:
+    try:
+        owner = json.loads(os.pread(descriptor, 4096, 0))
+        who = f"`engagement {owner['command']}`, process {owner['pid']}, started {owner['started_at']}"
+    except (ValueError, KeyError, TypeError):
+        who = "another process"
+    return f"run.lock: another run is going on ({who}); wait until it has ended, then run again"
+
+
+def instant_text(value: datetime | None) -> str | None:
+    """An instant (UTC, naive) as JSON has it."""
+    return None if value is None else value.isoformat(timespec="seconds") + "Z"
+
+
+def instant_of(text: object) -> datetime | None:
+    """The instant that `instant_text` wrote; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text.removesuffix("Z"))
+    except ValueError:
+        return None
+
+
+@dataclass
+class EnrichmentRun:
+    """What a run did for one enrichment: people or customers selected and processed, lookups requested.
+
+    `read_to_at` is the service's clock, up to which an office enrichment was read.
+    """
+
+    state: str = "running"
+    detail: str | None = None
+    selected: int | None = None
+    processed: int | None = None
+    requested: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    read_to_at: str | None = None
+
+    def finish(self, *, warnings: bool, detail: str | None = None) -> None:
+        """It came to its end, with or without something to say about it."""
+        self.state = WITH_WARNINGS if warnings else SUCCESSFUL
+        self.detail = detail
+
+
+@dataclass
+class RunState:
+    """What a run is doing and did; `previous` are the runs before it, newest first."""
+
+    path: Path
+    run_id: str
+    command: str
+    started_at: datetime = field(default_factory=utc_now)
+    state: str = "running"
+    step: str | None = None
+    steps: dict[str, float] = field(default_factory=dict)
+    enrichments: dict[str, EnrichmentRun] = field(default_factory=dict)
+    error: str | None = None
+    finished_at: datetime | None = None
+    published_at: str | None = None
+    published_run_id: str | None = None
+    published_run_started_at: str | None = None
+    next_due: str | None = None
+    previous: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, settings: Settings, *, command: str) -> RunState:
+        """A new run, to be called by the owner of the lock; what the last published run left (published_at,
+        next_due) is carried on.
+        """
+        before = read_run_state(settings)
+        now = utc_now()
+        state = cls(
+            path=settings.run_state_file,
+            run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+            command=command,
+            started_at=now,
+            published_at=before.get("published_at"),
+            published_run_id=before.get("published_run_id"),
+            published_run_started_at=before.get("published_run_started_at"),
+            next_due=before.get("next_due"),
+            previous=_with_previous(before),
+        )
+        state.save()
+        return state
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """One step, with its seconds."""
+        self.step = step
+        self.save()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.steps[step] = round(self.steps.get(step, 0.0) + time.monotonic() - began, 2)
+
+    @contextmanager
+    def enriching(self, enrichment_id: str) -> Iterator[EnrichmentRun]:
+        """What is done for one enrichment; it has failed unless it is finished inside."""
+        entry = EnrichmentRun(started_at=instant_text(utc_now()))
+        self.enrichments[enrichment_id] = entry
+        self.save()
+        try:
+            yield entry
+        except EngagementError as error:
+            entry.detail = error.message
+            raise
+        finally:
+            if entry.state == "running":
+                entry.state = FAILED
+            entry.finished_at = instant_text(utc_now())
+            self.save()
+
+    def finish(self, *, state: str, error: str | None = None) -> None:
+        """done or failed; the failing step stays named."""
+        self.state = state
+        self.error = error
+        self.finished_at = utc_now()
+        if state == "done":
+            self.step = None
+        self.save()
+
+    def note_published(self, next_due: datetime | None) -> None:
+        """This run has published; None where nothing is due by itself."""
+        self.published_at = instant_text(utc_now())
+        self.published_run_id = self.run_id
+        self.published_run_started_at = instant_text(self.started_at)
+        self.next_due = instant_text(next_due)
+        self.save()
+
+    def as_dict(self) -> dict[str, Any]:
+        """What run_state.json holds."""
+        return {
+            "run_id": self.run_id,
+            "command": self.command,
+            "state": self.state,
+            "step": self.step,
+            "pid": os.getpid(),
+            "started_at": instant_text(self.started_at),
+            "finished_at": instant_text(self.finished_at),
+            "steps": self.steps,
+            "enrichments": {name: asdict(entry) for name, entry in self.enrichments.items()},
+            "error": self.error,
+            "published_at": self.published_at,
+            "published_run_id": self.published_run_id,
+            "published_run_started_at": self.published_run_started_at,
+            "next_due": self.next_due,
+            "previous": self.previous,
+        }
+
+    def save(self) -> None:
+        """Replaces run_state.json atomically."""
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with private_umask():
+            beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
+        os.replace(beside, self.path)
+
+    def record(self, connection: Connection, *, state: str | None = None) -> None:
+        """Puts this run (as `state`, where given) and those carried along into the raw tables of runs."""
+        current = self.as_dict() | {"state": state or self.state}
+        if state is not None:
+            current["finished_at"] = instant_text(utc_now())
+        runs = [current, *self.previous]
+        with transaction(connection):
+            for table, rows in (
+                ("runs", [_run_row(run) for run in runs]),
+                ("run_steps", [row for run in runs for row in _step_rows(run)]),
+                ("enrichment_runs", [row for run in runs for row in _enrichment_rows(run)]),
+            ):
+                connection.execute(
+                    f"delete from raw.{table} where list_contains(?, run_id)",
+                    [[run["run_id"] for run in runs]],
+                )
+                append(connection, table, rows)
+
+
+def _with_previous(before: dict[str, Any]) -> list[dict[str, Any]]:
+    """The run before and those before it. One that still says that it is running was killed: the lock is ours."""
+    if not isinstance(before.get("run_id"), str):
+        return []
+    last = {name: value for name, value in before.items() if name != "previous"}
+    if last.get("state") == "running":
+        last["state"] = "killed"
+    earlier = before.get("previous")
+    return [last, *(earlier if isinstance(earlier, list) else [])][:RUNS_CARRIED]
+
+
+def _run_row(run: dict[str, Any]) -> Row:
+    published = run.get("published_run_id") == run["run_id"]
+    return (
+        run["run_id"],
+        run.get("command"),
+        run.get("state"),
+        run.get("error"),
+        instant_of(run.get("started_at")),
+        instant_of(run.get("finished_at")),
+        instant_of(run.get("published_at")) if published else None,
+    )
+
+
+def _step_rows(run: dict[str, Any]) -> Iterator[Row]:
+    steps: dict[str, float | None] = dict(run.get("steps") or {})
+    failed_in = run.get("step") if run.get("state") in ("failed", "killed") else None
+    if failed_in is not None:
+        # A run that was killed never noted the seconds of its last step.
+        steps.setdefault(failed_in, None)
+    for position, (step, seconds) in enumerate(steps.items(), start=1):
+        yield (run["run_id"], position, step, "failed" if step == failed_in else "done", seconds)
+
+
+def _enrichment_rows(run: dict[str, Any]) -> Iterator[Row]:
+    for enrichment_id, entry in (run.get("enrichments") or {}).items():
+        has_ended = entry.get("state") != "running"
+        yield (
+            run["run_id"],
+            enrichment_id,
+            # Of a run that was killed nothing came to its end.
+            entry.get("state") if has_ended or run.get("state") != "killed" else FAILED,
+            entry.get("detail"),
+            entry.get("selected"),
+            entry.get("processed"),
+            entry.get("requested"),
+            *(instant_of(entry.get(name)) for name in ("started_at", "finished_at", "read_to_at")),
+        )
+
+
+def read_run_state(settings: Settings) -> dict[str, Any]:
+    """The last run's state; empty where there is none or it cannot be read."""
+    try:
+        state = json.loads(settings.run_state_file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def is_alive(run: dict[str, Any]) -> bool:
+    """Whether the process of a run that says that it is running still exists."""
+    if run.get("state") != "running" or not isinstance(run.get("pid"), int):
+        return False
+    try:
+        os.kill(run["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,154 @@
+"""The hub: every enrichment, what was published of it, and what the last run did or is doing.
+
+Reads enrichments.yml, the published file and run_state.json alone, never the private file, so that it answers
+while a run holds that one.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+
+from engagement.config import Settings
+from engagement.run_state import instant_of, is_alive, read_run_state
+
+PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
+
+PUBLISHED_ENRICHMENTS = """
+    select
+        enrichment_id, enrichment_status, status_detail, accounts_enriched_count, accounts_count, last_updated_at,
+        next_due_at
+    from marts.enrichments
+"""
+
+
+def read_status(settings: Settings) -> dict[str, Any]:
+    """`published` (null before the first), `enrichments` in the order of enrichments.yml, and the last `run`.
+
+    Of an enrichment the status is that of the newest run that touched it, published or not.
+    """
+    published, rows = _published(settings)
+    run = read_run_state(settings)
+    if run.get("state") == "running" and not is_alive(run):
+        run["state"] = "killed"
+    newer = _since(run, published)
+    enrichments = []
+    for enrichment in settings.configuration.enrichments:
+        enrichment_id = enrichment.enrichment_id
+        row = rows.get(enrichment_id)
+        entry: dict[str, Any] = {
+            "enrichment_id": enrichment_id,
+            "name": enrichment.name,
+            "type": enrichment.type,
+            "output_table": enrichment.output_table,
+            "state": "active" if enrichment.active else "inactive",
+            "status": row["enrichment_status"] if row else "never_run",
+            "detail": row["status_detail"] if row else None,
+            "accounts_enriched": row["accounts_enriched_count"] if row else None,
+            "accounts": row["accounts_count"] if row else None,
+            "last_updated_at": row["last_updated_at"] if row else None,
+            "next_due_at": row["next_due_at"] if row else None,
+        }
+        for newer_run in newer:
+            if latest := (newer_run.get("enrichments") or {}).get(enrichment_id):
+                has_died = latest["state"] == "running" and newer_run.get("state") != "running"
+                entry["status"] = "failed" if has_died else latest["state"]
+                entry["detail"] = latest["detail"]
+                break
+        if enrichment.active and enrichment.missing_consents:
+            entry["status"] = "waiting_for_consent"
+            entry["detail"] = f"waits for {' and '.join(enrichment.missing_consents)} in enrichments.yml"
+        if not enrichment.is_ready:
+            entry["next_due_at"] = None
+        enrichments.append(entry)
+    return {
+        "published": published,
+        "enrichments": enrichments,
+        "run": {name: value for name, value in run.items() if name not in ("previous", "enrichments")}
+        or None,
+    }
+
+
+def _published(settings: Settings) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
+    """What the published file says of itself and of each enrichment; None where there is none to read."""
+    if not settings.published_file.is_file():
+        return None, {}
+    try:
+        with duckdb.connect(str(settings.published_file), read_only=True) as connection:
+            [publication] = _records(connection, PUBLICATION)
+            rows = {row["enrichment_id"]: row for row in _records(connection, PUBLISHED_ENRICHMENTS)}
+    except (duckdb.Error, ValueError):
+        return {"file": settings.published_file.name, "is_readable": False}, {}
+    return {"file": settings.published_file.name, "is_readable": True, **publication}, rows
+
+
+def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    result = connection.execute(query)
+    names = [column[0] for column in result.description or ()]
+    return [
+        {name: _as_text(value) for name, value in zip(names, row, strict=True)} for row in result.fetchall()
+    ]
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds") + "Z"
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _since(run: dict[str, Any], published: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The runs after the published one, newest first, the published one itself left out."""
+    runs = [run, *(run.get("previous") or [])] if run else []
+    run_id = (published or {}).get("run_id")
+    newer = []
+    for candidate in runs:
+        if candidate.get("run_id") == run_id:
+            break
+        newer.append(candidate)
+    return newer
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """How long ago an instant was, or in what time it is, as a person says it: '2 hours ago', 'in 6 days'."""
+    instant = instant_of(text)
+    if instant is None:
+        return "-"
+    seconds = (now - instant).total_seconds()
+    size = abs(seconds)
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if size >= length:
+            count = int(size // length)
+            words = f"{count} {unit}{'' if count == 1 else 's'}"
+            return f"{words} ago" if seconds > 0 else f"in {words}"
+    return "just now" if seconds >= 0 else "now"
+
+
+def run_in_words(run: dict[str, Any] | None, now: datetime) -> str:
+    """The last run in one line."""
+    if not run:
+        return "No run yet: `engagement run` makes the first."
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in (run.get("steps") or {}).items())
+    command, step = f"`engagement {run.get('command')}`", run.get("step")
+    began = instant_of(run.get("started_at"))
+    ended = instant_of(run.get("finished_at"))
+    took = f" in {(ended - began).total_seconds():.0f} s" if began and ended else ""
+    state = run.get("state")
+    if state == "running":
+        lasted = f"{(now - began).total_seconds():.0f} s" if began else "some time"
+        return (
+            f"Going on for {lasted}: {command}, process {run.get('pid')}, in step {step or 'begin'}"
+            f"{f' (after {steps})' if steps else ''}."
+        )
+    if state == "done":
+        return f"Last run: {command} done {ago(run.get('finished_at'), now)}{took}{f' ({steps})' if steps else ''}."
+    if state == "killed":
+        return (
+            f"Last run: {command}, begun {ago(run.get('started_at'), now)}, was killed in step {step or 'begin'};"
+            " run again, it goes on from there."
+        )
+    return (
+        f"Last run: {command} failed {ago(run.get('finished_at'), now)} in step {step or 'begin'}:"
+        f" {run.get('error')}"
+    )
