@@ -1,7 +1,7 @@
 """What `make demo` runs: a whole refresh of the made-up company, exactly as a real one goes.
 
-Writes the customer files and the configuration to data/demo/, starts the Graph emulator as a process of its
-own on a free loopback port, runs `engagement run` (further arguments are passed on to it) and ends with its
+Writes the customer files and the configuration to data/demo/, starts the two emulators as processes of their
+own on free loopback ports, runs `engagement run` (further arguments are passed on to it) and ends with its
 exit code. What an earlier demo left in data/demo/ is kept, so a second demo is a refresh.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from emulators.company import write_configuration, write_customer_files
+from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Tenant
 from emulators.traffic import NOW
 
@@ -34,13 +35,13 @@ def _python_path() -> str:
 
 
 @contextmanager
-def emulator(tenant: str = "emulators.company:build") -> Iterator[str]:
-    """Run the Graph emulator as a process, give its address; it ends with this one, however that ends."""
+def emulator(module: str, *arguments: str) -> Iterator[str]:
+    """Run an emulator as a process, give its address; it ends with this one, however that ends."""
     with tempfile.TemporaryDirectory(prefix="emulator-") as folder:
         url_file = Path(folder) / "url"
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "emulators.graph", "--tenant", tenant),
+                *(sys.executable, "-m", module, *arguments),
                 *("--url-file", str(url_file), "--until-input-ends"),
             ],
             stdin=subprocess.PIPE,
@@ -51,9 +52,9 @@ def emulator(tenant: str = "emulators.company:build") -> Iterator[str]:
             deadline = time.monotonic() + START_SECONDS
             while not url_file.exists():
                 if process.poll() is not None:
-                    raise SystemExit(f"demo: the Graph emulator ended with exit code {process.returncode}")
+                    raise SystemExit(f"demo: {module} ended with exit code {process.returncode}")
                 if time.monotonic() > deadline:
-                    raise SystemExit(f"demo: the Graph emulator did not start in {START_SECONDS:.0f} s")
+                    raise SystemExit(f"demo: {module} did not start in {START_SECONDS:.0f} s")
                 time.sleep(0.02)
             yield url_file.read_text(encoding="utf-8")
         finally:
@@ -65,16 +66,18 @@ def emulator(tenant: str = "emulators.company:build") -> Iterator[str]:
                 process.wait()
 
 
-def environment(url: str, folder: Path, configuration: Path) -> dict[str, str]:
-    """Give the environment in which the command sees the emulator and the demo's own files only."""
+def environment(graph_url: str, leadspace_url: str, folder: Path, configuration: Path) -> dict[str, str]:
+    """Give the environment in which the command sees the emulators and the demo's own files only."""
     tenant = Tenant(now=NOW)  # for its ids and its secret
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     return environ | {
         "PYTHONPATH": _python_path(),
         "ENGAGEMENT_DATA_DIR": str(folder),
         "ENGAGEMENT_CONFIG": str(configuration),
-        "ENGAGEMENT_AUTHORITY_URL": url,
-        "ENGAGEMENT_GRAPH_URL": url,
+        "ENGAGEMENT_AUTHORITY_URL": graph_url,
+        "ENGAGEMENT_GRAPH_URL": graph_url,
+        "ENGAGEMENT_LEADSPACE_URL": leadspace_url,
+        "LEADSPACE_TOKEN": LEADSPACE_TOKEN,
         "AZURE_TENANT_ID": tenant.tenant_id,
         "AZURE_CLIENT_ID": tenant.client_id,
         "AZURE_CLIENT_SECRET": tenant.client_secret,
@@ -98,8 +101,11 @@ def run(
     folder = folder.resolve()
     accounts, contacts = write_customer_files(folder)
     configuration = write_configuration(folder / "enrichments.yml", accounts=accounts, contacts=contacts)
-    with emulator() as url:
-        environ: Mapping[str, str] = environment(url, folder, configuration)
+    with (
+        emulator("emulators.graph", "--tenant", "emulators.company:build") as graph_url,
+        emulator("emulators.leadspace", "--directory", "emulators.company:companies") as leadspace_url,
+    ):
+        environ: Mapping[str, str] = environment(graph_url, leadspace_url, folder, configuration)
         done = subprocess.run(
             [*(command or engagement_command()), "run", *arguments], env=environ, check=False
         )

@@ -13,38 +13,42 @@ are shown whether or not they lie after `tenant.now`.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
-import importlib
-import os
 import re
 import secrets
-import socket
-import struct
-import threading
 import time
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as AsgiMessage
 
 from emulators.identifiers import changeable_id, folder_id, seeded_bytes, seeded_guid
+from emulators.server import (
+    Fault,
+    LoggedRequest,
+    Refusal,
+    Service,
+    add_serving_options,
+    call,
+    in_thread,
+    overwrite,
+    serve,
+    set_switches,
+    surround,
+)
+from emulators.server import Handle as ServerHandle
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 
 __all__ = [
@@ -74,7 +78,6 @@ OUTLOOK_PAGE = 10
 OUTLOOK_MAXIMUM = 1000
 
 Json = dict[str, Any]
-FaultKind = Literal["answer", "reset", "cut_connection", "truncated_json", "html"]
 
 
 @dataclass(slots=True)
@@ -96,48 +99,14 @@ class Switches:
     folder_language: str | None = None  # en, de or fr; None: by mailbox
 
 
-@dataclass(slots=True)
-class Fault:
-    """An answer that the next `times` requests get whose `path?query` (decoded) contains `match`.
-
-    Kinds: `answer` (the given status, headers and body), `reset` (connection reset, no answer),
-    `cut_connection` (the connection ends in the middle of the body), `truncated_json` (200, a whole answer
-    whose JSON is cut off), `html` (200 with a page of HTML). `delay` seconds pass first; an `answer` without
-    a status then answers as usual.
-    """
-
-    match: str
-    times: int = 1
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    kind: FaultKind = "answer"
-    delay: float = 0.0
-    used: int = 0
-
-
-@dataclass(slots=True)
-class LoggedRequest:
-    """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection broke."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]  # names in lower case
-    status: int = 0
-
-
-class GraphError(Exception):
+class GraphError(Refusal):
     """An error answer of the service."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(status, message, headers)
         self.code = code
-        self.message = message
-        self.headers = dict(headers or {})
 
 
 def not_implemented(what: str) -> GraphError:
@@ -499,16 +468,19 @@ class _Mailbox:
     received: list[datetime]
 
 
-class Emulator:
-    """The state behind the app: tenant, tokens, log, faults. Tests reach it through `running`."""
+class Emulator(Service):
+    """The state behind the app: tenant, tokens, log, faults. Tests reach it through `running`.
+
+    Requests in flight are counted by the id of the mailbox's owner.
+    """
+
+    json_type = JSON_TYPE
+    cut_off = b'{"@odata.context":"x","value":[{"id":"AAMkA'
 
     def __init__(self, tenant: Tenant, switches: Switches) -> None:
+        super().__init__()
         self.tenant = tenant
         self.switches = switches
-        self.requests: list[LoggedRequest] = []
-        self.faults: list[Fault] = []
-        self.in_flight: dict[str, int] = {}
-        self.most_in_flight: dict[str, int] = {}  # by person id
         self._tokens: dict[str, float] = {}  # token: when it ends, monotonic seconds
         self._mailboxes: dict[str, _Mailbox] = {}
         self._denials = 0
@@ -516,9 +488,7 @@ class Emulator:
 
     def forget(self) -> None:
         """Drop log, faults, tokens and what was derived from the tenant."""
-        self.requests.clear()
-        self.faults.clear()
-        self.most_in_flight.clear()
+        super().forget()
         self._tokens.clear()
         self._mailboxes.clear()
         self._denials = 0
@@ -660,15 +630,68 @@ class Emulator:
                 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
             )
 
-    # -- faults -------------------------------------------------------------------------------------
+    # -- transport ----------------------------------------------------------------------------------
 
-    def next_fault(self, target: str) -> Fault | None:
-        """Take the first fault that is waiting for a request of this path and query."""
-        for fault in self.faults:
-            if fault.used < fault.times and fault.match in target:
-                fault.used += 1
-                return fault
-        return None
+    def latency(self) -> float:
+        """Give the seconds that every answer takes."""
+        return self.switches.latency
+
+    def headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """Give date and request ids; the scope keeps the ids for the body of an error."""
+        request_id = seeded_guid(f"request:{len(self.requests)}")
+        client_request_id = request.headers.get("client-request-id", request_id)
+        request.scope["emulator.request_ids"] = (request_id, client_request_id)
+        return [
+            (b"date", format_datetime(self.tenant.now.replace(microsecond=0), usegmt=True).encode()),
+            (b"request-id", request_id.encode()),
+            (b"client-request-id", client_request_id.encode("latin-1")),
+        ]
+
+    def counted_as(self, request: Request) -> str | None:
+        """Give the id of the owner whose mailbox this request reads."""
+        match = _MAILBOX_PATH.match(request.url.path)
+        owner = self.find_mailbox(match[1]) if match else None
+        return owner.id if owner else None
+
+    def admit(self, request: Request, busy: int) -> None:
+        """Refuse more requests at once than a mailbox takes."""
+        if busy >= self.switches.mailbox_concurrency:
+            raise GraphError(
+                429,
+                "ApplicationThrottled",
+                "Application is over its MailboxConcurrency limit.",
+                {"retry-after": "1"},
+            )
+
+    def check(self, request: Request) -> None:
+        """Refuse a request without a living token."""
+        if request.url.path.startswith("/v1.0/"):
+            self.check_token(request)
+
+    def refuse(self, request: Request, error: Exception) -> Response:
+        """Answer with an error of the service."""
+        return refuse(request, error)
+
+    def usual_body(self, status: int) -> bytes:
+        """Give the service's usual error; 503 really comes without one."""
+        if status in (503, 204):
+            return b""
+        error = GraphError(status, *_USUAL_ERRORS.get(status, ("UnknownError", "")))
+        return error_body(self, error, seeded_guid("fault"), seeded_guid("fault"))
+
+
+_MAILBOX_PATH = re.compile(r"/v1\.0/users/([^/]+)/(?:messages|mailFolders|calendarView)\b")
+# what a fault of this status says where the test gives no body
+_USUAL_ERRORS = {
+    400: ("BadRequest", "Bad request."),
+    401: ("InvalidAuthenticationToken", "Access token validation failure."),
+    403: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    404: ("ErrorItemNotFound", "The specified object was not found in the store."),
+    429: ("TooManyRequests", "Please retry again later."),
+    500: ("UnknownError", ""),
+    502: ("UnknownError", "IO error during request payload read."),
+    504: ("UnknownError", ""),
+}
 
 
 def _state(request: Request) -> Emulator:
@@ -1275,121 +1298,13 @@ async def unknown(request: Request) -> Response:
 
 
 # ---------------------------------------------------------------------------------------------------
-# transport
-
-
-_MAILBOX_PATH = re.compile(r"/v1\.0/users/([^/]+)/(?:messages|mailFolders|calendarView)\b")
-
-
-class _Transport:
-    """What lies around every answer: log, faults, tokens, throttling, headers and the shape of errors.
-
-    It is written as ASGI, not as Starlette middleware, because faults break the connection itself.
-    """
-
-    def __init__(self, app: ASGIApp, emulator: Emulator) -> None:
-        self.app = app
-        self.emulator = emulator
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        emulator = self.emulator
-        request = Request(scope, receive)
-        logged = LoggedRequest(
-            request.method, request.url.path, dict(request.query_params), dict(request.headers)
-        )
-        emulator.requests.append(logged)
-        request_id = seeded_guid(f"request:{len(emulator.requests)}")
-        client_request_id = request.headers.get("client-request-id", request_id)
-        scope["emulator.request_ids"] = (request_id, client_request_id)
-        common = [
-            (b"date", format_datetime(emulator.tenant.now.replace(microsecond=0), usegmt=True).encode()),
-            (b"request-id", request_id.encode()),
-            (b"client-request-id", client_request_id.encode("latin-1")),
-        ]
-        query = "&".join(f"{name}={value}" for name, value in logged.query.items())
-        fault = emulator.next_fault(f"{logged.path}?{query}")
-
-        async def send_with_headers(message: AsgiMessage) -> None:
-            if message["type"] == "http.response.start":
-                logged.status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), *common]}
-            await send(message)
-
-        match = _MAILBOX_PATH.match(request.url.path)
-        owner = emulator.find_mailbox(match[1]) if match else None
-        busy = emulator.in_flight.get(owner.id, 0) if owner else 0
-        if owner:
-            emulator.in_flight[owner.id] = busy + 1
-            emulator.most_in_flight[owner.id] = max(emulator.most_in_flight.get(owner.id, 0), busy + 1)
-        try:
-            if owner and busy >= emulator.switches.mailbox_concurrency:
-                raise GraphError(
-                    429,
-                    "ApplicationThrottled",
-                    "Application is over its MailboxConcurrency limit.",
-                    {"retry-after": "1"},
-                )
-            # also without latency the loop must turn once, else requests that came together never overlap
-            await asyncio.sleep(emulator.switches.latency + (fault.delay if fault else 0.0))
-            if fault and not (fault.kind == "answer" and fault.status is None):
-                await self._fail(fault, logged, scope, receive, send, send_with_headers)
-                return
-            if logged.path.startswith("/v1.0/"):
-                emulator.check_token(request)
-            await self.app(scope, receive, send_with_headers)
-        except GraphError as error:
-            await refuse(request, error)(scope, receive, send_with_headers)
-        finally:
-            if owner:
-                emulator.in_flight[owner.id] -= 1
-
-    async def _fail(
-        self, fault: Fault, logged: LoggedRequest, scope: Scope, receive: Receive, send: Send, normal: Send
-    ) -> None:
-        """Give the answer that a fault stands for."""
-        if fault.kind == "answer":
-            assert fault.status is not None
-            headers = {"content-type": "application/json", **fault.headers}
-            await Response(fault.body, fault.status, headers)(scope, receive, normal)
-        elif fault.kind == "html":
-            body = fault.body or b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
-            await Response(body, 200, {"content-type": "text/html", **fault.headers})(scope, receive, normal)
-        elif fault.kind == "truncated_json":
-            body = b'{"@odata.context":"x","value":[{"id":"AAMkA'
-            await Response(body, 200, {"content-type": JSON_TYPE, **fault.headers})(scope, receive, normal)
-        elif fault.kind == "cut_connection":
-            start = {"type": "http.response.start", "status": 200}
-            headers_list = [(b"content-type", JSON_TYPE.encode()), (b"content-length", b"100000")]
-            await normal({**start, "headers": headers_list})
-            await normal({"type": "http.response.body", "body": b'{"value":[', "more_body": True})
-            await asyncio.sleep(0.02)
-            await self._abort(receive, send, reset=False)
-        else:
-            await self._abort(receive, send, reset=True)
-
-    async def _abort(self, receive: Receive, send: Send, *, reset: bool) -> None:
-        """Close the connection under the client; uvicorn's own transport stands behind the bound `send`."""
-        transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
-        if reset:
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-        # the server notes the loss on its next turn; returning earlier would make it answer 500 into the void
-        while (await receive())["type"] != "http.disconnect":
-            pass
+# running it
 
 
 def create_app(tenant: Tenant, switches: Switches | None = None, **changed: Any) -> Starlette:
     """Make the app over a tenant; keyword arguments set fields of `Switches`. State: `app.state.emulator`."""
     switches = Switches() if switches is None else switches
-    known = {f.name for f in fields(Switches)}
-    for name, value in changed.items():
-        if name not in known:
-            raise TypeError(f"unknown switch {name!r}; known: {', '.join(sorted(known))}")
-        setattr(switches, name, value)
+    set_switches(switches, changed)
     get: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/v1.0/users", users),
         ("/v1.0/users/{user}", user),
@@ -1413,81 +1328,17 @@ def create_app(tenant: Tenant, switches: Switches | None = None, **changed: Any)
     )
     emulator = Emulator(tenant, switches)
     app.state.emulator = emulator
-    # outside of Starlette's own layers, which hide the server's `send`
-    app.middleware_stack = _Transport(app.build_middleware_stack(), emulator)
-    return app
+    return surround(app, emulator)
 
 
-# ---------------------------------------------------------------------------------------------------
-# running it
-
-
-def _listen(port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY on sockets of this protocol only; without it each small answer waits 40 ms
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(256)
-    return listener
-
-
-def _server(app: Starlette) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            access_log=False,
-            log_level="critical",
-            date_header=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=60,
-        )
-    )
-
-
-class Handle:
+class Handle(ServerHandle):
     """A running emulator, as a test sees it."""
 
     def __init__(self, url: str, emulator: Emulator, stop: Callable[[], None]) -> None:
-        self.url = url
+        super().__init__(url, emulator, stop)
         self.emulator = emulator
         self.tenant = emulator.tenant
         self.switches = emulator.switches
-        self._stop = stop
-
-    @property
-    def requests(self) -> list[LoggedRequest]:
-        """Every request so far, oldest first; `.clear()` it between two runs to count the second's."""
-        return self.emulator.requests
-
-    @property
-    def most_in_flight(self) -> dict[str, int]:
-        """The most requests that were under way at once, by the mailbox owner's id."""
-        return self.emulator.most_in_flight
-
-    def fail(
-        self,
-        match: str = "",
-        *,
-        times: int = 1,
-        status: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | str | Mapping[str, Any] = b"",
-        kind: FaultKind = "answer",
-        delay: float = 0.0,
-    ) -> Fault:
-        """Let the next requests whose `path?query` contains `match` fail (see `Fault`); a mapping is JSON."""
-        if isinstance(body, str):
-            body = body.encode()
-        elif not isinstance(body, bytes):
-            body = msgspec.json.encode(body)
-        if status is not None and not body and status not in (503, 204):
-            error = GraphError(status, *_USUAL_ERRORS.get(status, ("UnknownError", "")))
-            body = error_body(self.emulator, error, seeded_guid("fault"), seeded_guid("fault"))
-        fault = Fault(match, times, status, dict(headers or {}), body, kind, delay)
-        self.emulator.faults.append(fault)
-        return fault
 
     def expire_tokens(self) -> None:
         """Make every token issued so far worthless."""
@@ -1495,96 +1346,29 @@ class Handle:
 
     def reset(self, tenant: Tenant) -> None:
         """Begin anew with another tenant's records and no switch set; cheaper than another server."""
-        for target, source in ((self.tenant, tenant), (self.switches, Switches())):
-            for name in (f.name for f in fields(target)):
-                setattr(target, name, getattr(source, name))
+        overwrite(self.tenant, tenant)
+        overwrite(self.switches, Switches())
         self.emulator.forget()
-
-    def stop(self) -> None:
-        """Stop listening now, so that connections are refused; leaving the context does the same."""
-        self._stop()
-
-
-# what a fault of this status says where the test gives no body; 503 really comes without one
-_USUAL_ERRORS = {
-    400: ("BadRequest", "Bad request."),
-    401: ("InvalidAuthenticationToken", "Access token validation failure."),
-    403: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
-    404: ("ErrorItemNotFound", "The specified object was not found in the store."),
-    429: ("TooManyRequests", "Please retry again later."),
-    500: ("UnknownError", ""),
-    502: ("UnknownError", "IO error during request payload read."),
-    504: ("UnknownError", ""),
-}
 
 
 @contextmanager
 def running(tenant: Tenant, **switches: Any) -> Iterator[Handle]:
     """Run the emulator in a thread on a free loopback port; keyword arguments set fields of `Switches`."""
     app = create_app(tenant, **switches)
-    listener = _listen(0)
-    server = _server(app)
-    thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [listener]}, name="graph-emulator", daemon=True
-    )
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
-
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the Graph emulator did not start")
-        time.sleep(0.005)
-    try:
-        yield Handle(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.emulator, stop)
-    finally:
-        stop()
-
-
-def _load(path: str) -> Tenant:
-    module, _, name = path.partition(":")
-    tenant = getattr(importlib.import_module(module), name or "build")()
-    if not isinstance(tenant, Tenant):
-        raise SystemExit(f"{path} gave no Tenant")
-    return tenant
+    with in_thread(app, "Graph") as (url, stop):
+        yield Handle(url, app.state.emulator, stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve a tenant until interrupted or terminated."""
     parser = argparse.ArgumentParser(prog="python -m emulators.graph", description=main.__doc__)
     parser.add_argument("--tenant", required=True, metavar="MODULE:FUNCTION", help="what builds the tenant")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
-    parser.add_argument("--url-file", type=Path, help="file that gets the address once the service listens")
-    parser.add_argument(
-        "--until-input-ends",
-        action="store_true",
-        help="stop when standard input ends, as a parent's death ends it",
-    )
+    add_serving_options(parser)
     given = parser.parse_args(arguments)
-    app = create_app(_load(given.tenant))
-    listener = _listen(given.port)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    # the socket listens already, so whoever reads the address may connect at once
-    if given.url_file is not None:
-        unfinished = given.url_file.with_name(given.url_file.name + ".tmp")
-        unfinished.write_text(url, encoding="utf-8")
-        os.replace(unfinished, given.url_file)
-    print(f"listening on {url}", flush=True)
-    server = _server(app)
-
-    def stop_at_the_end_of_input() -> None:
-        # the descriptor itself: a thread inside sys.stdin's buffer would break the interpreter's own ending
-        while os.read(0, 4096):
-            pass
-        server.should_exit = True
-
-    if given.until_input_ends:
-        threading.Thread(target=stop_at_the_end_of_input, daemon=True).start()
-    server.run(sockets=[listener])
+    tenant = call(given.tenant)
+    if not isinstance(tenant, Tenant):
+        raise SystemExit(f"{given.tenant} gave no Tenant")
+    serve(create_app(tenant), given)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -116,15 +118,21 @@ def contract_type(duckdb_type: str) -> str:
     return {"BOOLEAN": "boolean", "DATE": "date"}.get(name, "string")
 
 
-def _taken_attributes(settings: Settings) -> list[str]:
-    """Columns of the customer's own that would stand in the enriched customer table beside one of that name."""
-    models = settings.project_dir / "models" / "marts" / "enrichment" / "_enrichment__models.yml"
-    taken = {
+@lru_cache(maxsize=4)
+def _mart_columns(project_dir: Path) -> frozenset[str]:
+    """The columns of the enriched customer table, in lower case."""
+    models = project_dir / "models" / "marts" / "enrichment" / "_enrichment__models.yml"
+    return frozenset(
         column["name"].lower()
         for model in yaml.safe_load(models.read_text("utf-8"))["models"]
         if model["name"] == ENRICHED_CUSTOMERS
         for column in model["columns"]
-    }
+    )
+
+
+def _taken_attributes(settings: Settings) -> list[str]:
+    """Columns of the customer's own that would stand in the enriched customer table beside one of that name."""
+    taken = set(_mart_columns(settings.project_dir))
     findings = []
     for index, attribute in enumerate(settings.configuration.customers.accounts.attributes):
         if attribute.lower() in taken:

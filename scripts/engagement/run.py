@@ -405,7 +405,7 @@ def _leadspace(
                 entry.requested = result.lookups
                 entry.finish(warnings=bool(warnings), detail="; ".join(warnings) or None)
             for warning in warnings:
-                log.warning("warning: %s", warning)
+                log.warning("warning: %s: %s", enrichment.enrichment_id, warning)
             results.append(result)
     return results
 

@@ -51,7 +51,7 @@ def single_run(settings: Settings, *, command: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(_who_holds(descriptor)) from None
-        owner = {"pid": os.getpid(), "command": command, "started_at": instant_text(utc_now())}
+        owner = {"pid": os.getpid(), "command": command, "started_at": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         yield
@@ -70,7 +70,7 @@ def _who_holds(descriptor: int) -> str:
 
 def instant_text(value: datetime | None) -> str | None:
     """An instant (UTC, naive) as JSON has it."""
-    return None if value is None else value.isoformat(timespec="seconds") + "Z"
+    return None if value is None else value.isoformat(timespec="milliseconds") + "Z"
 
 
 def instant_of(text: object) -> datetime | None:

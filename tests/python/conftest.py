@@ -28,6 +28,7 @@ from emulators.identifiers import (
     seeded_guid,
     thread_guid,
 )
+from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 from engagement import config
 from engagement.cli import cli
@@ -147,6 +148,25 @@ class Workspace:
             change(configuration)
         (self.root / "enrichments.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
 
+    def enrich_companies(
+        self, service_url: str, *, office: Mapping[str, Any] | None = None, **keys: Any
+    ) -> None:
+        """Configures a Leadspace enrichment with its consent: alone, or beside the office one with these keys."""
+        entry = {
+            "type": "leadspace",
+            "name": "Company data",
+            "output_table": "Leadspace",
+            "consent": {"by": "Configurer", "on": datetime(2026, 1, 5).date()},
+            "mapping": {"company_name": "name", "website": "website", "country": "country"},
+            **keys,
+        }
+        self.environment |= {"ENGAGEMENT_LEADSPACE_URL": service_url, "LEADSPACE_TOKEN": LEADSPACE_TOKEN}
+
+        def add(raw: dict[str, Any]) -> None:
+            raw["enrichments"] = [*([] if office is None else raw["enrichments"]), entry]
+
+        self.configure(add, **(office or {}))
+
     def connect_to(self, graph: Handle) -> None:
         """Points both services at the emulator."""
         self.environment["ENGAGEMENT_AUTHORITY_URL"] = graph.url
@@ -158,7 +178,7 @@ class Workspace:
     def run(self, *arguments: str) -> click.testing.Result:
         """The command in this process; `exit_code`, `stdout` and `stderr` are those of the command."""
         unset: dict[str, str | None] = {name: None for name in os.environ if name.startswith("AZURE_")}
-        unset |= {name: None for name in os.environ if name.startswith("ENGAGEMENT_")}
+        unset |= {name: None for name in os.environ if name.startswith(("ENGAGEMENT_", "LEADSPACE_"))}
         return click.testing.CliRunner().invoke(cli, list(arguments), env={**unset, **self.environment})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -166,7 +186,7 @@ class Workspace:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AZURE_", "ENGAGEMENT_"))
+            if not name.startswith(("AZURE_", "ENGAGEMENT_", "LEADSPACE_"))
         }
         path = os.pathsep.join(filter(None, [str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(
@@ -320,7 +340,7 @@ def test_data() -> Path:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the machine's own environment may reach a test."""
     for name in list(os.environ):
-        if name.startswith(("AZURE_", "ENGAGEMENT_")) and name != "ENGAGEMENT_TEST_DATA":
+        if name.startswith(("AZURE_", "ENGAGEMENT_", "LEADSPACE_")) and name != "ENGAGEMENT_TEST_DATA":
             monkeypatch.delenv(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import stat
@@ -14,25 +15,41 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import duckdb
 import pytest
 
 from conftest import OURS, Workspace, person, small_tenant
+from emulators.firmographics import Company
 from emulators.graph import Handle, running
+from emulators.leadspace import Handle as LeadspaceHandle
+from emulators.leadspace import running as running_leadspace
 from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 from engagement.publish import publish, published_day
 
 MARTS = (
     "account_engagement",
+    "account_lookups",
     "account_recency",
     "account_score_components",
     "account_score_history",
     "customer_issues",
+    "enriched_customers",
+    "leadspace_companies",
+    "leadspace_coverage",
+    "leadspace_overview",
     "office_overview",
     "original_user_entity",
     "stale_accounts",
 )
+# What tells of runs differs from run to run.
+RUN_MARTS = ("enriched_accounts_over_time", "enrichments", "run_history", "run_steps")
+VIEWS = ("original_account_engagement", "original_leadspace_companies")
+COMPANIES = [
+    Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),
+    Company("Nobody's Customer", "nobody.example", "France"),
+]
 
 
 # Three entries for five people; the mailbox of fred is refused to the app.
@@ -47,6 +64,12 @@ def service() -> Iterator[Handle]:
         yield handle
 
 
+@pytest.fixture(scope="module")
+def leadspace() -> Iterator[LeadspaceHandle]:
+    with running_leadspace(COMPANIES, polls_before_done=0) as handle:
+        yield handle
+
+
 @dataclass(frozen=True)
 class Refreshed:
     """A workspace after one refresh, and what the command printed."""
@@ -57,10 +80,12 @@ class Refreshed:
 
 
 @pytest.fixture(scope="module")
-def refreshed(service: Handle, tmp_path_factory: pytest.TempPathFactory) -> Refreshed:
+def refreshed(
+    service: Handle, leadspace: LeadspaceHandle, tmp_path_factory: pytest.TempPathFactory
+) -> Refreshed:
     workspace = Workspace(tmp_path_factory.mktemp("refreshed"))
     workspace.connect_to(service)
-    workspace.configure(addresses=ADDRESSES)
+    workspace.enrich_companies(leadspace.url, office={"addresses": ADDRESSES})
     process = workspace.start("run")
     stdout, stderr = process.communicate(timeout=180)
     assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
@@ -72,7 +97,9 @@ def copy(refreshed: Refreshed, tmp_path: Path) -> Workspace:
     """The same state in a folder of its own, to be spoilt."""
     source = refreshed.workspace
     workspace = Workspace(tmp_path / "copy")
-    workspace.configure(addresses=ADDRESSES)
+    workspace.enrich_companies(
+        source.environment["ENGAGEMENT_LEADSPACE_URL"], office={"addresses": ADDRESSES}
+    )
     workspace.environment |= {
         name: source.environment[name] for name in ("ENGAGEMENT_AUTHORITY_URL", "ENGAGEMENT_GRAPH_URL")
     }
@@ -82,7 +109,7 @@ def copy(refreshed: Refreshed, tmp_path: Path) -> Workspace:
 
 
 def published(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every published table but the one that names the run."""
+    """Every row of every published table but those that tell of runs."""
     with duckdb.connect(str(path), read_only=True) as connection:
         return {
             table: connection.execute(f"select * from marts.{table} order by all").fetchall()
@@ -97,7 +124,8 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
             "select schema_name, view_name, comment from duckdb_views() where not internal order by all"
         ).fetchall()
         assert {(schema, name) for schema, name, _ in tables} == {
-            *(("marts", name) for name in (*MARTS, "publication", "original_account_engagement")),
+            *(("marts", name) for name in (*MARTS, *RUN_MARTS, *VIEWS, "publication")),
+            ("enrichment", "Leadspace"),
             ("enrichment", "Office"),
             ("enrichment", "Office_UserEntity"),
         }
@@ -139,8 +167,132 @@ def test_a_refused_mailbox_is_reported_and_the_rest_is_published(refreshed: Refr
             "select mailboxes_selected_count, mailboxes_processed_count, days_covered_count from marts.office_overview"
         ).fetchall() == [(5, 4, 365)]
     state = json.loads((refreshed.workspace.root / "data" / "run_state.json").read_text(encoding="utf-8"))
-    assert (state["state"], list(state["steps"])) == ("done", ["customers", "office", "dbt", "publish"])
+    assert (state["state"], list(state["steps"])) == (
+        "done",
+        ["customers", "office", "leadspace", "dbt", "publish"],
+    )
     assert state["next_due"] > state["started_at"]
+
+
+def test_customers_come_out_enriched(refreshed: Refreshed) -> None:
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        # the customer's own column `tier` is passed through, typed
+        assert connection.execute(
+            "select account_id, account_name, website, lookup_status, match_confidence, company_name, industry,"
+            " employees_count, engagement_score is not null, emails_from_account_count, last_email_on, is_never_engaged,"
+            " tier from marts.enriched_customers order by account_id"
+        ).fetchall() == [
+            (
+                *(
+                    "A1",
+                    "Contoso",
+                    "https://contoso.example",
+                    "enriched",
+                    "high",
+                    "Contoso Limited",
+                    "Chemicals",
+                ),
+                *(1200, True, 56, date(2026, 6, 30), False, 1),
+            ),
+            (
+                *("A2", "Fabrikam", "https://fabrikam.example", "not_enriched", None, None, None),
+                *(None, False, None, None, True, 2),
+            ),
+        ]
+        view = connection.execute('select * from enrichment."Leadspace"')
+        names = [column[0] for column in view.description or ()]
+        assert (names[0], "enrichment_id" in names) == ("CustomerId", False)
+        assert view.fetchone()[:4] == ("A1", ANY, "high", "Contoso Limited")  # type: ignore[index]
+        assert connection.execute(
+            "select field, accounts_with_value_count from marts.leadspace_coverage"
+            " where field in ('industry', 'company_phone') order by field"
+        ).fetchall() == [("company_phone", 0), ("industry", 1)]
+
+
+def test_the_hub_tells_of_both_enrichments(refreshed: Refreshed) -> None:
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        assert connection.execute(
+            "select enrichment_id, enrichment_type, enrichment_state, enrichment_status, accounts_enriched_count,"
+            " accounts_count, selected_count, processed_count, next_due_at - last_updated_at > interval 6 day"
+            " from marts.enrichments order by all"
+        ).fetchall() == [
+            ("account-engagement", "office", "active", "completed_with_warnings", 1, 2, 5, 4, True),
+            ("company-data", "leadspace", "active", "successful", 1, 2, 2, 2, True),
+        ]
+        assert connection.execute(
+            "select enrichment_id, accounts_enriched_count, as_of_date from marts.enriched_accounts_over_time"
+            " order by all"
+        ).fetchall() == [("account-engagement", 1, date(2026, 6, 30)), ("company-data", 1, None)]
+        assert connection.execute(
+            "select step, step_state from marts.run_steps inner join marts.publication using (run_id)"
+            " order by step_position"
+        ).fetchall() == [("customers", "done"), ("office", "done"), ("leadspace", "done")]
+
+
+def test_status_shows_the_hub_from_the_published_file_and_the_run_state(copy: Workspace) -> None:
+    copy.private_file.unlink()
+    result = copy.run("status")
+    assert result.exit_code == 0, result.stderr
+    for pattern in (
+        r"My enrichments, published .*, as of 2026-06-30",
+        r"Account engagement +office +active +completed with warnings +1 of 2 \(50.0 %\) .*in 6 days",
+        r"Company data +leadspace +active +successful +1 of 2 \(50.0 %\) .*in 6 days",
+        r"Account engagement: 1 of 5 mailboxes not read",
+        r"Last run: `engagement run` done .* \(customers .*, publish [0-9.]+ s\)",
+    ):
+        assert re.search(pattern, result.stdout), result.stdout
+    found = json.loads(copy.run("status", "--json").stdout)
+    assert found["published"]["as_of_date"] == "2026-06-30"
+    assert [entry["status"] for entry in found["enrichments"]] == ["completed_with_warnings", "successful"]
+    assert (found["run"]["state"], "previous" in found["run"]) == ("done", False)
+
+
+def test_status_before_the_first_run(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.enrich_companies("http://127.0.0.1:9", office={"tenant_consent": None}, active=False)
+    del workspace.environment["LEADSPACE_TOKEN"]
+    result = workspace.run("status")
+    assert result.exit_code == 0, result.stderr
+    assert "My enrichments, nothing published yet" in result.stdout
+    assert re.search(r"Account engagement +office +active +waiting for consent +- +- +-", result.stdout)
+    assert re.search(r"Company data +leadspace +inactive +never run", result.stdout)
+    assert "No run yet" in result.stdout
+    assert list((tmp_path / "data").glob("*")) == []
+
+
+def test_status_after_a_run_that_failed_at_leadspace_and_the_published_file_stays(copy: Workspace) -> None:
+    before = copy.published_file.read_bytes()
+    copy.environment["LEADSPACE_TOKEN"] = "another-token"
+    # all answers are young, so only a changed customer makes the token matter
+    accounts = (copy.root / "accounts.csv").read_text(encoding="utf-8")
+    (copy.root / "accounts.csv").write_text(accounts.replace("Fabrikam", "Fabrikam Foods"), encoding="utf-8")
+    result = copy.run("run")
+    assert result.exit_code == 3
+    assert "LEADSPACE_TOKEN is wrong or has expired" in result.stderr
+    assert copy.published_file.read_bytes() == before
+    result = copy.run("status")
+    assert re.search(r"Company data +leadspace +active +failed +1 of 2 \(50.0 %\)", result.stdout)
+    assert "Company data: Leadspace: POST /enrichment/enrich/single answered status 401" in result.stdout
+    assert "Last run: `engagement run` failed just now in step leadspace: Leadspace: POST" in result.stdout
+    assert "another-token" not in result.stdout + result.stderr
+
+
+def test_status_while_a_run_is_going_on_and_after_it_was_killed(copy: Workspace) -> None:
+    process = copy.start("run")
+    state_file = copy.root / "data" / "run_state.json"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        if (state["pid"], state["step"]) == (process.pid, "dbt"):
+            break
+        time.sleep(0.01)
+    result = copy.run("status")
+    assert f"`engagement run`, process {process.pid}, in step dbt (after customers" in result.stdout
+    process.kill()
+    process.communicate()
+    result = copy.run("status")
+    assert result.exit_code == 0
+    assert "was killed in step dbt; run again, it goes on from there" in result.stdout
 
 
 def test_files_are_for_their_owner_alone(refreshed: Refreshed) -> None:
@@ -171,6 +323,7 @@ def test_no_address_secret_or_key_is_in_logs_or_dbts_folder(refreshed: Refreshed
     root = refreshed.workspace.root
     secrets = [
         refreshed.workspace.environment["AZURE_CLIENT_SECRET"],
+        refreshed.workspace.environment["LEADSPACE_TOKEN"],
         (root / "data" / "hash_key").read_text(encoding="utf-8").strip(),
         "@contoso.example",
         "@northwind.example",
@@ -340,6 +493,15 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     assert copy.query(
         "select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'"
     ) == [(0,)]
+    with duckdb.connect(str(copy.published_file), read_only=True) as connection:
+        assert connection.execute(
+            "select run_state, list(step order by step_position), published_at is not null from marts.run_history"
+            " inner join marts.run_steps using (run_id) group by all order by run_state"
+        ).fetchall() == [
+            ("done", ["customers", "office", "leadspace", "dbt", "publish"], True),
+            ("killed", ["customers", "office", "leadspace", "dbt"], False),
+            ("running", ["customers", "office", "leadspace"], False),
+        ]
 
 
 @pytest.mark.parametrize("after_seconds", [0.1, 0.6, 1.4, 2.2])

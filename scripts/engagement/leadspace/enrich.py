@@ -115,7 +115,7 @@ class LeadspaceResult:
         ):
             if count:
                 lines.append(f"{count:,} result{'' if count == 1 else 's'} {text}")
-        return [f"{self.enrichment_id}: {line}" for line in lines]
+        return lines
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,7 @@ class _Extraction:
         self._to_send: list[Record] = []
         self._to_repeat: set[str] = set()
         self._refusals = 0
+        self._refused_alone: list[_Batch] = []
         self._accepted = False
 
     # --- what to ask
@@ -301,6 +302,8 @@ class _Extraction:
             # What was handed in has been paid for, so it is fetched before the error goes on its way.
             self._collect_quietly(bar)
             raise
+        finally:
+            self._note_invalid()
         self._collect(bar)
 
     def _collect_quietly(self, bar: Progress) -> None:
@@ -316,7 +319,7 @@ class _Extraction:
             try:
                 response = self._client.single(record)
             except RequestRefused:
-                self._refuse(batch, invalid=True)
+                self._refuse(batch)
                 return
             self._accepted = True
             self._land(batch, [response], whose=record[0])
@@ -327,7 +330,7 @@ class _Extraction:
             try:
                 path = self._client.bulk(records)
             except RequestRefused:
-                self._refuse(batch, invalid=len(records) == 1)
+                self._refuse(batch)
             else:
                 self._accepted = True
                 self._set_state(batch, SUBMITTED, path=path)
@@ -378,8 +381,8 @@ class _Extraction:
         self._result.lookups += len(records)
         return batch
 
-    def _refuse(self, batch: _Batch, *, invalid: bool) -> None:
-        """Nothing of it was looked up; a record that stands alone is invalid by itself."""
+    def _refuse(self, batch: _Batch) -> None:
+        """Nothing of it was looked up. A record that stands alone is invalid, if the service takes others."""
         self._refusals += 1
         if not self._accepted and self._refusals >= MOST_REFUSALS:
             raise ServiceError(
@@ -387,11 +390,19 @@ class _Extraction:
                 " reason, please report this line"
             )
         self._result.lookups -= len(batch.fingerprints)
+        self._set_state(batch, REFUSED)
+        if len(batch.fingerprints) == 1:
+            self._result.invalid += 1
+            self._refused_alone.append(batch)
+
+    def _note_invalid(self) -> None:
+        """Records refused by a service that takes others are not sent again until their data changes."""
+        if not self._accepted:
+            return
         with transaction(self._connection):
-            if invalid:
-                self._result.invalid += len(batch.fingerprints)
+            for batch in self._refused_alone:
                 self._append_responses(batch, {key: (INVALID, None) for key in batch.fingerprints})
-            self._update_state(batch, REFUSED)
+        self._refused_alone.clear()
 
     # --- collecting
 

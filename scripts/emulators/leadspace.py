@@ -1,0 +1,826 @@
+"""An emulator of Leadspace's enrichment API for companies, over HTTP on loopback.
+
+What the public pages leave open is a switch, so that nothing can come to lean on a guess; the defaults are
+the likelier guesses. It is strict where the pages are: a record without a name, a body that is no JSON, or a
+property that the request schema does not know is refused. What is not implemented (persons, intent,
+discovery) is answered with 501 naming it. Its clock (`Date` header) is the real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import formatdate
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from emulators.firmographics import (
+    CONFIDENCES,
+    Company,
+    Confidence,
+    Directory,
+    Match,
+    country_of,
+    load_companies,
+)
+from emulators.identifiers import seeded_bytes, seeded_guid
+from emulators.server import Handle as ServerHandle
+from emulators.server import (
+    Refusal,
+    Service,
+    add_serving_options,
+    call,
+    in_thread,
+    overwrite,
+    serve,
+    set_switches,
+    surround,
+)
+
+__all__ = ["PROGRAM_ID", "SECRET", "TOKEN", "Emulator", "Handle", "Switches", "create_app", "running"]
+
+TOKEN = "emulator-perpetual-token-not-a-real-one"
+PROGRAM_ID = "emulator-program"
+SECRET = "emulator-secret-not-a-real-one"
+BULK_MAXIMUM = 500
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Switches:
+    """What a test may change while the emulator runs."""
+
+    # who may call, and how often
+    token: str = TOKEN  # the perpetual one
+    program_id: str = PROGRAM_ID  # `user` of the OAuth calls
+    secret: str = SECRET  # their `pass`
+    oauth_lifetime: float = 86_400.0  # seconds
+    refresh_rotates: bool = True  # a refresh gives another refresh token, and the old one is worth nothing
+    calls_per_second: int = 30  # submits in any one second, beyond which 429 is answered
+    retry_after: str | None = None  # that header of a 429; no page mentions one
+    envelope: bool = True  # the error body of 400, 427, 5xx; it "may be missing"
+    latency: float = 0.0  # seconds every answer takes
+    # seconds between a submit's acceptance, when it is counted and paid, and its answer: for killing a client
+    hold_after_accept: float = 0.0
+
+    # credits, of which a record costs one
+    credits: int | None = None  # what the program has in all, spent ones included; None: unlimited
+    credits_charge_misses: bool = True  # records without a match, and failed ones, cost one too
+    # a bulk of more records than credits: 427 on submit; results for the first ones alone; or 202, and 427
+    # when polled. With no credit left at all, the first two both refuse.
+    insufficient: Literal["refuse", "partial", "poll_427"] = "refuse"
+
+    # bulks
+    polls_before_done: int = 1  # polls answered with 204 before the one with 200
+    results_kept: int | None = None  # fetches after which results are 404; None: for ever
+    shuffle_results: bool = True
+    duplicate_results: bool = False  # every result comes twice
+    foreign_result: bool = False  # one more result, of an external_id that was never sent
+    callback_after: float = 0.05  # seconds from a submit to its callback, at which the bulk is done
+
+    # the shape of a result
+    naming: Literal["v4", "v3"] = "v4"  # employees, revenue_dollar, ug_company_id; or size, revenue, ls_id
+    missing: Literal["absent", "null", "empty"] = "absent"  # what is not known
+    unmatched_content: Literal["nothing", "null", "original_name"] = "nothing"  # `company` of no match
+    status_case: Literal["lower", "title", "upper"] = "lower"  # of status
+    level_case: Literal["lower", "title", "upper"] = "upper"  # of matching_confidence.level
+    echo_external_id: bool = True
+    numbers_as_text: bool = False
+    extra_unknown_fields: bool = False  # one on every level
+
+    # what is found
+    confidence_threshold: Confidence = "VERY LOW"  # worse matches come back as Not Enriched
+    restrict_location: bool = False  # as do matches in another country than the given one
+    failing: dict[str, int] = field(default_factory=dict)  # part of a name: record code, 1100 or 1200
+    failing_times: int | None = None  # after so many 1100s a record is fine; None: never
+    failing_where: Literal["top", "data", "flat"] = "top"  # error.code, data.error.code or error_code
+    failing_status: str = "failure"  # such a record's `status`; "Invalid Input" has been seen too
+
+
+class LeadspaceError(Refusal):
+    """An error answer of the service; `bare` ones have no body in any case."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        details: str = "",
+        *,
+        bare: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.details = details
+        self.bare = bare
+
+
+def not_implemented(what: str) -> LeadspaceError:
+    """Refuse what this emulator does not do."""
+    return LeadspaceError(501, "Not implemented", f"The emulator does not implement {what}.")
+
+
+# ---------------------------------------------------------------------------------------------------
+# requests
+
+COMPANY_INPUT = {"name", "website", "companyLinkedinUrl", "lsid", "ugLsid", "address"}
+ADDRESS_INPUT = {"country", "state", "city", "street", "postalcode"}
+RECORD_INPUT = {"company", "external_id"}
+BULK_INPUT = {"data", "callbackUrl", "external_bulk_id"}
+NOT_IMPLEMENTED_INPUT = {"person", "custom_fields"}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record that is to be looked up."""
+
+    name: str
+    website: str
+    country: str
+    identifier: str  # lsid or ugLsid
+    external_id: str | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What records are counted by: name, website and country as they were sent, "" where not."""
+        return (self.name, self.website, self.country)
+
+
+def _checked(given: Any, where: str, known: set[str], texts: set[str]) -> Json:
+    """Check one object of a request: its properties are known, and those in `texts` are strings."""
+    if not isinstance(given, dict):
+        raise LeadspaceError(400, "Invalid input", f"{where or 'The body'} is not an object.")
+    prefix = f"{where}." if where else ""
+    for name, value in given.items():
+        if name in NOT_IMPLEMENTED_INPUT:
+            raise not_implemented(prefix + name)
+        if name not in known:
+            raise LeadspaceError(400, "Invalid input", f"The emulator does not know {prefix}{name}.")
+        if name in texts and not isinstance(value, str):
+            raise LeadspaceError(400, "Invalid input", f"{prefix}{name} is not a string.")
+    return given
+
+
+def _record(given: Any, where: str = "") -> Record:
+    record = _checked(given, where, RECORD_INPUT, {"external_id"})
+    prefix = f"{where}." if where else ""
+    company = _checked(record.get("company"), f"{prefix}company", COMPANY_INPUT, COMPANY_INPUT - {"address"})
+    if not company.get("name", "").strip():
+        raise LeadspaceError(400, "Insufficient input", f"{prefix}company.name is missing.")
+    address = _checked(company.get("address", {}), f"{prefix}company.address", ADDRESS_INPUT, ADDRESS_INPUT)
+    return Record(
+        company["name"],
+        company.get("website", ""),
+        address.get("country", ""),
+        company.get("ugLsid", "") or company.get("lsid", ""),
+        record.get("external_id"),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------
+# results
+
+# lower bounds of the ranges
+HEADCOUNTS = (1, 11, 51, 201, 501, 1_001, 5_001, 10_001, 50_001)
+REVENUES = (0, 1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000)  # in million USD
+
+
+def employees_range(number: int) -> str:
+    """Give the bucket of a headcount: 201-500, 50001+."""
+    place = max((i for i, bound in enumerate(HEADCOUNTS) if bound <= number), default=0)
+    return f"{HEADCOUNTS[place]}-{HEADCOUNTS[place + 1] - 1}" if place + 1 < len(HEADCOUNTS) else "50001+"
+
+
+def revenue_range(dollars: int) -> str:
+    """Give the bucket of a revenue in dollars: $100M-$250M, $1B-$5B, $50B+."""
+
+    def said(million: int) -> str:
+        return f"${million // 1000}B" if million >= 1000 else f"${million}M"
+
+    place = max((i for i, bound in enumerate(REVENUES) if bound * 1_000_000 <= dollars), default=0)
+    if place + 1 == len(REVENUES):
+        return f"{said(REVENUES[-1])}+"
+    return f"{said(REVENUES[place])}-{said(REVENUES[place + 1])}"
+
+
+def company_id(company: Company) -> str:
+    """Give Leadspace's id of a company, the same in every run."""
+    return seeded_guid(f"leadspace:{company.name}:{company.website}:{company.country}:{company.city}")
+
+
+def _text(number: float | None) -> str | None:
+    return None if number is None else f"{number:.6f}"
+
+
+def company_content(
+    company: Company, record: Record, confidence: str, switches: Switches, parent: Company | None
+) -> Json:
+    """Give `data.company` of a match: every field of the schema, None or [] where nothing is known."""
+
+    def number(value: int | None) -> int | str | None:
+        return str(value) if value is not None and switches.numbers_as_text else value
+
+    v4 = switches.naming == "v4"
+    size = {
+        "exact": number(company.employees),
+        "range": None if company.employees is None else employees_range(company.employees),
+    }
+    revenue = {
+        "exact": number(company.revenue_usd),
+        "range": None if company.revenue_usd is None else revenue_range(company.revenue_usd),
+    }
+    tree: list[Json] = []
+    if company.parent:
+        above = parent or Company(company.parent)
+        tree.append(
+            {
+                "type": "GU",
+                "name": above.name,
+                "ls_id": company_id(above),
+                "website": above.website,
+                "phone": above.phone,
+                "sic": above.sic,
+                "naics": above.naics,
+                "address": _address(above),
+            }
+        )
+    content: Json = {
+        **({"ug_company_id": company_id(company)} if v4 else {}),
+        "ls_id": company_id(company),
+        "name": company.name,
+        "original_name": record.name,
+        "description": company.description,
+        "website": company.website,
+        "phone": company.phone,
+        "linkedin_profile": company.linkedin,
+        "industry": company.industry,
+        "sub_industry": company.sub_industry,
+        "sic": company.sic,
+        "sicDescription": company.sic_description,
+        "naics": company.naics,
+        "naicsDescription": company.naics_description,
+        "ownership": company.ownership,
+        "address": _address(company),
+        "latitude": _text(company.latitude),
+        "longitude": _text(company.longitude),
+        "primary_location": None,
+        "employees" if v4 else "size": size,
+        "revenue_dollar" if v4 else "revenue": revenue,
+        "matching_confidence": {"level": _cased(confidence, switches.level_case)},
+        "family_tree": {"companies": tree},
+        "signals": {
+            "fortune_500_rank": number(company.fortune_500_rank),
+            "fortune_1000_rank": number(company.fortune_500_rank),
+            "g2k_rank": None,
+        },
+        "specialties": list(company.specialties),
+        "analytics": {
+            "installed_base_technologies": list(company.technologies),
+            "web_site_technologies": [],
+            "company_technologies_categories": [],
+        },
+    }
+    if switches.extra_unknown_fields:
+        content["emulator_unknown"] = {"deep": [1, {"deeper": None}]}
+        content["address"]["emulator_unknown"] = "x"
+    return content
+
+
+def _address(company: Company) -> Json:
+    return {
+        "country": company.country,
+        "state": company.state,
+        "city": company.city,
+        "region": company.region,
+        "address": company.street,
+        "zipcode": company.postal_code,
+    }
+
+
+def _cased(text: str, case: str) -> str:
+    return {"lower": text.lower(), "title": text.title(), "upper": text.upper()}[case]
+
+
+def _with_gaps(value: Any, missing: str) -> Any:
+    """Write what is not known as the switch says; None stands for a value left out where it is `absent`."""
+    if isinstance(value, dict):
+        kept = {name: _with_gaps(part, missing) for name, part in value.items()}
+        if missing == "absent":
+            return {name: part for name, part in kept.items() if part is not None} or None
+        return kept
+    if isinstance(value, list):
+        if value:
+            return [_with_gaps(part, missing) for part in value]
+        return [] if missing == "empty" else None
+    return "" if value is None and missing == "empty" else value
+
+
+# ---------------------------------------------------------------------------------------------------
+# state
+
+
+@dataclass(slots=True)
+class Bulk:
+    """A bulk that was accepted."""
+
+    id: str
+    size: int
+    results: list[Json] | None  # None: there will be none, for want of credits
+    polls_left: int
+    fetched: int = 0
+
+
+class Emulator(Service):
+    """The state behind the app: companies, credits, bulks, tokens. Tests reach it through `running`."""
+
+    cut_off = b'{"results":[{"status":"success","external_id":"'
+
+    def __init__(self, directory: Directory, switches: Switches) -> None:
+        super().__init__()
+        self.directory = directory
+        self.switches = switches
+        self.looked_up: Counter[tuple[str, str, str]] = Counter()
+        self.bulks: dict[str, Bulk] = {}
+        self.spent = 0
+        self._failed: Counter[str] = Counter()  # 1100s so far, by the record's name
+        self._submits: deque[float] = deque()
+        self._tokens: dict[str, float] = {}  # token: when it ends, monotonic seconds
+        self._refresh_tokens: set[str] = set()
+        self._by_id: dict[str, Company] | None = None
+        self._callbacks: set[asyncio.Task[None]] = set()
+
+    def forget(self) -> None:
+        """Drop log, faults, tokens, bulks and every count."""
+        super().forget()
+        self.looked_up.clear()
+        self.bulks.clear()
+        self.spent = 0
+        self._failed.clear()
+        self._submits.clear()
+        self.expire_tokens()
+
+    # -- transport ----------------------------------------------------------------------------------
+
+    def latency(self) -> float:
+        """Give the seconds that every answer takes."""
+        return self.switches.latency
+
+    def headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """Give the real date."""
+        return [(b"date", formatdate(usegmt=True).encode())]
+
+    def counted_as(self, request: Request) -> str | None:
+        """Count requests in flight by path."""
+        return request.url.path
+
+    def check(self, request: Request) -> None:
+        """Refuse a request without a living token before anything else of it is looked at."""
+        if request.url.path == "/oauth/authorize":
+            return
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        known = token == self.switches.token or self._tokens.get(token, 0.0) > time.monotonic()
+        if scheme.lower() != "bearer" or not token or not known:
+            raise LeadspaceError(401, "Unauthorized", bare=True)
+
+    def refuse(self, request: Request, error: Exception) -> Response:
+        """Answer with an error of the service."""
+        assert isinstance(error, LeadspaceError)
+        if error.bare or not self.switches.envelope:
+            return Response(status_code=error.status, headers=error.headers)
+        body = error_body(error, seeded_guid(f"tracking:{len(self.requests)}"))
+        return Response(body, error.status, {"content-type": "application/json", **error.headers})
+
+    def usual_body(self, status: int) -> bytes:
+        """Give the envelope for the statuses that have one."""
+        if status in (204, 401, 405, 415, 429) or not self.switches.envelope:
+            return b""
+        return error_body(LeadspaceError(status, "Error", "A fault."), seeded_guid("tracking:fault"))
+
+    # -- tokens and rate ----------------------------------------------------------------------------
+
+    def issue_token(self) -> Json:
+        """Give a token that lives for `oauth_lifetime` real seconds, and what refreshes it."""
+        lifetime = self.switches.oauth_lifetime
+        expiration = int(time.time() + lifetime)
+        claims = {"aud": "API_GATEWAY", "exp": expiration, "programId": self.switches.program_id}
+        parts = [{"alg": "HS384", "typ": "JWT"}, claims | {"jti": secrets.token_urlsafe(9)}]
+        signed = b".".join(_base64(msgspec.json.encode(part)) for part in parts)
+        signature = _base64(hmac.digest(self.switches.secret.encode(), signed, "sha384"))
+        token = (signed + b"." + signature).decode()
+        self._tokens[token] = time.monotonic() + lifetime
+        refresh = secrets.token_urlsafe(32)
+        self._refresh_tokens.add(refresh)
+        return {"token": token, "refreshToken": refresh, "expiration": expiration}
+
+    def refresh(self, refresh_token: str) -> Json | None:
+        """Give a new token for a refresh token; None for one that is worth nothing."""
+        if refresh_token not in self._refresh_tokens:
+            return None
+        answer = self.issue_token()
+        if self.switches.refresh_rotates:
+            self._refresh_tokens.discard(refresh_token)
+        else:
+            self._refresh_tokens.discard(answer["refreshToken"])
+            answer["refreshToken"] = refresh_token
+        return answer
+
+    def expire_tokens(self) -> None:
+        """End the life of every OAuth token issued so far, refresh tokens included."""
+        self._tokens.clear()
+        self._refresh_tokens.clear()
+
+    def count_submit(self) -> None:
+        """Refuse one submit more than a second may have; what is refused does not count."""
+        now = time.monotonic()
+        while self._submits and self._submits[0] <= now - 1.0:
+            self._submits.popleft()
+        if len(self._submits) >= self.switches.calls_per_second:
+            wait = self.switches.retry_after
+            raise LeadspaceError(
+                429, "Too many requests", bare=True, headers={"retry-after": wait} if wait else None
+            )
+        self._submits.append(now)
+
+    # -- looking up ---------------------------------------------------------------------------------
+
+    def credits_left(self) -> int | None:
+        """Give the credits that are left; None: without limit."""
+        credits = self.switches.credits
+        return None if credits is None else max(credits - self.spent, 0)
+
+    def find(self, record: Record) -> Match | None:
+        """Find a record's company: by an id of an earlier answer, else by name, website and country."""
+        if record.identifier:
+            if self._by_id is None:
+                self._by_id = {company_id(c): c for c in reversed(self.directory.companies)}
+            known = self._by_id.get(record.identifier)
+            if known is not None:
+                return Match(known, "HIGH")
+        found = self.directory.match(record.name, record.website, record.country)
+        threshold = CONFIDENCES.index(self.switches.confidence_threshold)
+        if found is None or CONFIDENCES.index(found.confidence) > threshold:
+            return None
+        if self.switches.restrict_location:
+            wanted, there = country_of(record.country), country_of(found.company.country)
+            if wanted and there and wanted != there:
+                return None
+        return found
+
+    def failure(self, record: Record) -> int | None:
+        """Give the code with which this record fails now."""
+        for part, code in self.switches.failing.items():
+            if part in record.name:
+                times = self.switches.failing_times
+                if code == 1100 and times is not None and self._failed[record.name] >= times:
+                    return None
+                return code
+        return None
+
+    def look_up(self, record: Record, found: Match | None, failing: int | None) -> Json:
+        """Give the result of one record, count it and charge it."""
+        self.looked_up[record.key] += 1
+        if failing is not None:
+            self._failed[record.name] += 1
+        if self.costs(found, failing):
+            self.spent += 1
+        return self.result(record, found, failing)
+
+    def costs(self, found: Match | None, failing: int | None) -> bool:
+        """Tell whether a record costs a credit."""
+        return self.switches.credits_charge_misses or (found is not None and failing is None)
+
+    def result(self, record: Record, found: Match | None, failing: int | None) -> Json:
+        """Give an EnrichmentResult."""
+        switches = self.switches
+        top: Json = {"status": _cased("success", switches.status_case)}
+        if switches.echo_external_id and record.external_id is not None:
+            top["external_id"] = record.external_id
+        if switches.extra_unknown_fields:
+            top["emulator_unknown"] = True
+        if failing is not None:
+            top["status"] = _cased(switches.failing_status, switches.status_case)
+            message = "Internal error" if failing == 1100 else "Invalid input"
+            error: Json = {"code": str(failing) if switches.numbers_as_text else failing, "message": message}
+            if switches.failing_where == "flat":
+                return top | {"error_code": error["code"]}
+            return top | ({"error": error} if switches.failing_where == "top" else {"data": {"error": error}})
+        data: Json
+        if found is None:
+            data = {"enrichment_status": "Not Enriched"}
+            if switches.unmatched_content == "null":
+                data["company"] = None
+            elif switches.unmatched_content == "original_name":
+                data["company"] = {"original_name": record.name}
+        else:
+            above = self.directory.match(found.company.parent) if found.company.parent else None
+            parent = above.company if above and above.company.name == found.company.parent else None
+            content = company_content(found.company, record, found.confidence, switches, parent)
+            data = {
+                "enrichment_status": "Company Enriched",
+                "company": _with_gaps(content, switches.missing),
+            }
+        if switches.extra_unknown_fields:
+            data |= {"emulator_unknown": None, "cdi_matched": "", "total_scores": []}
+        return top | {"data": data}
+
+    # -- bulks --------------------------------------------------------------------------------------
+
+    def accept(self, records: list[Record]) -> Bulk:
+        """Take a bulk, or refuse it for want of credits; what is taken is counted and paid at once."""
+        found = [(record, self.find(record), self.failure(record)) for record in records]
+        left = self.credits_left()
+        affordable = len(found)
+        if left is not None:
+            affordable = 0
+            for _, match, failing in found:
+                left -= self.costs(match, failing)
+                if left < 0:
+                    break
+                affordable += 1
+        identifier = str(uuid4())[:-2] + "ft"
+        results: list[Json] | None = None
+        if affordable == len(found) or (self.switches.insufficient == "partial" and affordable):
+            results = self._arranged([self.look_up(*each) for each in found[:affordable]], identifier)
+        elif self.switches.insufficient != "poll_427":
+            raise out_of_credits()
+        bulk = Bulk(identifier, len(records), results, self.switches.polls_before_done)
+        self.bulks[identifier] = bulk
+        return bulk
+
+    def _arranged(self, results: list[Json], identifier: str) -> list[Json]:
+        switches = self.switches
+        if switches.duplicate_results:
+            results = [result for result in results for _ in range(2)]
+        if switches.foreign_result:
+            stranger = Record("Nobody asked for this", "", "", "", f"foreign-{identifier[:8]}")
+            results = [*results, self.result(stranger, None, None)]
+        if switches.shuffle_results:
+            Random(seeded_bytes(f"shuffle:{len(self.bulks)}")).shuffle(results)
+        return results
+
+    def call_back(self, url: str, bulk: Bulk) -> None:
+        """Tell the caller when the bulk is done; whether that arrives is nobody's concern."""
+        task = asyncio.create_task(self._call_back(url, bulk))
+        self._callbacks.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._callbacks.discard)
+
+    async def _call_back(self, url: str, bulk: Bulk) -> None:
+        await asyncio.sleep(self.switches.callback_after)
+        bulk.polls_left = 0
+        enriched = sum(
+            1
+            for result in bulk.results or ()
+            if result.get("data", {}).get("enrichment_status") == "Company Enriched"
+        )
+        successful = sum(1 for result in bulk.results or () if "enrichment_status" in result.get("data", {}))
+        short = bulk.results is None or len(bulk.results) < bulk.size
+        body = {
+            "bulkId": bulk.id,
+            "callbackMethod": {"callbackUrl": url, "pollingUrl": f"/v3/enrichment/results/{bulk.id}"},
+            "bulkStatus": "INSUFFICIENT_CREDITS" if short else "COMPLETED",
+            "successRecords": successful,
+            "personEnriched": 0,
+            "companyEnriched": enriched,
+        }
+        try:
+            async with httpx.AsyncClient(trust_env=False, verify=False, timeout=2.0) as client:
+                await client.post(url, json=body)
+        except httpx.HTTPError:
+            pass
+
+
+def _base64(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def error_body(error: LeadspaceError, tracking_id: str) -> bytes:
+    """Give an error answer's body in the service's shape."""
+    return msgspec.json.encode(
+        {
+            "error": error.message,
+            "tracking_id": tracking_id,
+            "request_timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "details": error.details,
+        }
+    )
+
+
+def out_of_credits() -> LeadspaceError:
+    """Give the non-standard refusal of a program without credits."""
+    return LeadspaceError(427, "Insufficient credits", "The program has too few credits for this request.")
+
+
+# ---------------------------------------------------------------------------------------------------
+# endpoints
+
+
+def _state(request: Request) -> Emulator:
+    emulator: Emulator = request.app.state.emulator
+    return emulator
+
+
+def _answer(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, {"content-type": "application/json"})
+
+
+async def _json(request: Request) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise LeadspaceError(415, "Unsupported media type", bare=True)
+    try:
+        return msgspec.json.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LeadspaceError(400, "Invalid JSON", "The body is not JSON.") from error
+
+
+async def authorize(request: Request) -> Response:
+    """Issue a token for the program's credentials (POST) or for a refresh token (PUT)."""
+    emulator = _state(request)
+    known = {"user", "pass", "audience"} if request.method == "POST" else {"user", "refreshToken"}
+    given = _checked(await _json(request), "", known, known)
+    for name in sorted(known - set(given)):
+        raise LeadspaceError(400, "Invalid input", f"{name} is missing.")
+    answer: Json | None = None
+    if given["user"] == emulator.switches.program_id:
+        if request.method == "PUT":
+            answer = emulator.refresh(given["refreshToken"])
+        elif given["pass"] == emulator.switches.secret and given["audience"] == "API_GATEWAY":
+            answer = emulator.issue_token()
+    if answer is None:
+        raise LeadspaceError(401, "Unauthorized", bare=True)
+    return _answer(answer)
+
+
+async def single(request: Request) -> Response:
+    """Look up one record."""
+    emulator = _state(request)
+    emulator.count_submit()
+    record = _record(await _json(request))
+    if emulator.credits_left() == 0:
+        raise out_of_credits()
+    result = emulator.look_up(record, emulator.find(record), emulator.failure(record))
+    await asyncio.sleep(emulator.switches.hold_after_accept)
+    return _answer(result)
+
+
+async def bulk(request: Request) -> Response:
+    """Take up to 500 records; their results are polled for."""
+    emulator = _state(request)
+    emulator.count_submit()
+    given = _checked(await _json(request), "", BULK_INPUT, BULK_INPUT - {"data"})
+    data = given.get("data")
+    if not isinstance(data, list) or not 1 <= len(data) <= BULK_MAXIMUM:
+        raise LeadspaceError(400, "Invalid input", f"data is not a list of 1 to {BULK_MAXIMUM} records.")
+    records = [_record(element, f"data[{index}]") for index, element in enumerate(data)]
+    url = given.get("callbackUrl")
+    if url is not None and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise not_implemented("a callback to another machine")
+    accepted = emulator.accept(records)
+    if url is not None:
+        emulator.call_back(url, accepted)
+    await asyncio.sleep(emulator.switches.hold_after_accept)
+    return _answer({"id": f"/v3/enrichment/results/{accepted.id}"}, 202)
+
+
+async def results(request: Request) -> Response:
+    """Give a bulk's results, 204 while it is at work, 404 for one that is not known (any more)."""
+    emulator = _state(request)
+    asked = emulator.bulks.get(request.path_params["bulk"])
+    kept = emulator.switches.results_kept
+    if asked is None or (kept is not None and asked.fetched >= kept):
+        raise LeadspaceError(404, "Not found", "There are no such results.")
+    if asked.polls_left > 0:
+        asked.polls_left -= 1
+        return Response(status_code=204)
+    if asked.results is None:
+        raise out_of_credits()
+    asked.fetched += 1
+    return _answer({"results": asked.results})
+
+
+async def unknown(request: Request) -> Response:
+    """Refuse everything else."""
+    raise not_implemented(f"{request.method} {request.url.path}")
+
+
+def _only(*methods: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
+    """Refuse other methods of a path that exists."""
+
+    async def answer(request: Request) -> Response:
+        if request.method not in methods:
+            raise LeadspaceError(405, "Method not allowed", bare=True, headers={"allow": ", ".join(methods)})
+        return await endpoint(request)
+
+    return answer
+
+
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    return _state(request).refuse(request, error)
+
+
+def create_app(
+    directory: Directory | Iterable[Company], switches: Switches | None = None, **changed: Any
+) -> Starlette:
+    """Make the app over companies; keyword arguments set fields of `Switches`. State: `app.state.emulator`."""
+    switches = Switches() if switches is None else switches
+    set_switches(switches, changed)
+    paths = {
+        "/oauth/authorize": _only("POST", "PUT", endpoint=authorize),
+        "/enrichment/enrich/single": _only("POST", endpoint=single),
+        "/enrichment/enrich/bulk": _only("POST", endpoint=bulk),
+        "/v3/enrichment/results/{bulk}": _only("GET", endpoint=results),
+        "/{path:path}": unknown,
+    }
+    app = Starlette(
+        routes=[Route(path, endpoint, methods=EVERY_METHOD) for path, endpoint in paths.items()],
+        exception_handlers={LeadspaceError: _refuse},
+    )
+    directory = directory if isinstance(directory, Directory) else Directory(directory)
+    emulator = Emulator(directory, switches)
+    app.state.emulator = emulator
+    return surround(app, emulator)
+
+
+# ---------------------------------------------------------------------------------------------------
+# running it
+
+
+class Handle(ServerHandle):
+    """A running emulator, as a test sees it."""
+
+    def __init__(self, url: str, emulator: Emulator, stop: Callable[[], None]) -> None:
+        super().__init__(url, emulator, stop)
+        self.emulator = emulator
+        self.switches = emulator.switches
+
+    @property
+    def looked_up(self) -> Counter[tuple[str, str, str]]:
+        """How often each (name, website, country), as sent, was looked up, and so paid for."""
+        return self.emulator.looked_up
+
+    @property
+    def bulks(self) -> list[tuple[str, int]]:
+        """Id and size of every bulk that was accepted, oldest first."""
+        return [(each.id, each.size) for each in list(self.emulator.bulks.values())]
+
+    @property
+    def spent(self) -> int:
+        """Credits spent so far."""
+        return self.emulator.spent
+
+    def expire_tokens(self) -> None:
+        """Make every OAuth token issued so far worthless; the perpetual one stays."""
+        self.emulator.expire_tokens()
+
+    def reset(self) -> None:
+        """Begin anew with the same companies and no switch set; cheaper than another server."""
+        overwrite(self.switches, Switches())
+        self.emulator.forget()
+
+
+@contextmanager
+def running(directory: Directory | Iterable[Company], **switches: Any) -> Iterator[Handle]:
+    """Run the emulator in a thread on a free loopback port; keyword arguments set fields of `Switches`."""
+    app = create_app(directory, **switches)
+    with in_thread(app, "Leadspace") as (url, stop):
+        yield Handle(url, app.state.emulator, stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve companies until interrupted or terminated."""
+    parser = argparse.ArgumentParser(prog="python -m emulators.leadspace", description=main.__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--companies", type=Path, metavar="FILE", help="CSV or Parquet with a row a company")
+    source.add_argument("--directory", metavar="MODULE:FUNCTION", help="what gives a list of companies")
+    add_serving_options(parser)
+    given = parser.parse_args(arguments)
+    found = load_companies(given.companies) if given.companies else call(given.directory, "companies")
+    if not isinstance(found, list) or not all(isinstance(company, Company) for company in found):
+        raise SystemExit(f"{given.directory} gave no list of companies")
+    serve(create_app(found), given)
+
+
+if __name__ == "__main__":
+    main()
