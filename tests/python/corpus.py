@@ -246,6 +246,7 @@ def write_enron(folder: Path) -> Path:
         contacts={"path": str(enron_data / "contacts.csv")},
         addresses=[mailbox.address for mailbox in enron_mailboxes()],
         retention_days=ENRON_RETENTION_DAYS,
+        mapping={"company_name": "name", "website": "website", "country": "country"},
     )
 
 
@@ -544,8 +545,16 @@ def _write_configuration(
     contacts: dict[str, object],
     addresses: list[str],
     retention_days: int,
+    mapping: dict[str, str] | None = None,
 ) -> Path:
     consent = {"by": "The test", "on": date(2001, 1, 1)}
+    leadspace = {
+        "type": "leadspace",
+        "name": "Company data",
+        "output_table": "Leadspace",
+        "consent": dict(consent),
+        "mapping": mapping,
+    }
     configuration = {
         "reporting": {"time_zone": time_zone},
         "customers": {
@@ -562,7 +571,8 @@ def _write_configuration(
                 "addresses": addresses,
                 "retention": f"{retention_days} days",
                 "refresh": "weekly",
-            }
+            },
+            *([leadspace] if mapping else []),
         ],
     }
     path = folder / "enrichments.yml"

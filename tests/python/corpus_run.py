@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 
+from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Tenant
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -77,19 +78,28 @@ class CorpusRun:
             return connection.execute(sql).fetchall()
 
 
-def run_corpus(tenant: str, write_files: Callable[[Path], Path], folder: Path) -> CorpusRun:
+def run_corpus(
+    tenant: str, write_files: Callable[[Path], Path], folder: Path, *, companies: Path | None = None
+) -> CorpusRun:
     """Serve a tenant (`module:function`), run `engagement run --json` on it in a folder, stop the service.
 
-    The exit code is reported, not judged; the facts are empty where the run failed.
+    With `companies` the rows of that file stand behind Leadspace. The exit code is reported, not judged; the
+    facts are empty where the run failed.
     """
     configuration = write_files(folder)
     began = time.monotonic()
-    with _emulator(tenant, folder) as (url, emulator):
+    with ExitStack() as stack:
+        leadspace_url = "http://127.0.0.1:9"
+        if companies is not None:
+            leadspace_url, _ = stack.enter_context(
+                _emulator("emulators.leadspace", "--companies", str(companies), folder=folder)
+            )
+        url, emulator = stack.enter_context(_emulator("emulators.graph", "--tenant", tenant, folder=folder))
         ready = time.monotonic()
         with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engagement", "run", "--json"],
-                env=_environment(url, folder, configuration),
+                env=_environment(url, leadspace_url, folder, configuration),
                 cwd=folder,
                 stdout=stdout,
                 stderr=stderr,
@@ -116,12 +126,13 @@ def run_corpus(tenant: str, write_files: Callable[[Path], Path], folder: Path) -
 
 
 @contextmanager
-def _emulator(tenant: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    url_file = folder / "url"
-    with (folder / "emulator").open("wb") as log:
+def _emulator(module: str, *arguments: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    url_file = folder / f"{module}.url"
+    log_file = folder / f"{module}.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "emulators.graph", "--tenant", tenant),
+                *(sys.executable, "-m", module, *arguments),
                 *("--url-file", str(url_file), "--until-input-ends"),
             ],
             env={**os.environ, "PYTHONPATH": PYTHON_PATH},
@@ -133,7 +144,7 @@ def _emulator(tenant: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen
     try:
         deadline = time.monotonic() + START_SECONDS
         while not url_file.exists():
-            assert process.poll() is None, (folder / "emulator").read_text(encoding="utf-8")
+            assert process.poll() is None, log_file.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, f"the emulator did not start in {START_SECONDS:.0f} s"
             time.sleep(0.05)
         yield url_file.read_text(encoding="utf-8"), process
@@ -142,7 +153,7 @@ def _emulator(tenant: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen
         process.communicate(timeout=20)
 
 
-def _environment(url: str, folder: Path, configuration: Path) -> dict[str, str]:
+def _environment(url: str, leadspace_url: str, folder: Path, configuration: Path) -> dict[str, str]:
     tenant = Tenant(now=datetime.now(UTC))  # for its ids and its secret
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     return environ | {
@@ -152,6 +163,8 @@ def _environment(url: str, folder: Path, configuration: Path) -> dict[str, str]:
         "ENGAGEMENT_CONFIG": str(configuration),
         "ENGAGEMENT_AUTHORITY_URL": url,
         "ENGAGEMENT_GRAPH_URL": url,
+        "ENGAGEMENT_LEADSPACE_URL": leadspace_url,
+        "LEADSPACE_TOKEN": LEADSPACE_TOKEN,
         "AZURE_TENANT_ID": tenant.tenant_id,
         "AZURE_CLIENT_ID": tenant.client_id,
         "AZURE_CLIENT_SECRET": tenant.client_secret,

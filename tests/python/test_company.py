@@ -302,7 +302,7 @@ def test_configuration(tmp_path: Path, cast: Cast) -> None:
     configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert configuration["reporting"] == {"time_zone": "Europe/Berlin", "small_numbers": "show"}
     assert configuration["customers"]["accounts"]["path"] == str(tmp_path / "a: b.csv")
-    (office,) = configuration["enrichments"]
+    office, leadspace = configuration["enrichments"]
     assert (office["type"], office["name"], office["output_table"]) == (
         "office",
         "Account engagement",
@@ -310,15 +310,22 @@ def test_configuration(tmp_path: Path, cast: Cast) -> None:
     )
     assert office["addresses"] == cast.listed
     assert set(office["consent"]) == set(office["tenant_consent"]) == {"by", "on"}
+    assert (leadspace["type"], leadspace["output_table"], leadspace["dataset"]) == (
+        "leadspace",
+        "Leadspace",
+        "customers",
+    )
+    assert leadspace["mapping"] == {"company_name": "name", "website": "website", "country": "country"}
     assert not re.search(r"secret|password|token", path.read_text(encoding="utf-8"))
 
 
 # ---------------------------------------------------------------------------------------------------
 # the demo's runner
 
-# stands for `engagement`: tells what it was given, signs in, and ends with an exit code of its own
+# stands for `engagement`: tells what it was given, signs in, asks Leadspace for results that do not exist, and
+# ends with an exit code of its own
 STAND_IN = """
-import json, os, sys, urllib.parse, urllib.request
+import json, os, sys, urllib.error, urllib.parse, urllib.request
 names = [n for n in os.environ if n.startswith(("ENGAGEMENT_", "AZURE_"))]
 form = {"client_id": os.environ["AZURE_CLIENT_ID"], "client_secret": os.environ["AZURE_CLIENT_SECRET"],
         "grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
@@ -327,7 +334,13 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 with opener.open(url, urllib.parse.urlencode(form).encode()) as answer:
     assert json.load(answer)["token_type"] == "Bearer"
     date = answer.headers["Date"]
-told = {n: os.environ[n] for n in names} | {"argv": sys.argv[1:], "date": date}
+asked = urllib.request.Request(f"{os.environ['ENGAGEMENT_LEADSPACE_URL']}/v3/enrichment/results/none")
+asked.add_header("Authorization", f"Bearer {os.environ['LEADSPACE_TOKEN']}")
+try:
+    opener.open(asked)
+except urllib.error.HTTPError as error:
+    leadspace = error.code
+told = {n: os.environ[n] for n in names} | {"argv": sys.argv[1:], "date": date, "leadspace": leadspace}
 with open(os.path.join(os.environ["ENGAGEMENT_DATA_DIR"], "told.json"), "w") as file:
     json.dump(told, file)
 sys.exit(9)
@@ -346,6 +359,7 @@ def test_demo_runs_the_command_against_the_emulator(tmp_path: Path, monkeypatch:
     assert code == 9
     told = json.loads((folder / "told.json").read_text())
     assert told["argv"] == ["run", "--json"]
+    assert told["leadspace"] == 404, "the token was not accepted"
     assert told["date"] == "Wed, 01 Jul 2026 05:30:00 GMT"
     assert told["ENGAGEMENT_DATA_DIR"] == str(folder)
     assert told["ENGAGEMENT_CONFIG"] == str(folder / "enrichments.yml")
@@ -362,7 +376,7 @@ def test_demo_runs_the_command_against_the_emulator(tmp_path: Path, monkeypatch:
 
 def test_demo_says_when_the_emulator_does_not_start() -> None:
     with (
-        pytest.raises(SystemExit, match="emulator ended with exit code 1"),
-        demo.emulator("emulators.none:build"),
+        pytest.raises(SystemExit, match=r"demo: emulators\.graph ended with exit code 1"),
+        demo.emulator("emulators.graph", "--tenant", "emulators.none:build"),
     ):
         pass

@@ -40,7 +40,12 @@ COUNTED_COLUMNS = (
 
 @pytest.fixture(scope="session")
 def mail_run(tmp_path_factory: pytest.TempPathFactory) -> CorpusRun:
-    run = run_corpus("corpus:enron", corpus.write_enron, tmp_path_factory.mktemp("enron"))
+    run = run_corpus(
+        "corpus:enron",
+        corpus.write_enron,
+        tmp_path_factory.mktemp("enron"),
+        companies=corpus.data_directory() / "firmographics.parquet",
+    )
     assert run.exit_code == 0, run.output
     return run
 
@@ -135,6 +140,43 @@ def test_every_cell_of_every_account_is_what_the_oracle_counts(
     first, last = oracle.dates_of_all(expected.values())
     assert first < min(row["AggregationStartDate"] for row in expected.values()) < last
     assert accounts - set(expected), "no account without contact"
+
+
+def test_companies_are_matched_with_the_public_lists(
+    mail_run: CorpusRun, accounts: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """453 accounts against 72,373 companies behind the emulator, by name, website and country."""
+    lookups = {
+        row[0]: row[1:]
+        for row in mail_run.query(
+            mail_run.published_file,
+            "select account_name, lookup_status, match_confidence, company_name from marts.account_lookups",
+        )
+    }
+    counted = Counter((status, confidence) for status, confidence, _ in lookups.values())
+    with capsys.disabled():
+        print(
+            f"\nreal companies: {json.dumps({str(key): number for key, number in sorted(counted.items(), key=str)})}"
+        )
+    assert sum(counted.values()) == len(accounts)
+    assert {status for status, _ in counted} == {"enriched", "not_enriched"}
+    assert counted["enriched", "high"] > 100
+    for name, company in (
+        ("American Electric Power", "American Electric Power"),
+        ("Deutsche Bank", "Deutsche Bank Aktiengesellschaft"),
+        ("Merrill Lynch", "Merrill Lynch"),
+    ):
+        assert lookups[name] == ("enriched", "high", company)
+    # Each has a namesake in the lists that is another company.
+    for name in ("Summit Energy Services", "Ocean Energy", "Panda Energy"):
+        assert lookups[name] == ("not_enriched", None, None)
+    [row] = mail_run.query(
+        mail_run.published_file,
+        "select count(*), count(*) filter (where lookup_status = 'enriched' and engagement_score is not null),"
+        " count(kind) from marts.enriched_customers",
+    )
+    assert row[0] == len(accounts) == row[2]
+    assert row[1] > 50, "known to Leadspace and in contact"
 
 
 @pytest.mark.long

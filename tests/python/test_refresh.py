@@ -179,8 +179,8 @@ def test_customers_come_out_enriched(refreshed: Refreshed) -> None:
         # the customer's own column `tier` is passed through, typed
         assert connection.execute(
             "select account_id, account_name, website, lookup_status, match_confidence, company_name, industry,"
-            " employees_count, engagement_score is not null, emails_from_account_count, last_email_on, is_never_engaged,"
-            " tier from marts.enriched_customers order by account_id"
+            " employees_count, engagement_score is not null, emails_from_account_count, last_email_on,"
+            " is_never_engaged, tier from marts.enriched_customers order by account_id"
         ).fetchall() == [
             (
                 *(
