@@ -6,10 +6,26 @@ reporting as (
 
 ),
 
+office_enrichments as (
+
+    select
+        enrichment_id,
+        tolerated_failures_ratio,
+        is_active,
+        sum(case when is_active then 1 else 0 end) over () as active_count
+    from {{ ref('stg_runs__enrichments') }}
+    where enrichment_type = 'office'
+
+),
+
+-- Nobody waits for a deactivated enrichment; where all are, what was last read of them stays.
 enrichments as (
 
-    select * from {{ ref('stg_runs__enrichments') }}
-    where enrichment_type = 'office' and is_active
+    select
+        enrichment_id,
+        tolerated_failures_ratio
+    from office_enrichments
+    where is_active or active_count = 0
 
 ),
 

@@ -70,7 +70,12 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
             newest = published_day(target)
-            if newest is not None and (as_of is None or as_of < newest) and not allow_older:
+            if newest is not None and as_of is None and not allow_older:
+                raise PublishRefusedError(
+                    f"{target.name} holds mail up to {newest} and this build has read none: configure the office"
+                    " enrichment again, or move the file away to go on without"
+                )
+            if newest is not None and as_of is not None and as_of < newest and not allow_older:
                 raise PublishRefusedError(
                     f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
                     f"the older one by name (`engagement run --as-of {as_of}`)"

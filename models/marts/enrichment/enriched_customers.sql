@@ -119,7 +119,7 @@ select
     leadspace_companies.company_city,
     leadspace_companies.industry,
     leadspace_companies.sub_industry,
-    leadspace_companies.ownership,
+    leadspace_companies.ownership_type,
     leadspace_companies.employees_range,
     leadspace_companies.annual_revenue_range,
     leadspace_companies.employees_count,

@@ -35,7 +35,7 @@ select
     {{ addresses_masked('responses.sic_description') }} as sic_description,
     {{ addresses_masked('responses.naics_code') }} as naics_code,
     {{ addresses_masked('responses.naics_description') }} as naics_description,
-    {{ addresses_masked('responses.ownership') }} as ownership,
+    {{ addresses_masked('responses.ownership_type') }} as ownership_type,
     {{ addresses_masked('responses.employees_range') }} as employees_range,
     {{ addresses_masked('responses.annual_revenue_range') }} as annual_revenue_range,
     responses.employees_count,

@@ -31,7 +31,7 @@ select
     sic_description,
     naics_code,
     naics_description,
-    ownership,
+    ownership_type,
     employees_range,
     annual_revenue_range,
     employees_count,

@@ -74,9 +74,9 @@ office_points as (
     left join account_days
         on
             office_runs.enrichment_id = account_days.enrichment_id
-            and account_days.happened_on <= office_runs.as_of_date
-            and account_days.happened_on >= cast(office_runs.as_of_date - interval 364 day as date)
-            and account_days.known_on <= office_runs.as_of_date
+            and office_runs.as_of_date >= account_days.happened_on
+            and cast(office_runs.as_of_date - interval 364 day as date) <= account_days.happened_on
+            and office_runs.as_of_date >= account_days.known_on
     group by
         office_runs.run_id,
         office_runs.enrichment_id,
@@ -118,7 +118,7 @@ answers_known as (
         on
             lookups.enrichment_id = responses.enrichment_id
             and lookups.fingerprint = responses.fingerprint
-            and responses.received_at <= leadspace_runs.finished_at
+            and leadspace_runs.finished_at >= responses.received_at
             and responses.outcome != 'failed'
 
 ),

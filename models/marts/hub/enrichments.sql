@@ -74,7 +74,7 @@ enrichments_counted as (
         enrichments.enrichment_type,
         enrichments.enrichment_name,
         enrichments.output_table,
-        enrichments.refresh,
+        enrichments.refresh_frequency,
         enrichments.refresh_hours,
         enrichments.is_active,
         enrichments.is_waiting_for_consent,
@@ -98,7 +98,7 @@ select
         else coalesce(newest_enrichment_runs.enrichment_run_state, 'never_run')
     end as enrichment_status,
     {{ addresses_masked('newest_enrichment_runs.detail') }} as status_detail,
-    enrichments.refresh,
+    enrichments.refresh_frequency,
     enrichments.accounts_enriched_count,
     enrichments.accounts_count,
     cast(enrichments.accounts_enriched_count as double) / nullif(enrichments.accounts_count, 0)

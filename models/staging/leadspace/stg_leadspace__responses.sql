@@ -39,7 +39,7 @@ select
     {{ json_text('response', 'data.company.sicDescription') }} as sic_description,
     {{ json_text('response', 'data.company.naics') }} as naics_code,
     {{ json_text('response', 'data.company.naicsDescription') }} as naics_description,
-    {{ json_text('response', 'data.company.ownership') }} as ownership,
+    {{ json_text('response', 'data.company.ownership') }} as ownership_type,
     coalesce(
         {{ json_text('response', 'data.company.employees.range') }},
         {{ json_text('response', 'data.company.size.range') }}

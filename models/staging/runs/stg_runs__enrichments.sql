@@ -12,7 +12,7 @@ select
     max(case when key = 'type' then value end) as enrichment_type,
     max(case when key = 'name' then value end) as enrichment_name,
     max(case when key = 'output_table' then value end) as output_table,
-    max(case when key = 'refresh' then value end) as refresh,
+    max(case when key = 'refresh' then value end) as refresh_frequency,
     cast(max(case when key = 'refresh_hours' then value end) as bigint) as refresh_hours,
     cast(max(case when key = 'position' then value end) as bigint) as list_position,
     cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
