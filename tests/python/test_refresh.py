@@ -39,6 +39,8 @@ MARTS = (
     "leadspace_companies",
     "leadspace_coverage",
     "leadspace_overview",
+    "office_days",
+    "office_gaps",
     "office_overview",
     "original_user_entity",
     "stale_accounts",
