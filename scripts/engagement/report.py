@@ -144,7 +144,9 @@ def _figures(title: str, rows: list[tuple[str, str]], console: Console) -> None:
 
 def print_office(row: tuple[Any, ...], console: Console) -> None:
     """The original's results page of an office enrichment."""
-    (name, as_of, days, enriched, accounts, selected, processed, copies, emails, read, meetings, gaps, _) = row
+    (name, as_of, days, enriched, accounts, selected, processed, copies, emails, read, meetings, gaps, _) = (
+        row
+    )
     _figures(
         f"{name}, as of {as_of}",
         [
