@@ -179,15 +179,15 @@ def _message(
 ) -> Iterable[Copy]:
     message, sender = next(keys), random.choice(everyone)
     recipients = [random.choice(everyone) for _ in range(random.choice((0, 1, 1, 2, 3)))]
-    # half of the mail is a conversation, whose answers come in or just out of time
-    sent = (
-        began
-        + random.choice((0, 1, 719, 720, 721, 1440)) * HOUR
-        + timedelta(milliseconds=random.choice((0, 0, 1)))
-        if random.random() < 0.5
-        else clock.instant(random)
-    )
-    thread = random.choice(threads)
+    sent, thread = clock.instant(random), random.choice(threads)
+    if random.random() < 0.5:
+        # a conversation with the first account, whose answers come in or just out of time
+        own, contact = made.mailboxes[1].addresses[0], made.contacts[0][2]
+        sender, first = random.choice(((own, contact), (contact, own)))
+        recipients = [first, *recipients]
+        sent = began + random.choice((0, 1, 719, 720, 721, 1440)) * HOUR
+        sent += timedelta(milliseconds=random.choice((0, 0, 1)))
+        thread = threads[0] if random.random() < 0.8 else thread
     kind = random.random()
     for mailbox in random.sample(made.mailboxes, random.choice((1, 1, 2, 3))):
         shown = sender if random.random() < 0.93 else random.choice([None, random.choice(everyone)])

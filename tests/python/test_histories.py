@@ -146,7 +146,7 @@ def check(seed: int, day: date, time_zone: str, warehouse_file: Path) -> None:
     years = [row for key, row in found.items() if key[2] == "year"]
     for column in ("emails_to_account_count", "emails_from_account_count", "replies_count", "meetings_count",
                    "meetings_to_account_count", "meetings_from_account_count"):  # fmt: skip
-        assert sum(row[column] for row in years) > HISTORIES / 20, column
+        assert sum(row[column] for row in years) > 0, column
 
 
 @pytest.mark.parametrize(
