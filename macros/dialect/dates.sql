@@ -26,17 +26,18 @@
 {%- endmacro %}
 
 
-{#- Milliseconds from one instant to another as a whole number: sums of them are exact in any order. -#}
+{#- Whole milliseconds from one instant to another, begun ones left out: sums of them are exact in any order, and the
+    engines agree (to milliseconds each instant would be rounded by one and cut by the other). -#}
 {% macro milliseconds_between(earlier, later) -%}
     {{ return(adapter.dispatch('milliseconds_between', 'customer_engagement')(earlier, later)) }}
 {%- endmacro %}
 
 {% macro duckdb__milliseconds_between(earlier, later) -%}
-    {{ return('(epoch_ms(' ~ later ~ ') - epoch_ms(' ~ earlier ~ '))') }}
+    {{ return('((epoch_us(' ~ later ~ ') - epoch_us(' ~ earlier ~ ')) // 1000)') }}
 {%- endmacro %}
 
 {% macro spark__milliseconds_between(earlier, later) -%}
-    {{ return('(unix_millis(' ~ later ~ ') - unix_millis(' ~ earlier ~ '))') }}
+    {{ return('((unix_micros(' ~ later ~ ') - unix_micros(' ~ earlier ~ ')) div 1000)') }}
 {%- endmacro %}
 
 

@@ -41,18 +41,14 @@ requests as (
 requests_ranked as (
 
     select
-        requests.enrichment_id,
         requests.fingerprint,
         batches.batch_state,
         row_number() over (
-            partition by requests.enrichment_id, requests.fingerprint
+            partition by requests.fingerprint
             order by batches.sent_at desc nulls last, requests.batch_id desc nulls last
         ) as place_from_newest
     from requests
-    inner join batches
-        on
-            requests.enrichment_id = batches.enrichment_id
-            and requests.batch_id = batches.batch_id
+    inner join batches on requests.batch_id = batches.batch_id
 
 ),
 
@@ -85,11 +81,6 @@ from accounts
 inner join enrichments on accounts.enrichment_id = enrichments.enrichment_id
 -- An account that left the customer file since the last extraction is no customer any more.
 inner join customer_accounts on accounts.account_id = customer_accounts.account_id
-left join responses
-    on
-        accounts.enrichment_id = responses.enrichment_id
-        and accounts.fingerprint = responses.fingerprint
-left join newest_requests
-    on
-        accounts.enrichment_id = newest_requests.enrichment_id
-        and accounts.fingerprint = newest_requests.fingerprint
+-- An answer belongs to an input, whichever enrichment asked.
+left join responses on accounts.fingerprint = responses.fingerprint
+left join newest_requests on accounts.fingerprint = newest_requests.fingerprint

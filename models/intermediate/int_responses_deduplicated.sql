@@ -8,10 +8,10 @@ responses as (
 
 ),
 
+-- A refusal tells nothing new about a company that an answer had told of.
 responses_ranked as (
 
     select
-        enrichment_id,
         fingerprint,
         batch_id,
         outcome,
@@ -19,15 +19,17 @@ responses_ranked as (
         is_enriched,
         received_at,
         row_number() over (
-            partition by enrichment_id, fingerprint
-            order by received_at desc nulls last, batch_id desc nulls last
+            partition by fingerprint
+            order by
+                case outcome when 'result' then 0 else 1 end nulls last,
+                received_at desc nulls last,
+                batch_id desc nulls last
         ) as place_from_newest
     from responses
 
 )
 
 select
-    enrichment_id,
     fingerprint,
     batch_id,
     outcome,

@@ -16,11 +16,13 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from engagement import run as verbs
+from engagement import check as checking
+from engagement import extract as extracting
+from engagement import run as running
 from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, load
 from engagement.errors import EngagementError
 from engagement.http import quiet_loggers
-from engagement.run import Outcome
+from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -141,7 +143,7 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
     Without --connect nothing is contacted. Nothing is stored, and nothing is paid for unless you agree.
     """
     _conclude(
-        lambda settings: verbs.check(settings, connect=connect, confirm=_confirm),
+        lambda settings: checking.check(settings, connect=connect, confirm=_confirm),
         as_json=as_json,
         verbose=verbose,
         services=SERVICES if connect else (),
@@ -168,7 +170,7 @@ def extract_customers(as_json: bool, verbose: bool) -> None:
     Example:
       engagement extract customers
     """
-    _conclude(verbs.extract_customers, as_json=as_json, verbose=verbose)
+    _conclude(extracting.extract_customers, as_json=as_json, verbose=verbose)
 
 
 @extract.command("office")
@@ -186,7 +188,7 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
       engagement extract office --anew     after changing seeds/automated_sender_patterns.csv
     """
     _conclude(
-        lambda settings: verbs.extract_office(settings, read_anew=anew),
+        lambda settings: extracting.extract_office(settings, read_anew=anew),
         as_json=as_json,
         verbose=verbose,
         services=(OFFICE,),
@@ -213,7 +215,7 @@ def extract_leadspace(send_again: bool, as_json: bool, verbose: bool) -> None:
     customer twice.
     """
     _conclude(
-        lambda settings: verbs.extract_leadspace(settings, send_again=send_again),
+        lambda settings: extracting.extract_leadspace(settings, send_again=send_again),
         as_json=as_json,
         verbose=verbose,
         services=(LEADSPACE,),
@@ -252,7 +254,7 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
     Whatever fails, the last published file stays as it was.
     """
     _conclude(
-        lambda settings: verbs.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
+        lambda settings: running.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
         as_json=as_json,
         verbose=verbose,
         services=SERVICES,
@@ -269,7 +271,7 @@ def publish(as_json: bool, verbose: bool) -> None:
     Example:
       dbt build && engagement publish
     """
-    _conclude(verbs.publish, as_json=as_json, verbose=verbose)
+    _conclude(running.publish, as_json=as_json, verbose=verbose)
 
 
 @cli.command()
@@ -285,7 +287,7 @@ def status(as_json: bool, verbose: bool) -> None:
 
     Reads the published file and the run's state alone, so it works while a run is going on.
     """
-    _conclude(verbs.status, as_json=as_json, verbose=verbose)
+    _conclude(running.status, as_json=as_json, verbose=verbose)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ OFFICE = """
     select
         enrichment_name, as_of_date, days_covered_count, accounts_enriched_count, accounts_count,
         mailboxes_selected_count, mailboxes_processed_count, email_copies_read_count, emails_counted_count,
-        meetings_read_count, meetings_counted_count, enrichment_id
+        meetings_read_count, meetings_counted_count, gaps_count, enrichment_id
     from marts.office_overview
     order by enrichment_id
 """
@@ -144,7 +144,9 @@ def _figures(title: str, rows: list[tuple[str, str]], console: Console) -> None:
 
 def print_office(row: tuple[Any, ...], console: Console) -> None:
     """The original's results page of an office enrichment."""
-    (name, as_of, days, enriched, accounts, selected, processed, copies, emails, read, meetings, _) = row
+    (name, as_of, days, enriched, accounts, selected, processed, copies, emails, read, meetings, gaps, _) = (
+        row
+    )
     _figures(
         f"{name}, as of {as_of}",
         [
@@ -159,6 +161,11 @@ def print_office(row: tuple[Any, ...], console: Console) -> None:
         ],
         console,
     )
+    if gaps:
+        console.print(
+            f"Not complete: {gaps:,} gap{'' if gaps == 1 else 's'} in the year (marts.office_gaps);"
+            " run again until every day is covered.\n"
+        )
 
 
 def print_leadspace(row: tuple[Any, ...], console: Console) -> None:

@@ -11,14 +11,14 @@ import duckdb
 import pytest
 
 from conftest import ACCOUNTS, CONTACTS, OURS, Workspace, write_csv
-from engagement import customers, run, warehouse
+from engagement import customers, extract, warehouse
 from engagement.customers import CustomersResult
 from engagement.errors import ConfigurationError
 
 
 def extracted(workspace: Workspace) -> CustomersResult:
     settings = workspace.settings(services=())
-    book = run.address_book(settings)
+    book = extract.address_book(settings)
     with warehouse.private_file(settings) as connection:
         return customers.extract(settings, connection, book)
 

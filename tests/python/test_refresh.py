@@ -40,6 +40,8 @@ MARTS = (
     "leadspace_coverage",
     "leadspace_overview",
     "office_coverage",
+    "office_days",
+    "office_gaps",
     "office_overview",
     "original_user_entity",
     "stale_accounts",
@@ -482,7 +484,7 @@ def kill_in_step(workspace: Workspace, step: str, after_seconds: float, *argumen
 
 
 def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
-    copy: Workspace, refreshed: Refreshed
+    copy: Workspace, refreshed: Refreshed, leadspace: LeadspaceHandle
 ) -> None:
     before = copy.published_file.read_bytes()
     # dbt takes some seconds to start, so that this falls among its models
@@ -492,6 +494,7 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     _, stderr = process.communicate(timeout=180)
     assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
     assert published(copy.published_file) == published(refreshed.workspace.published_file)
+    assert set(leadspace.looked_up.values()) == {1}, "a customer was sent twice"
     assert copy.query(
         "select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'"
     ) == [(0,)]

@@ -44,6 +44,5 @@ select
 from lookups
 inner join responses
     on
-        lookups.enrichment_id = responses.enrichment_id
-        and lookups.fingerprint = responses.fingerprint
+        lookups.fingerprint = responses.fingerprint
         and lookups.batch_id = responses.batch_id

@@ -25,123 +25,86 @@ enrichment_runs as (
 
 ),
 
-account_days as (
+changes as (
 
-    select * from {{ ref('int_account_days_aggregated') }}
-
-),
-
-lookups as (
-
-    select * from {{ ref('int_lookups_resolved') }}
+    select * from {{ ref('int_enrichment_changes_measured') }}
 
 ),
 
-responses as (
-
-    select * from {{ ref('stg_leadspace__responses') }}
-
-),
-
--- The as-of date that a run had, unless it lies after the one that is built for.
-office_runs as (
+-- What a run could know: an office one its as-of date, a Leadspace one the moment at which it ended.
+runs_dated as (
 
     select
         enrichment_runs.run_id,
         enrichment_runs.enrichment_id,
         enrichment_runs.finished_at,
-        cast({{ local_day('enrichment_runs.read_to_at', 'reporting.time_zone') }} - interval 1 day as date)
-            as as_of_date
+        case
+            when enrichments.enrichment_type = 'office'
+                then cast(
+                    {{ local_day('enrichment_runs.read_to_at', 'reporting.time_zone') }} - interval 1 day as date
+                )
+        end as as_of_date
     from enrichment_runs
-    inner join enrichments
-        on
-            enrichment_runs.enrichment_id = enrichments.enrichment_id
-            and enrichments.enrichment_type = 'office'
+    inner join enrichments on enrichment_runs.enrichment_id = enrichments.enrichment_id
     cross join reporting
 
 ),
 
-office_points as (
+-- The as-of date that is built for hides the runs after it.
+runs_in_time as (
 
     select
-        office_runs.run_id,
-        office_runs.enrichment_id,
-        office_runs.finished_at,
-        office_runs.as_of_date,
-        count(distinct account_days.account_id) as accounts_enriched_count
-    from office_runs
-    inner join as_of on office_runs.as_of_date <= as_of.as_of_date
-    left join account_days
-        on
-            office_runs.enrichment_id = account_days.enrichment_id
-            and office_runs.as_of_date >= account_days.happened_on
-            and cast(office_runs.as_of_date - interval 364 day as date) <= account_days.happened_on
-            and office_runs.as_of_date >= account_days.known_on
-    group by
-        office_runs.run_id,
-        office_runs.enrichment_id,
-        office_runs.finished_at,
-        office_runs.as_of_date
+        runs_dated.run_id,
+        runs_dated.enrichment_id,
+        runs_dated.finished_at,
+        runs_dated.as_of_date,
+        coalesce(cast(runs_dated.as_of_date as timestamp), runs_dated.finished_at) as counted_at
+    from runs_dated
+    left join as_of on runs_dated.as_of_date <= as_of.as_of_date
+    where runs_dated.as_of_date is null or as_of.as_of_date is not null
 
 ),
 
-leadspace_runs as (
+timeline as (
 
     select
-        enrichment_runs.run_id,
-        enrichment_runs.enrichment_id,
-        enrichment_runs.finished_at
-    from enrichment_runs
-    inner join enrichments
-        on
-            enrichment_runs.enrichment_id = enrichments.enrichment_id
-            and enrichments.enrichment_type = 'leadspace'
-
-),
-
--- The newest answer that a run could know decides; the customers are today's (D6.10).
-answers_known as (
-
-    select
-        leadspace_runs.run_id,
-        leadspace_runs.enrichment_id,
-        leadspace_runs.finished_at,
-        lookups.account_id,
-        responses.is_enriched,
-        row_number() over (
-            partition by leadspace_runs.run_id, leadspace_runs.enrichment_id, lookups.account_id
-            order by responses.received_at desc nulls last, responses.batch_id desc nulls last
-        ) as place_from_newest
-    from leadspace_runs
-    left join lookups on leadspace_runs.enrichment_id = lookups.enrichment_id
-    left join responses
-        on
-            lookups.enrichment_id = responses.enrichment_id
-            and lookups.fingerprint = responses.fingerprint
-            and leadspace_runs.finished_at >= responses.received_at
-            and responses.outcome != 'failed'
-
-),
-
-leadspace_points as (
-
-    select
-        run_id,
         enrichment_id,
-        finished_at,
+        cast(null as string) as run_id,
+        accounts_change_count,
         cast(null as date) as as_of_date,
-        sum(case when is_enriched then 1 else 0 end) as accounts_enriched_count
-    from answers_known
-    where place_from_newest = 1
-    group by run_id, enrichment_id, finished_at
+        cast(null as timestamp) as finished_at,
+        changed_at as counted_at,
+        0 as is_run
+    from changes
+
+    union all
+
+    select
+        enrichment_id,
+        run_id,
+        0 as accounts_change_count,
+        as_of_date,
+        finished_at,
+        counted_at,
+        1 as is_run
+    from runs_in_time
 
 ),
 
-points as (
+counted as (
 
-    select * from office_points
-    union all
-    select * from leadspace_points
+    select
+        enrichment_id,
+        run_id,
+        as_of_date,
+        finished_at,
+        is_run,
+        sum(accounts_change_count) over (
+            partition by enrichment_id
+            order by counted_at nulls last, is_run nulls last, run_id nulls last
+            rows between unbounded preceding and current row
+        ) as accounts_enriched_count
+    from timeline
 
 )
 
@@ -151,4 +114,5 @@ select
     cast(accounts_enriched_count as bigint) as accounts_enriched_count,
     as_of_date,
     finished_at as refreshed_at
-from points
+from counted
+where is_run = 1

@@ -54,46 +54,23 @@ mailboxes_counted as (
 
 ),
 
-mailbox_days_read as (
-
-    select * from {{ ref('int_mailbox_days_read') }}
-
-),
-
-readable_mailboxes as (
+days_covered as (
 
     select
         enrichment_id,
-        count(*) as readable_mailbox_count
-    from mailboxes
-    where mailbox_state in ('readable', 'incomplete')
+        sum(case when is_covered then 1 else 0 end) as days_covered_count
+    from {{ ref('office_days') }}
     group by enrichment_id
 
 ),
 
-days_read as (
+gaps as (
 
     select
         enrichment_id,
-        day_on,
-        count(*) as mailbox_count
-    from mailbox_days_read
-    group by enrichment_id, day_on
-
-),
-
--- A day counts as covered when every mailbox that can be read was read for it.
-days_covered as (
-
-    select
-        days_read.enrichment_id,
-        count(*) as days_covered_count
-    from days_read
-    inner join readable_mailboxes
-        on
-            days_read.enrichment_id = readable_mailboxes.enrichment_id
-            and days_read.mailbox_count = readable_mailboxes.readable_mailbox_count
-    group by days_read.enrichment_id
+        count(*) as gaps_count
+    from {{ ref('office_gaps') }}
+    group by enrichment_id
 
 ),
 
@@ -157,7 +134,10 @@ select
     coalesce(emails_counted.emails_counted_count, 0) as emails_counted_count,
     coalesce(meetings_read.meetings_read_count, 0) as meetings_read_count,
     coalesce(meetings_counted.meetings_counted_count, 0) as meetings_counted_count,
-    coalesce(days_covered.days_covered_count, 0) as days_covered_count,
+    cast(coalesce(days_covered.days_covered_count, 0) as bigint) as days_covered_count,
+    coalesce(gaps.gaps_count, 0) as gaps_count,
+    -- The original's advice: run again until the whole window of a year is there.
+    coalesce(gaps.gaps_count, 0) = 0 as is_complete,
     as_of.as_of_date,
     as_of.year_starts_on,
     as_of.kept_from_on
@@ -172,3 +152,4 @@ left join emails_counted on enrichments.enrichment_id = emails_counted.enrichmen
 left join meetings_read on enrichments.enrichment_id = meetings_read.enrichment_id
 left join meetings_counted on enrichments.enrichment_id = meetings_counted.enrichment_id
 left join days_covered on enrichments.enrichment_id = days_covered.enrichment_id
+left join gaps on enrichments.enrichment_id = gaps.enrichment_id

@@ -54,15 +54,20 @@ select
         {{ json_text('response', 'data.company.employees.exact') }},
         {{ json_text('response', 'data.company.size.exact') }}
     ) as double) as bigint) as employees_count,
-    try_cast(coalesce(
+    -- Beyond every revenue there is, or written as infinity: not known.
+    cast(try_cast(try_cast(coalesce(
         {{ json_text('response', 'data.company.revenue_dollar.exact') }},
         {{ json_text('response', 'data.company.revenue.exact') }}
-    ) as double) as annual_revenue_usd,
+    ) as double) as decimal(18, 2)) as double) as annual_revenue_usd,
 
     ---------- booleans
     outcome = 'result'
-    and lower({{ json_text('response', 'data.enrichment_status') }})
-    in ('company enriched', 'person & company enriched') as is_enriched,
+    and coalesce(
+        lower({{ json_text('response', 'data.enrichment_status') }})
+        in ('company enriched', 'person & company enriched'),
+        -- Without a word about what was enriched, a name tells that a company was.
+        {{ json_text('response', 'data.company.name') }} is not null
+    ) as is_enriched,
 
     ---------- instants
     cast(received_at as timestamp) as received_at

@@ -5,7 +5,8 @@ Leadspace publishes no SDK and no OpenAPI; paths, statuses and limits are those 
 variant: links relative or whole, `status` in any case, unknown fields, results in any order.
 
 A lookup costs a credit and cannot be taken back, so a submit is repeated only where the service said no (429,
-5xx) or was never reached. Where the connection broke with the request under way, nobody knows: AnswerLost.
+500, 503, or any 5xx with its own tracking id) or was never reached. Where the connection broke with the request
+under way, or a gateway gave up on it (502, 504), nobody knows: AnswerLost.
 
     RequestRefused   400: too little or unreadable input; nothing was looked up
     AnswerLost       the request may have been processed, and its answer is gone
@@ -14,6 +15,7 @@ A lookup costs a credit and cannot be taken back, so a submit is repeated only w
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,6 +46,10 @@ CALLS_PER_SECOND = 25
 # An id that no bulk has: asking for its results costs nothing and tells whether the token is accepted.
 NO_SUCH_BULK = "00000000-0000-0000-0000-000000000000"
 
+LONGEST_LINK = 2_000
+# A gateway's own words: whether the request got through is not known.
+GATEWAY_STATUSES = (502, 504)
+
 # What is sent for one customer: the `company` of a record, under an id of our own.
 Company = Mapping[str, Any]
 Record = tuple[str, Company]
@@ -65,7 +71,11 @@ class AnswerLost(Exception):
 
 
 class ResultsGone(Exception):
-    """The service has no results under this id."""
+    """The service has no results under this id; `is_json` tells its own 404 from any web server's."""
+
+    def __init__(self, *, is_json: bool = True) -> None:
+        super().__init__()
+        self.is_json = is_json
 
 
 class _Accepted(msgspec.Struct):
@@ -130,35 +140,50 @@ class LeadspaceClient:
         data = [{"company": company, "external_id": request_id} for request_id, company in records]
         response = self._submit(BULK_PATH, {"data": data})
         try:
-            link = msgspec.json.decode(response.content, type=_Accepted).id
+            link = msgspec.json.decode(_without_mark(response.content), type=_Accepted).id
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise AnswerLost("an answer that is not the expected JSON") from None
+        return self._place(link)
+
+    def _place(self, link: str) -> str:
+        """Where a link of the service leads, as path and query below our base address.
+
+        Documented is "/v3/enrichment/results/<id>"; a whole address or a bare id would do as well, but never one
+        on another host, which would get the token.
+        """
+        if "/" not in link:
+            link = _results_path(link) if link.strip() else ""
         try:
-            # "/v3/enrichment/results/<id>"; a bare id would do as well.
-            whole = urljoin(self._url, link if "/" in link else _results_path(link))
-        except ValueError:
+            if "://" in link or link.startswith("//"):
+                whole = httpx.URL(urljoin(self._url, link))
+                if origin_of(str(whole)) != origin_of(self._url):
+                    raise AnswerLost("results on another host")
+                link = whole.raw_path.decode().removeprefix(urlsplit(self._url).path)
+            httpx.URL(self._url + link)
+        except (ValueError, httpx.InvalidURL):
             raise AnswerLost("results at no valid address") from None
-        if origin_of(whole) != origin_of(self._url):
-            # Never the token to another host.
-            raise AnswerLost("results on another host")
-        return urlsplit(whole).path
+        if not 1 < len(link) <= LONGEST_LINK or not link.startswith("/"):
+            raise AnswerLost("results at no valid address")
+        return link
 
     def results(self, path: str) -> list[bytes] | None:
         """The results of a bulk as received, each an object in JSON; None while it is being processed."""
-        url = urljoin(self._url, path)
-        response = self._ask("GET", url, RESULTS_PATH, None, ok=(200, 204), decoded=_decoded_results)
+        response = self._ask(
+            "GET", self._url + path, RESULTS_PATH, None, ok=(200, 204), decoded=_decoded_results
+        )
         return None if response is None else [bytes(result) for result in response.results]
 
     def accepts_token(self) -> bool | None:
         """Whether the token is accepted, without a lookup; None where that cannot be told.
 
         No call for this is documented. Asking for results that do not exist is answered with 404 where the
-        token is good and with 401 where it is not (inferred from the documented statuses).
+        token is good and with 401 where it is not (inferred from the documented statuses). A 404 that is not
+        in JSON may be any web server's.
         """
         try:
             self.results(_results_path(NO_SUCH_BULK))
-        except ResultsGone:
-            return True
+        except ResultsGone as gone:
+            return True if gone.is_json else None
         except AuthenticationError:
             return False
         except RequestRefused:
@@ -211,8 +236,10 @@ class LeadspaceClient:
                 elif status in RETRIED_STATUSES:
                     asked = seconds_asked(response)
                     reason = f"status {status}"
+                    if method == "POST" and status in GATEWAY_STATUSES and not _has_tracking_id(response):
+                        raise AnswerLost(reason)
                 else:
-                    raise _refused(what, status, is_results=method == "GET")
+                    raise _refused(what, response, is_results=method == "GET")
             if not self._patience.wait(attempt=attempt, asked=asked, began=began, path=path, reason=reason):
                 raise ServiceError(
                     f"{what} failed ({reason}) after {attempt + 1} attempts; run again later, what was"
@@ -221,8 +248,9 @@ class LeadspaceClient:
             attempt += 1
 
 
-def _refused(what: str, status: int, *, is_results: bool) -> Exception:
+def _refused(what: str, response: httpx.Response, *, is_results: bool) -> Exception:
     """What an answer that no repetition mends means (the error table of the articles)."""
+    status = response.status_code
     if status in (401, 403):
         return AuthenticationError(f"{what} answered status {status}; {_TOKEN_HINT}")
     if status == 427:
@@ -233,7 +261,7 @@ def _refused(what: str, status: int, *, is_results: bool) -> Exception:
     if status in (400, 413):
         return RequestRefused()
     if status == 404 and is_results:
-        return ResultsGone()
+        return ResultsGone(is_json=_envelope(response) is not None)
     if status == 404 or 300 <= status < 400:
         return ServiceError(f"{what} answered status {status}; check ENGAGEMENT_LEADSPACE_URL")
     return ServiceError(f"{what} answered status {status}; this is no passing fault, please report this line")
@@ -243,13 +271,36 @@ def _results_path(bulk_id: str) -> str:
     return RESULTS_PATH.format(id=bulk_id)
 
 
+def _envelope(response: httpx.Response) -> dict[str, Any] | None:
+    """The service's own error body, which may be missing."""
+    try:
+        body = msgspec.json.decode(response.content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _has_tracking_id(response: httpx.Response) -> bool:
+    return bool((_envelope(response) or {}).get("tracking_id"))
+
+
+def _without_mark(content: bytes) -> bytes:
+    """JSON without the byte order mark that some servers put before it."""
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
 def _decoded_results(response: httpx.Response) -> _Results:
-    return msgspec.json.decode(response.content, type=_Results)
+    return msgspec.json.decode(_without_mark(response.content), type=_Results)
 
 
 def _whole_object(response: httpx.Response) -> bytes:
+    """The body where it is a whole JSON object. What only our strict reader refuses (a number beyond all doubles,
+    half a character) is an answer all the same: its record is found unreadable, the others go on.
+    """
+    content = _without_mark(response.content)
     try:
-        msgspec.json.decode(response.content, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise AnswerLost("an answer that is not the expected JSON") from None
-    return response.content
+        if isinstance(json.loads(content), dict):
+            return content
+    except (ValueError, RecursionError):
+        pass
+    raise AnswerLost("an answer that is not the expected JSON")

@@ -9,13 +9,16 @@ Every record that leaves stands in the ledger (raw.leadspace_batches, raw.leadsp
 
 Nobody can tell whether what is uncertain or lost was charged. Its customers are held: never sent again by
 itself, but by `--send-again`, which a person has to say.
+
+An answer belongs to an input (its fingerprint), whichever enrichment asked: two enrichments, or one under a new
+name, do not pay twice for the same customer.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,10 +56,12 @@ RESULT, FAILED, INVALID = "result", "failed", "invalid"
 MOST_SINGLES = 20
 # Bulks under way at once: the service keeps up to 100,000 records waiting.
 MOST_BULKS_WAITING = 200
-# A record that the service failed on is sent so often in one run.
-MOST_ATTEMPTS = 2
-# So many refusals without a single acceptance are no fault of a customer's data: halving 500 records down to
-# a single one takes nine.
+# A record that the service failed on is sent so often in one run, and in all until max_age has passed.
+MOST_ATTEMPTS, MOST_FAILURES = 2, 4
+# Results that could not be fetched for so long never will be.
+LONGEST_WAIT = timedelta(days=7)
+# So many refusals of several records at once, and not one acceptance, are no fault of a customer's data: halving
+# goes on with the other half first, so that good ones are met early.
 MOST_REFUSALS = 12
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.5, 30.0
 # Codes of a record that could not be enriched (the article "Leadspace Intent Only API").
@@ -82,6 +87,8 @@ class LeadspaceResult:
     failed: int = 0
     invalid: int = 0
     missing: int = 0
+    waiting: int = 0
+    exhausted: int = 0
     held: int = 0
     unknown_results: int = 0
     unreadable_results: int = 0
@@ -99,9 +106,18 @@ class LeadspaceResult:
                 self.fields_left_out,
                 f"with a website or country of more than {dataset.LONGEST_TEXT} characters; sent without it",
             ),
-            (self.invalid, "refused as invalid input; not sent again until their data changes"),
+            (self.invalid, "refused as invalid input; correct their data, then they are sent again"),
             (self.failed, "that the service failed on; the next run asks again"),
             (self.missing, "without a result in a finished answer; the next run asks again"),
+            (
+                self.waiting,
+                "whose results are not ready yet; the next run fetches them, nothing is sent twice",
+            ),
+            (
+                self.exhausted,
+                f"that the service failed on {MOST_FAILURES} times; not asked about until max_age has passed, or"
+                " by `engagement extract leadspace --send-again`",
+            ),
             (
                 self.held,
                 "held: a request of theirs may have been charged though its answer never came;"
@@ -125,6 +141,7 @@ class _Batch:
     batch_id: str
     fingerprints: frozenset[str]
     path: str = ""
+    sent_at: datetime = field(default_factory=utc_now)
 
 
 def extract(
@@ -174,6 +191,9 @@ def extract(
         url=settings.leadspace_url, token=settings.leadspace_token.get_secret_value(), patience=patience
     ) as client:
         work = _Extraction(connection, client, enrichment, run_id, result, patience, settings)
+        if most_lookups is not None:
+            # Not one more than was agreed to.
+            work.attempts = 1
         work.plan(customers, send_again=send_again, most_lookups=most_lookups)
         work.go()
     result.answered = work.answered_customers()
@@ -205,8 +225,11 @@ class _Extraction:
         self._companies: dict[str, Company] = {}
         self._to_send: list[Record] = []
         self._to_repeat: set[str] = set()
+        self.attempts = MOST_ATTEMPTS
         self._refusals = 0
         self._refused_alone: list[_Batch] = []
+        self._problem: ServiceError | None = None
+        self._bar: Progress | None = None
         self._accepted = False
 
     # --- what to ask
@@ -215,27 +238,30 @@ class _Extraction:
         self, customers: Sequence[dataset.Customer], *, send_again: bool, most_lookups: int | None
     ) -> None:
         """Who has to be asked about: each input once, however many customers share it."""
-        if send_again:
-            with transaction(self._connection):
-                self._connection.execute(
-                    "update raw.leadspace_batches set state = ?"
-                    " where enrichment_id = ? and list_contains(?, state)",
-                    [RELEASED, self._enrichment.enrichment_id, list(HELD)],
-                )
         self._waiting = self._submitted_before()
+        if send_again:
+            # What can still be fetched is not given up.
+            self._collect_quietly()
+            self._release((*HELD, SUBMITTED))
+            self._waiting = []
+            self._problem, self._result.waiting = None, 0
         under_way = {fingerprint for batch in self._waiting for fingerprint in batch.fingerprints}
         current = self._fingerprints(
-            "select fingerprint from raw.leadspace_responses"
-            " where enrichment_id = ? and received_at > ? and outcome != 'failed'",
-            self._oldest,
+            "select fingerprint from raw.leadspace_responses where received_at > ? and outcome != 'failed'"
         )
         held = self._fingerprints(
             "select requests.fingerprint"
             " from raw.leadspace_requests as requests"
-            " inner join raw.leadspace_batches as batches using (enrichment_id, batch_id)"
-            f" where enrichment_id = ? and batches.sent_at > ? and batches.state in {HELD}",
-            self._oldest,
+            " inner join raw.leadspace_batches as batches using (batch_id)"
+            f" where batches.sent_at > ? and batches.state in {HELD}"
         )
+        exhausted = set()
+        if not send_again:
+            exhausted = self._fingerprints(
+                "select fingerprint from raw.leadspace_responses where received_at > ? and outcome = 'failed'"
+                f" group by fingerprint having count(*) >= {MOST_FAILURES}"
+            )
+        exhausted -= current
         self._result.current = sum(1 for customer in customers if customer.fingerprint in current)
         self._result.held = sum(1 for customer in customers if customer.fingerprint in held - current)
         self._companies = {
@@ -243,30 +269,40 @@ class _Extraction:
             for customer in customers
             if customer.fingerprint is not None and customer.company is not None
         }
-        not_now = current | held | under_way
+        self._result.exhausted = sum(1 for customer in customers if customer.fingerprint in exhausted)
+        not_now = current | held | under_way | exhausted
         self._to_send = [record for record in self._companies.items() if record[0] not in not_now][
             :most_lookups
         ]
 
     def _submitted_before(self) -> list[_Batch]:
         rows = self._connection.execute(
-            "select batch_id, any_value(results_path), list(fingerprint)"
-            " from raw.leadspace_batches inner join raw.leadspace_requests using (enrichment_id, batch_id)"
-            " where enrichment_id = ? and state = ? group by batch_id order by batch_id",
-            [self._enrichment.enrichment_id, SUBMITTED],
+            "select batch_id, any_value(results_path), any_value(sent_at), list(fingerprint)"
+            " from raw.leadspace_batches inner join raw.leadspace_requests using (batch_id)"
+            " where state = ? group by batch_id order by batch_id",
+            [SUBMITTED],
         ).fetchall()
-        return [_Batch(batch_id, frozenset(fingerprints), path) for batch_id, path, fingerprints in rows]
+        return [
+            _Batch(batch_id, frozenset(fingerprints), path, sent_at)
+            for batch_id, path, sent_at, fingerprints in rows
+        ]
 
-    def _fingerprints(self, query: str, since: datetime) -> set[str]:
-        rows = self._connection.execute(query, [self._enrichment.enrichment_id, since]).fetchall()
-        return {row[0] for row in rows}
+    def _release(self, states: tuple[str, ...]) -> None:
+        with transaction(self._connection):
+            self._connection.execute(
+                "update raw.leadspace_batches set state = ? where list_contains(?, state)",
+                [RELEASED, list(states)],
+            )
+
+    def _fingerprints(self, query: str) -> set[str]:
+        return {row[0] for row in self._connection.execute(query, [self._oldest]).fetchall()}
 
     def answered_customers(self) -> int:
         """Customers of the data set with an answer that is young enough."""
         row = self._connection.execute(
-            "select count(distinct account_id) from raw.leadspace_accounts"
-            " inner join raw.leadspace_responses using (enrichment_id, fingerprint)"
-            " where enrichment_id = ? and received_at > ? and outcome = ?",
+            "select count(distinct account_id) from raw.leadspace_accounts as accounts"
+            " inner join raw.leadspace_responses as responses using (fingerprint)"
+            " where accounts.enrichment_id = ? and received_at > ? and outcome = ?",
             [self._enrichment.enrichment_id, self._oldest, RESULT],
         ).fetchone()
         return int(row[0]) if row is not None else 0
@@ -275,40 +311,47 @@ class _Extraction:
 
     def go(self) -> None:
         """Sends and collects, and once more what the service failed on."""
-        with progress(f"{self._enrichment.name}: answers") as bar:
-            self._send_and_collect(self._to_send, bar)
-            for _ in range(1, MOST_ATTEMPTS):
+        with progress(f"{self._enrichment.name}: answers") as self._bar:
+            self._send_and_collect(self._to_send)
+            for _ in range(1, self.attempts):
                 again = [
                     (fingerprint, self._companies[fingerprint])
                     for fingerprint in sorted(self._to_repeat & self._companies.keys())
                 ]
                 self._to_repeat.difference_update(fingerprint for fingerprint, _ in again)
-                self._send_and_collect(again, bar)
+                self._send_and_collect(again)
         self._result.failed = len(self._to_repeat)
+        if self._problem is not None:
+            raise self._problem
 
-    def _send_and_collect(self, records: Sequence[Record], bar: Progress) -> None:
+    def _send_and_collect(self, records: Sequence[Record]) -> None:
         endpoint = self._enrichment.endpoint
         if endpoint == "automatic":
             endpoint = "single" if len(records) <= MOST_SINGLES else "bulk"
         size = 1 if endpoint == "single" else LARGEST_BULK
-        send = self._send_single if endpoint == "single" else self._send_bulk
+        # Halves of a refused bulk go to the end, so that others are tried before it is halved on.
+        to_send = deque(records[start : start + size] for start in range(0, len(records), size))
         try:
-            for start in range(0, len(records), size):
-                send(records[start : start + size])
-                self._show(bar)
+            while to_send:
+                chunk = to_send.popleft()
+                if endpoint == "single":
+                    self._send_single(chunk)
+                else:
+                    to_send.extend(self._send_bulk(chunk))
+                self._show()
                 if len(self._waiting) >= MOST_BULKS_WAITING:
-                    self._collect(bar)
+                    self._collect()
         except (AuthenticationError, CreditsError, ServiceError):
             # What was handed in has been paid for, so it is fetched before the error goes on its way.
-            self._collect_quietly(bar)
+            self._collect_quietly()
             raise
         finally:
             self._note_invalid()
-        self._collect(bar)
+        self._collect()
 
-    def _collect_quietly(self, bar: Progress) -> None:
+    def _collect_quietly(self) -> None:
         try:
-            self._collect(bar, wait=False)
+            self._collect(wait=False)
         except EngagementError as error:
             log.debug("while collecting after an error: %s", error.message)
 
@@ -324,7 +367,10 @@ class _Extraction:
             self._accepted = True
             self._land(batch, [response], whose=record[0])
 
-    def _send_bulk(self, records: Sequence[Record]) -> None:
+    def _send_bulk(self, records: Sequence[Record]) -> list[Sequence[Record]]:
+        """Hands a bulk in. One record that the service cannot read spoils its bulk, which is halved until that one
+        stands alone: the halves, to be sent in its place.
+        """
         batch = self._open("bulk", records)
         with self._settling(batch):
             try:
@@ -334,13 +380,10 @@ class _Extraction:
             else:
                 self._accepted = True
                 self._set_state(batch, SUBMITTED, path=path)
-                self._waiting.append(_Batch(batch.batch_id, batch.fingerprints, path))
-                return
-        # One record that the service cannot read spoils its batch: halved until it stands alone.
-        if len(records) > 1:
-            middle = len(records) // 2
-            self._send_bulk(records[:middle])
-            self._send_bulk(records[middle:])
+                self._waiting.append(_Batch(batch.batch_id, batch.fingerprints, path, batch.sent_at))
+                return []
+        middle = len(records) // 2
+        return [records[:middle], records[middle:]] if middle else []
 
     @contextmanager
     def _settling(self, batch: _Batch) -> Iterator[None]:
@@ -383,7 +426,7 @@ class _Extraction:
 
     def _refuse(self, batch: _Batch) -> None:
         """Nothing of it was looked up. A record that stands alone is invalid, if the service takes others."""
-        self._refusals += 1
+        self._refusals += len(batch.fingerprints) > 1
         if not self._accepted and self._refusals >= MOST_REFUSALS:
             raise ServiceError(
                 f"{LEADSPACE}: refuses every request as unreadable (status 400); no customer's data is the"
@@ -396,36 +439,53 @@ class _Extraction:
             self._refused_alone.append(batch)
 
     def _note_invalid(self) -> None:
-        """Records refused by a service that takes others are not sent again until their data changes."""
-        if not self._accepted:
+        """Records refused by a service that takes others are not sent again until their data change."""
+        if not self._refused_alone or not (self._accepted or self._was_accepted_before()):
             return
         with transaction(self._connection):
             for batch in self._refused_alone:
                 self._append_responses(batch, {key: (INVALID, None) for key in batch.fingerprints})
         self._refused_alone.clear()
 
+    def _was_accepted_before(self) -> bool:
+        row = self._connection.execute(
+            "select count(*) from raw.leadspace_batches where list_contains(?, state)",
+            [[SUBMITTED, ANSWERED]],
+        ).fetchone()
+        return row != (0,)
+
     # --- collecting
 
-    def _collect(self, bar: Progress, *, wait: bool = True) -> None:
-        """Fetches the results of every bulk that was handed in, waiting for those that are not ready."""
-        deadline = time.monotonic() + self._settings.leadspace_wait_seconds
+    def _collect(self, *, wait: bool = True) -> None:
+        """Fetches the results of every bulk that was handed in, waiting for those that are not ready.
+
+        A bulk that cannot be fetched keeps no other from it. What is not ready in time is left to the next run.
+        """
         pause = FIRST_POLL_SECONDS
+        patient = timedelta(seconds=self._settings.leadspace_wait_seconds)
         while self._waiting:
             for batch in list(self._waiting):
-                if self._fetch(batch):
+                try:
+                    is_settled = self._fetch(batch)
+                except ServiceError as error:
+                    self._problem = self._problem or error
+                    is_settled = True
+                if not is_settled and (not wait or utc_now() - batch.sent_at >= patient):
+                    self._leave(batch)
+                    is_settled = True
+                if is_settled:
                     self._waiting.remove(batch)
-                    self._show(bar)
-            if not self._waiting or not wait:
-                return
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ServiceError(
-                    f"{LEADSPACE}: {len(self._waiting)} of the bulks are not ready after"
-                    f" {self._settings.leadspace_wait_seconds / 60:.0f} minutes; run again later to fetch them,"
-                    " nothing is sent twice"
-                )
-            self._patience.sleep(min(pause, max(left, 0.01)))
-            pause = min(pause * 2, LONGEST_POLL_SECONDS)
+                    self._show()
+            if self._waiting:
+                self._patience.sleep(pause)
+                pause = min(pause * 2, LONGEST_POLL_SECONDS)
+
+    def _leave(self, batch: _Batch) -> None:
+        """Its results are not ready: for the next run, unless that has been so for too long."""
+        if utc_now() - batch.sent_at >= LONGEST_WAIT:
+            self._lose(batch)
+        else:
+            self._result.waiting += len(batch.fingerprints)
 
     def _fetch(self, batch: _Batch) -> bool:
         """Whether a bulk is settled."""
@@ -441,14 +501,19 @@ class _Extraction:
             return True
         except RequestRefused:
             raise ServiceError(
-                f"{LEADSPACE}: GET /v3/enrichment/results/{{id}} answered status 400; this is no passing fault,"
-                " please report this line"
+                f"{LEADSPACE}: GET /v3/enrichment/results/{{id}} answered status 400; if it stays so, give the"
+                " results up with `engagement extract leadspace --send-again`"
             ) from None
         except CreditsError:
             # Whether some of it was charged is not said, and asking again will not tell.
             self._lose(batch)
             self._waiting.remove(batch)
             raise
+        except ServiceError:
+            if utc_now() - batch.sent_at < LONGEST_WAIT:
+                raise
+            self._lose(batch)
+            return True
         if results is None:
             return False
         self._land(batch, results)
@@ -464,29 +529,36 @@ class _Extraction:
         `whose` is the record of a single lookup, where the service need not repeat our id.
         """
         landed: dict[str, tuple[str, str | None]] = {}
+        strange = 0
         for raw in results:
             read = read_result(raw)
             if read is None:
                 self._result.unreadable_results += 1
+                strange += 1
                 continue
             request_id, outcome = read
-            fingerprint = request_id or whose
-            if fingerprint not in batch.fingerprints or fingerprint in landed:
+            # Ours are in lower case; who writes them back otherwise still means them.
+            fingerprint = whose if request_id is None else request_id.lower()
+            if fingerprint not in batch.fingerprints:
                 self._result.unknown_results += 1
-                continue
-            landed[fingerprint] = (outcome, raw.decode())
+                strange += 1
+            elif fingerprint in landed:
+                self._result.unknown_results += 1
+            else:
+                landed[fingerprint] = (outcome, raw.decode())
         self._to_repeat |= {key for key, (outcome, _) in landed.items() if outcome == FAILED}
         self._result.answers += sum(1 for outcome, _ in landed.values() if outcome == RESULT)
         self._result.invalid += sum(1 for outcome, _ in landed.values() if outcome == INVALID)
         without = len(batch.fingerprints) - len(landed)
-        if whose is None:
-            self._result.missing += without
-        else:
-            # A single answer that is not for our record was paid for.
+        # A result that could not be told whose it is was paid for, by one of those who have none.
+        is_lost = without > 0 and (strange > 0 or whose is not None)
+        if is_lost:
             self._result.held += without
+        else:
+            self._result.missing += without
         with transaction(self._connection):
             self._append_responses(batch, landed)
-            self._update_state(batch, ANSWERED if whose is None or landed else LOST)
+            self._update_state(batch, LOST if is_lost else ANSWERED)
 
     def _append_responses(self, batch: _Batch, landed: dict[str, tuple[str, str | None]]) -> None:
         now = utc_now()
@@ -506,19 +578,15 @@ class _Extraction:
     def _update_state(self, batch: _Batch, state: str, *, path: str | None = None) -> None:
         self._connection.execute(
             "update raw.leadspace_batches set state = ?, results_path = coalesce(?, results_path), settled_at = ?"
-            " where enrichment_id = ? and batch_id = ?",
-            [
-                state,
-                path,
-                None if state == SUBMITTED else utc_now(),
-                self._enrichment.enrichment_id,
-                batch.batch_id,
-            ],
+            " where batch_id = ?",
+            [state, path, None if state == SUBMITTED else utc_now(), batch.batch_id],
         )
 
-    def _show(self, bar: Progress) -> None:
+    def _show(self) -> None:
+        if self._bar is None:
+            return
         asked = self._result.answers + sum(len(batch.fingerprints) for batch in self._waiting)
-        bar.advance(to=self._result.answers, total=max(asked, self._result.lookups))
+        self._bar.advance(to=self._result.answers, total=max(asked, self._result.lookups))
 
 
 def read_result(raw: bytes) -> tuple[str | None, str] | None:
@@ -537,12 +605,13 @@ def read_result(raw: bytes) -> tuple[str | None, str] | None:
     inner = data if isinstance(data, dict) else {}
     codes = set(_codes(result)) | set(_codes(inner))
     statuses = {str(part.get("status")).strip().lower() for part in (result, inner)}
-    status = inner.get("enrichment_status")
+    status = inner.get("enrichment_status") or ""
     if INVALID_INPUT_CODE in codes or "invalid input" in statuses | {str(status).strip().lower()}:
         return request_id, INVALID
     if INTERNAL_ERROR_CODE in codes or "failure" in statuses:
         return request_id, FAILED
-    if not isinstance(status, str) or not status.strip():
+    # Without a word about what was enriched, the company's fields have to tell.
+    if not isinstance(data, dict) or not isinstance(status, str):
         return None
     company = inner.get("company")
     if company is not None and not isinstance(company, dict):

@@ -1,0 +1,104 @@
+"""`dbt build` in this process, and its failures in one line each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from engagement.config import Settings
+from engagement.errors import DataTestError
+from engagement.progress import progress
+
+
+def build(settings: Settings, *, as_of: date | None = None, verbose: bool = False) -> None:
+    """`dbt build` in this process, quiet unless `verbose`; DataTestError with one line per failed node.
+
+    Unit tests are left out: they test the project, not the data. The private file must be closed.
+    """
+    from dbt.cli.main import dbtRunner
+
+    arguments = [
+        "build",
+        "--exclude-resource-type",
+        "unit_test",
+        "--project-dir",
+        str(settings.project_dir),
+        "--profiles-dir",
+        str(settings.project_dir),
+        "--target",
+        "private",
+    ]
+    if not verbose:
+        # The line of a failed node is printed by us.
+        arguments = ["--quiet", "--no-print", "--log-level", "none", *arguments]
+    if as_of is not None:
+        arguments += ["--vars", f"{{as_of_date: '{as_of.isoformat()}'}}"]
+    with _environment(settings), progress("models and tests") as bar:
+
+        def follow(event: Any) -> None:
+            if event.info.name == "LogStartLine":
+                bar.advance(to=int(event.data.index), total=int(event.data.total))
+
+        outcome = dbtRunner(callbacks=[follow]).invoke(arguments)
+    if isinstance(outcome.exception, SystemExit | KeyboardInterrupt):
+        raise outcome.exception  # a signal, which dbt keeps to itself
+    failed = _failed_nodes(outcome.result)
+    if outcome.success and not failed:
+        return
+    if not failed:
+        problem = _first_line(str(outcome.exception)) if outcome.exception is not None else "no reason given"
+        raise DataTestError(
+            f"dbt: the project cannot be built ({problem}); nothing is published, run `dbt build`"
+        )
+    raise DataTestError(
+        f"dbt: {len(failed)} model{'s or tests' if len(failed) != 1 else ' or test'} failed;"
+        " nothing is published,"
+        " the last file stays",
+        findings=failed,
+    )
+
+
+def _failed_nodes(result: Any) -> list[str]:
+    failed = []
+    for node in getattr(result, "results", None) or ():
+        status = str(getattr(node.status, "value", node.status))
+        if status in ("error", "fail", "runtime error", "partial success"):
+            kind = str(getattr(node.node.resource_type, "value", node.node.resource_type))
+            failed.append(f"{kind} {node.node.name}: {_first_line(node.message or status)}")
+    return failed
+
+
+def _first_line(text: str) -> str:
+    """dbt's messages go over many lines, the first of which often only names the node."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(")") and " Error in " in lines[0]:
+        lines = lines[1:]
+    return lines[0][:300] if lines else "failed"
+
+
+@contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    """What profiles.yml reads, for as long as dbt runs; and the folder that its paths start at."""
+    values = {
+        "ENGAGEMENT_PRIVATE_FILE": str(settings.private_file.resolve()),
+        "ENGAGEMENT_PUBLISHED_FILE": str(settings.published_file.resolve()),
+        "ENGAGEMENT_DATA_DIR": str(settings.data_dir.resolve()),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    before = {name: os.environ.get(name) for name in values}
+    folder = Path.cwd()
+    os.environ.update(values)
+    os.chdir(settings.project_dir)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,135 @@
+"""What is configured and what is wrong with it; with `connect` also what the services say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engagement import customers
+from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
+from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
+from engagement.extract import extract_leadspace, require_consents
+from engagement.http import Patience
+from engagement.leadspace.client import LeadspaceClient
+from engagement.office import mailboxes
+from engagement.office.graph import Service
+from engagement.outcome import Outcome
+
+# Asks a person a question that is answered with yes or no.
+Confirm = Callable[[str], bool]
+
+
+def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) -> Outcome:
+    """What is configured, the customer files read; with `connect` also whom the listed addresses resolve to,
+    and whether Leadspace accepts the token.
+
+    Stores nothing, but the answer to a lookup that `confirm` agreed to pay for.
+    """
+    outcome = Outcome()
+    facts: list[dict[str, Any]] = []
+    files = customers.read(settings)
+    accounts, contacts = files.accounts, files.contacts
+    outcome.lines.append(f"customer files: {len(accounts):,} accounts, {len(contacts):,} contacts")
+    for position, enrichment in enumerate(settings.configuration.enrichments):
+        state = "active" if enrichment.active else "inactive"
+        line = f"{enrichment.name} ({enrichment.type}, {state}, publishes {enrichment.output_table})"
+        fact: dict[str, Any] = {
+            "enrichment_id": enrichment.enrichment_id,
+            "type": enrichment.type,
+            "active": enrichment.active,
+            "output_table": enrichment.output_table,
+            "waits_for": list(enrichment.missing_consents),
+        }
+        if isinstance(enrichment, OfficeEnrichment):
+            listed = mailboxes.listed_addresses(settings, position, enrichment)
+            fact["addresses"] = len(listed)
+            noun = "address" if len(listed) == 1 else "addresses"
+            line += f": {len(listed)} {noun}, {enrichment.retention} days, refreshed {enrichment.refresh}"
+        else:
+            fact["dataset"] = enrichment.dataset
+            line += (
+                f": {enrichment.dataset}, asked again after {enrichment.max_age} days,"
+                f" refreshed {enrichment.refresh}"
+            )
+        outcome.lines.append(line)
+        facts.append(fact)
+    outcome.lines += settings.waiting_for_consent()
+    outcome.facts = {
+        "accounts": len(accounts),
+        "contacts": len(contacts),
+        "enrichments": facts,
+        "warnings": list(settings.warnings),
+    }
+    if not connect:
+        outcome.lines.append("valid; next: engagement check --connect")
+        return outcome
+    require_consents(settings, OFFICE, LEADSPACE)
+    if settings.ready(OfficeEnrichment):
+        _check_directory(settings, outcome, facts)
+    if settings.ready(LeadspaceEnrichment):
+        _check_leadspace(settings, outcome, confirm)
+    return outcome
+
+
+def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[str, Any]]) -> None:
+    service = Service(settings)
+    now = service.sign_in()
+    refused: list[str] = []
+    with service.client() as client:
+        for position, enrichment in settings.ready(OfficeEnrichment):
+            selection = mailboxes.resolve(client, settings, position, enrichment)
+            outcome.lines += [
+                f"  {count.where}: {count.kind}, {count.people:,}"
+                f" {'person' if count.people == 1 else 'people'}"
+                for count in selection.counts
+            ]
+            opted_out = f", {selection.opted_out} opted out" if selection.opted_out else ""
+            outcome.lines.append(
+                f"  {enrichment.name}: {len(selection.people):,} people in all (allowed: 2 to"
+                f" 2,500){opted_out}"
+            )
+            outcome.lines += [f"  {warning}" for warning in selection.warnings]
+            facts[position]["people"] = len(selection.people)
+            facts[position]["listed"] = [
+                {"where": count.where, "kind": count.kind, "people": count.people}
+                for count in selection.counts
+            ]
+            try:
+                mailboxes.check_size(selection, position)
+                if warning := mailboxes.check_forbidden(client, position, enrichment, now):
+                    outcome.lines.append(f"  {warning}")
+            except ConfigurationError as error:
+                refused.append(error.message)
+            if selection.unknown and outcome.exit_code == DONE:
+                outcome.exit_code = DONE_WITH_UNREAD_MAILBOXES
+    if refused:
+        outcome.exit_code = ConfigurationError.exit_code
+        outcome.lines += refused
+        outcome.facts["errors"] = refused
+
+
+def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | None) -> None:
+    """Asks for results that do not exist, which costs nothing; a lookup only where that does not tell."""
+    token = settings.leadspace_token
+    assert token is not None
+    with LeadspaceClient(
+        url=settings.leadspace_url,
+        token=token.get_secret_value(),
+        patience=Patience(seconds=settings.retry_seconds),
+    ) as client:
+        accepted = client.accepts_token()
+    outcome.facts["leadspace_token_accepted"] = accepted
+    if accepted:
+        outcome.lines.append("  Leadspace: the token is accepted (no credit was spent to learn that)")
+        return
+    if accepted is False:
+        raise AuthenticationError(
+            "Leadspace: LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
+        )
+    question = "Leadspace: only a lookup can tell whether the token is accepted, and it costs one credit"
+    if confirm is None or not confirm(f"{question}. Look one customer up?"):
+        outcome.lines.append(f"  {question}; none was made")
+        return
+    extracted = extract_leadspace(settings, most_lookups=1)
+    outcome.facts["leadspace_token_accepted"] = True
+    outcome.lines += ["  Leadspace: the token is accepted", *(f"  {line}" for line in extracted.lines)]

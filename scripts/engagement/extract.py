@@ -1,0 +1,253 @@
+"""The extractions as commands and as steps of a whole run: customer files, office, Leadspace."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+
+from engagement import customers
+from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
+from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
+from engagement.customers import CustomersResult
+from engagement.errors import (
+    DONE,
+    DONE_WITH_UNREAD_MAILBOXES,
+    ConfigurationError,
+    EngagementError,
+    IncompleteError,
+)
+from engagement.leadspace import enrich as leadspace
+from engagement.leadspace.dataset import SegmentNotPublished
+from engagement.leadspace.enrich import LeadspaceResult
+from engagement.office import extract as office
+from engagement.office.extract import OfficeResult
+from engagement.outcome import Outcome
+from engagement.run_state import RunState, instant_text, single_run
+from engagement.warehouse import (
+    Connection,
+    note_patterns,
+    patterns_changed,
+    prepare_data_dir,
+    private_file,
+    save_settings,
+)
+
+log = logging.getLogger(__name__)
+
+
+def address_book(settings: Settings) -> AddressBook:
+    """Hashes and classes of this project: its key (made on the first run) and its patterns."""
+    prepare_data_dir(settings)
+    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    hasher = Hasher(load_hash_key(given, settings.hash_key_file))
+    return AddressBook(hasher, SenderPatterns.load(settings.sender_patterns_file))
+
+
+@contextmanager
+def running(settings: Settings, command: str) -> Iterator[RunState]:
+    """One run at a time, its state on disk; a failure is noted there before it goes on its way."""
+    with single_run(settings, command=command):
+        state = RunState.begin(settings, command=command)
+        try:
+            yield state
+        except BaseException as error:
+            text = error.message if isinstance(error, EngagementError) else type(error).__name__
+            state.finish(state="failed", error=text)
+            raise
+        state.finish(state="done")
+
+
+def extract_customers(settings: Settings) -> Outcome:
+    """Lands the customer files."""
+    book = address_book(settings)
+    with running(settings, "extract customers") as state, private_file(settings) as connection:
+        begin(settings, connection, book, state)
+        with state.timed("customers"):
+            result = customers.extract(settings, connection, book)
+        state.record(connection, state="done")
+    return customers_outcome(result)
+
+
+def begin(settings: Settings, connection: Connection, book: AddressBook, state: RunState) -> None:
+    """What every command that extracts does first: settings and earlier runs for the models to see."""
+    save_settings(connection, settings, key_check=book.hasher.key_check)
+    state.record(connection)
+
+
+def customers_outcome(result: CustomersResult, *, office_follows: bool = False) -> Outcome:
+    for issue, count in result.issues.items():
+        # Who is ours is found anew, and said, once the mailboxes are known.
+        if not (office_follows and issue in customers.OWN_PEOPLE_ISSUES):
+            log.warning("warning: %s", customers.warning_of(issue, count))
+    return Outcome(
+        lines=[f"customers: {result.accounts:,} accounts, {result.contacts:,} contacts"],
+        facts={"accounts": result.accounts, "contacts": result.contacts, "issues": result.issues},
+    )
+
+
+def extract_office(settings: Settings, *, read_anew: bool = False) -> Outcome:
+    """Lands mail and calendars; IncompleteError beyond the tolerated share of unread mailboxes."""
+    require_consents(settings, OFFICE)
+    book = address_book(settings)
+    with running(settings, "extract office") as state:
+        with private_file(settings) as connection:
+            begin(settings, connection, book, state)
+            result = read_office(settings, connection, book, state, read_anew=read_anew)
+            state.record(connection, state="failed" if result.beyond_tolerance else "done")
+        return office_outcome(result)
+
+
+def require_consents(settings: Settings, *services: str) -> None:
+    """Says who is skipped; ConfigurationError where nothing is left to do for these services."""
+    waiting = settings.waiting_for_consent()
+    if not any(
+        enrichment.is_ready and enrichment.type in services
+        for enrichment in settings.configuration.enrichments
+    ):
+        raise ConfigurationError(
+            f"enrichments: nothing to do; no {' or '.join(services)} enrichment is active and has its consents",
+            findings=waiting,
+        )
+    for line in waiting:
+        log.warning("skipped: %s", line)
+
+
+def read_office(
+    settings: Settings, connection: Connection, book: AddressBook, state: RunState, *, read_anew: bool
+) -> OfficeResult:
+    with state.timed("office"):
+        fingerprint = book_fingerprint(settings)
+        if patterns_changed(connection, fingerprint) and not read_anew:
+            log.warning(
+                "warning: automated_sender_patterns.csv changed; addresses already seen keep their"
+                " class until"
+                " `engagement extract office --anew` reads everything again"
+            )
+        with ExitStack() as stack:
+            entries = {
+                enrichment.enrichment_id: stack.enter_context(state.enriching(enrichment.enrichment_id))
+                for _, enrichment in settings.ready(OfficeEnrichment)
+            }
+            result = office.extract(settings, connection, book, state, read_anew=read_anew)
+            for enrichment_id, entry in entries.items():
+                entry.selected, entry.processed = result.by_enrichment[enrichment_id]
+                entry.read_to_at = instant_text(result.clock)
+                if line := result.beyond_tolerance.get(enrichment_id):
+                    entry.detail = line
+                    continue
+                unread = entry.selected - entry.processed
+                entry.finish(
+                    warnings=unread > 0,
+                    detail=f"{unread:,} of {entry.selected:,} mailboxes not read" if unread else None,
+                )
+        # Only what was read whole is classed by today's patterns.
+        if read_anew and not result.incomplete:
+            note_patterns(connection, fingerprint)
+        own = customers.refresh_issues_of_own_people(connection)
+    for warning in [*result.warnings, *(customers.warning_of(issue, count) for issue, count in own.items())]:
+        log.warning("warning: %s", warning)
+    return result
+
+
+def book_fingerprint(settings: Settings) -> str:
+    """The fingerprint of the sender patterns in force."""
+    return SenderPatterns.load(settings.sender_patterns_file).fingerprint
+
+
+def office_outcome(result: OfficeResult) -> Outcome:
+    """IncompleteError where too much stayed unread; code 9 where some mailboxes cannot be read."""
+    if result.beyond_tolerance:
+        raise IncompleteError(
+            "Microsoft Graph: too many mailboxes not read whole; nothing is published, run again",
+            findings=list(result.beyond_tolerance.values()),
+        )
+    return Outcome(
+        exit_code=DONE_WITH_UNREAD_MAILBOXES if result.unreadable or result.incomplete else DONE,
+        lines=[
+            f"office: {result.read:,} of {result.selected:,} mailboxes read,"
+            f" {result.messages:,} messages and {result.meetings:,} meetings in {result.units:,} slices"
+        ],
+        facts={
+            "mailboxes_selected": result.selected,
+            "mailboxes_read": result.read,
+            "mailbox_states": result.states,
+            "messages": result.messages,
+            "meetings": result.meetings,
+            "slices": result.units,
+            "bad_dates": result.bad_dates,
+            "opted_out": result.opted_out,
+            "clock": None if result.clock is None else result.clock.isoformat() + "Z",
+        },
+    )
+
+
+def extract_leadspace(
+    settings: Settings, *, send_again: bool = False, most_lookups: int | None = None
+) -> Outcome:
+    """Asks Leadspace about the customers landed before, each at most once; `send_again` asks about those whose
+    answer was lost once more.
+    """
+    require_consents(settings, LEADSPACE)
+    book = address_book(settings)
+    with running(settings, "extract leadspace") as state, private_file(settings) as connection:
+        begin(settings, connection, book, state)
+        results = ask_leadspace(
+            settings, connection, state, send_again=send_again, most_lookups=most_lookups, may_wait=False
+        )
+        state.record(connection, state="done")
+    return leadspace_outcome(results)
+
+
+def ask_leadspace(
+    settings: Settings,
+    connection: Connection,
+    state: RunState,
+    *,
+    may_wait: bool,
+    send_again: bool = False,
+    most_lookups: int | None = None,
+) -> list[LeadspaceResult]:
+    """Every Leadspace enrichment in turn. With `may_wait` one whose segment is yet to be published is left out,
+    since the run itself will publish it.
+    """
+    results = []
+    with state.timed("leadspace"):
+        for position, enrichment in settings.ready(LeadspaceEnrichment):
+            with state.enriching(enrichment.enrichment_id) as entry:
+                try:
+                    result = leadspace.extract(
+                        settings,
+                        connection,
+                        position,
+                        enrichment,
+                        run_id=state.run_id,
+                        send_again=send_again,
+                        most_lookups=most_lookups,
+                    )
+                except SegmentNotPublished as error:
+                    if not may_wait:
+                        raise
+                    entry.state, entry.detail = "waiting", error.message
+                    log.warning("skipped: %s", error.message)
+                    continue
+                warnings = result.warnings()
+                entry.selected, entry.processed = result.customers, result.answered
+                entry.requested = result.lookups
+                entry.finish(warnings=bool(warnings), detail="; ".join(warnings) or None)
+            for warning in warnings:
+                log.warning("warning: %s: %s", enrichment.enrichment_id, warning)
+            results.append(result)
+    return results
+
+
+def leadspace_outcome(results: Sequence[LeadspaceResult]) -> Outcome:
+    return Outcome(
+        lines=[
+            f"leadspace: {result.lookups:,} lookups for {result.customers:,} customers ({result.enrichment_id}),"
+            f" {result.answered:,} with an answer, {result.current:,} of them from before"
+            for result in results
+        ],
+        facts={"leadspace": [asdict(result) | {"warnings": result.warnings()} for result in results]},
+    )

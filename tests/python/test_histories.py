@@ -1,0 +1,203 @@
+"""Random histories: every number of every account and period is what a person counts by hand, in any order of rows."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from conftest import Workspace
+from engagement import warehouse
+from histories import Clock, Counted, History, history
+from project_fixtures import run_dbt
+
+# So many histories lie side by side in one warehouse, whatever the number of days that they are built for.
+HISTORIES = 80
+MARTS = (
+    "account_engagement",
+    "account_recency",
+    "account_score_components",
+    "account_score_history",
+    "stale_accounts",
+)
+
+
+def land(private_file: Path, made: list[History], time_zone: str, shuffle: Random | None = None) -> None:
+    """The raw rows of the histories, in an order of their own."""
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "settings": [("", "reporting.time_zone", time_zone)],
+        "accounts": [],
+        "contacts": [],
+        "office_mailboxes": [],
+        "office_addresses": [],
+        "office_messages": [],
+        "office_meetings": [],
+    }
+    for one in made:
+        rows["settings"] += [
+            (one.enrichment_id, "type", "office"),
+            (one.enrichment_id, "name", one.enrichment_id),
+            (one.enrichment_id, "output_table", one.enrichment_id),
+        ]
+        rows["accounts"] += [(account, account, None, None, None, None) for account in one.accounts]
+        rows["contacts"] += [
+            (contact, account, address, "x.example") for contact, account, address in one.contacts
+        ]
+        rows["office_mailboxes"] += [
+            (one.enrichment_id, box.mailbox_id, None, box.addresses, None, box.state, None, box.monitored_to)
+            for box in one.mailboxes
+        ]
+        rows["office_addresses"] += [
+            (address, "x.example", "automated" if address in one.automated else "person")
+            for address in one.addresses
+        ]
+        rows["office_messages"] += [
+            (
+                *(copy.mailbox_id, copy.item_key, copy.message_key, copy.thread_key, copy.received_at, None),
+                *(copy.from_key, copy.from_key, copy.recipients),
+                *(
+                    copy.is_draft,
+                    copy.is_meeting_mail,
+                    copy.is_search_folder_copy,
+                    copy.received_at,
+                    copy.gone_at,
+                ),
+            )
+            for copy in one.copies
+        ]
+        rows["office_meetings"] += [
+            (
+                *(entry.mailbox_id, entry.item_key, entry.ical_key, entry.start_at, entry.end_at),
+                *(entry.is_all_day, entry.is_cancelled, entry.is_organizer, entry.own_response),
+                entry.organizer_key,
+                *([attendee[place] for attendee in entry.attendees] for place in range(3)),
+                *(entry.read_at, entry.gone_at),
+            )
+            for entry in one.entries
+        ]
+    with duckdb.connect(str(private_file)) as connection:
+        for table, landed in rows.items():
+            if shuffle is not None:
+                shuffle.shuffle(landed)
+            with warehouse.transaction(connection):
+                warehouse.replace_table(connection, table, landed)
+
+
+def built(private_file: Path, day: date, target: Path) -> None:
+    run_dbt("run", "--vars", f"{{as_of_date: '{day}'}}", target=target, private_file=private_file)
+
+
+def engagement_rows(private_file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    with duckdb.connect(str(private_file), read_only=True) as connection:
+        result = connection.execute("select * from marts.account_engagement")
+        names = [column[0] for column in result.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return {
+        (row["enrichment_id"], row["account_id"], row["aggregation_level"], row["aggregation_starts_on"]): row
+        for row in rows
+    }
+
+
+def differing(found: dict[tuple[Any, ...], dict[str, Any]], made: list[History], clock: Clock) -> list[str]:
+    """Every cell that is not what the hand counts; a row that only one of the two has is one of them."""
+    expected = {
+        (one.enrichment_id, row["account_id"], row["aggregation_level"], row["aggregation_starts_on"]): row
+        for one in made
+        for row in Counted(one, clock).rows()
+    }
+    wrong = [f"{key}: row missing" for key in expected.keys() - found.keys()]
+    wrong += [f"{key}: row not expected" for key in found.keys() - expected.keys()]
+    for key in expected.keys() & found.keys():
+        for column, value in expected[key].items():
+            have = found[key][column]
+            same = (
+                math.isclose(have, value, rel_tol=1e-9)
+                if isinstance(value, float) and isinstance(have, float)
+                else have == value
+            )
+            if not same:
+                wrong.append(f"{key} {column}: {have}, by hand {value}")
+    return sorted(wrong)
+
+
+@pytest.fixture(scope="module")
+def warehouse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = Workspace(tmp_path_factory.mktemp("histories"))
+    with warehouse.private_file(workspace.settings(services=())):
+        return workspace.private_file
+
+
+def check(seed: int, day: date, time_zone: str, warehouse_file: Path) -> None:
+    random = Random(seed)
+    clock = Clock(day, time_zone)
+    made = [history(number, random, clock) for number in range(HISTORIES)]
+    land(warehouse_file, made, time_zone, random)
+    built(warehouse_file, day, warehouse_file.parent / "target")
+    found = engagement_rows(warehouse_file)
+    assert differing(found, made, clock) == [], f"seed {seed}"
+    # the histories have something to count
+    years = [row for key, row in found.items() if key[2] == "year"]
+    for column in ("emails_to_account_count", "emails_from_account_count", "replies_count", "meetings_count",
+                   "meetings_to_account_count", "meetings_from_account_count"):  # fmt: skip
+        assert sum(row[column] for row in years) > 0, column
+
+
+@pytest.mark.parametrize(
+    ("seed", "day", "time_zone"),
+    [
+        (1, date(2026, 3, 29), "Europe/Berlin"),
+        (3, date(2025, 12, 31), "America/Los_Angeles"),
+        pytest.param(2, date(2026, 1, 4), "Asia/Kolkata", marks=pytest.mark.long),
+    ],
+)
+def test_every_number_is_what_a_person_counts_by_hand(
+    warehouse_file: Path, seed: int, day: date, time_zone: str
+) -> None:
+    check(seed, day, time_zone, warehouse_file)
+
+
+@pytest.mark.long
+@settings(
+    max_examples=63,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    seed=st.integers(0, 2**32),
+    day=st.dates(date(2025, 10, 1), date(2026, 6, 30)),
+    time_zone=st.sampled_from(
+        ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles", "Australia/Lord_Howe"]
+    ),
+)
+def test_on_any_day_in_any_time_zone(warehouse_file: Path, seed: int, day: date, time_zone: str) -> None:
+    check(seed, day, time_zone, warehouse_file)
+
+
+def test_the_order_of_rows_changes_nothing(warehouse_file: Path) -> None:
+    day, time_zone = date(2026, 3, 29), "UTC"
+    clock = Clock(day, time_zone)
+    made = [history(number, Random(number), clock) for number in range(HISTORIES)]
+    found = []
+    for shuffle in (None, Random(9)):
+        land(warehouse_file, made, time_zone, shuffle)
+        built(warehouse_file, day, warehouse_file.parent / "target")
+        with duckdb.connect(str(warehouse_file), read_only=True) as connection:
+            found.append(
+                {
+                    name: connection.execute(f"select * from marts.{name} order by all").fetchall()
+                    for name in MARTS
+                }
+            )
+    assert {name for name in MARTS if found[0][name] != found[1][name]} == set()
+    assert all(
+        found[0][name] for name in ("account_engagement", "account_score_components", "stale_accounts")
+    )
