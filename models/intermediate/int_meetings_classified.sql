@@ -2,7 +2,9 @@ with
 
 meetings as (
 
+    -- What had not begun by the end of the as-of date does not exist yet, like mail that had not been received (D6.10).
     select * from {{ ref('int_meetings_read') }}
+    where meeting_state != 'in_the_future'
 
 ),
 

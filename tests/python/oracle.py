@@ -414,11 +414,11 @@ class Domain:
 
 
 def enron_coverage(
-    data: Path, seeds: Path, day: date, *, read_before: datetime
+    data: Path, seeds: Path, day: date
 ) -> tuple[dict[tuple[str, str], tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
     """Sort every message and meeting of the corpus into its bucket, and count the outsiders' domains of the year.
 
-    Meetings that begin at `read_before` or later are not read. The corpus has no drafts, search folders, missing
+    What begins after the day does not exist yet. The corpus has no drafts, search folders, missing
     senders or odd dates, and says of nobody that he declined.
     """
     with duckdb.connect() as connection:
@@ -446,10 +446,9 @@ def enron_coverage(
             select ical_uid, start_utc, max(end_utc), list(mailbox), any_value(plain(organizer)),
                 list_distinct(flatten(list(list_transform(attendees, lambda address: plain(address))))),
                 bool_or(response = 'canceled'), count(*)
-            from read_parquet($file) where start_utc < $read_before
-            group by ical_uid, start_utc
+            from read_parquet($file) group by ical_uid, start_utc
             """,
-            {"file": str(data / "enron" / "meetings.parquet"), "read_before": read_before},
+            {"file": str(data / "enron" / "meetings.parquet")},
         ).fetchall()
         contact_domains = {domain_of(address) for address in contacts}
 
@@ -489,8 +488,8 @@ def enron_coverage(
         in_year = first_day <= happened_on <= day
         strangers = outsiders_of(named)
         if happened_on > day:
-            bucket = "in_the_future"
-        elif end_at > datetime.combine(day + timedelta(days=1), time()):
+            continue
+        if end_at > datetime.combine(day + timedelta(days=1), time()):
             bucket = "not_ended_yet"
         elif is_cancelled:
             bucket = "cancelled"
@@ -565,14 +564,14 @@ def _bucket_of_message(
 
 
 def gatherings_buckets(
-    occurrences: Iterable[Occurrence], *, day: date, time_zone: str, kept_from: date, read_before: date
+    occurrences: Iterable[Occurrence], *, day: date, time_zone: str, kept_from: date
 ) -> dict[str, int]:
-    """Sort gatherings into buckets; what begins (UTC) before the one day or from the other on is not read."""
+    """Sort gatherings into buckets; what began before `kept_from` (UTC) is not read, what begins later is to come."""
     buckets: dict[str, int] = defaultdict(int)
     zone = ZoneInfo(time_zone)
     next_midnight = datetime.combine(day + timedelta(days=1), time(), zone)
     for one in occurrences:
-        if not kept_from <= one.start_at.date() < read_before:
+        if one.start_at.date() < kept_from:
             continue
         if one.is_all_day:
             started_on, has_ended = one.start_at.date(), one.end_at.date() <= day + timedelta(days=1)
@@ -581,8 +580,8 @@ def gatherings_buckets(
         contacts = [person for person in one.people if person.account_id is not None and not person.is_ours]
         has_stranger = one.organizer is None or any(person.account_id is None for person in one.people)
         if started_on > day:
-            bucket = "in_the_future"
-        elif not has_ended:
+            continue
+        if not has_ended:
             bucket = "not_ended_yet"
         elif one.is_cancelled:
             bucket = "cancelled"

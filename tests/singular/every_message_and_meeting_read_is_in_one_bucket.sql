@@ -32,6 +32,21 @@ messages_read as (
 
 ),
 
+meetings as (
+
+    select
+        meetings.mailbox_id,
+        meetings.ical_key,
+        meetings.start_at,
+        case
+            when meetings.is_all_day then {{ local_midnight('cast(meetings.start_at as date)', 'reporting.time_zone') }}
+            else meetings.start_at
+        end as begins_at
+    from {{ ref('stg_office__meetings') }} as meetings
+    cross join {{ ref('stg_runs__reporting') }} as reporting
+
+),
+
 meeting_copies as (
 
     select
@@ -39,15 +54,12 @@ meeting_copies as (
         meetings.ical_key,
         meetings.start_at,
         count(*) as copies_count
-    from {{ ref('stg_office__meetings') }} as meetings
+    from meetings
     inner join mailboxes on meetings.mailbox_id = mailboxes.mailbox_id
-    cross join {{ ref('stg_runs__reporting') }} as reporting
+    cross join {{ ref('as_of') }} as as_of
     where
-        meetings.start_at is null
-        or mailboxes.monitored_to_at > case
-            when meetings.is_all_day then {{ local_midnight('cast(meetings.start_at as date)', 'reporting.time_zone') }}
-            else meetings.start_at
-        end
+        meetings.begins_at is null
+        or (meetings.begins_at < as_of.ends_before_at and meetings.begins_at < mailboxes.monitored_to_at)
     group by mailboxes.enrichment_id, meetings.ical_key, meetings.start_at
 
 ),
