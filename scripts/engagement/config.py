@@ -38,6 +38,8 @@ DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
 DEFAULT_LEADSPACE_URL = "https://apigw.leadspace.com"
 GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
+# Shorter, the gate would find it in every second text.
+SHORTEST_TOKEN = 8
 # The types of enrichments, each with a service and secrets of its own.
 OFFICE, LEADSPACE = "office", "leadspace"
 SERVICES = (OFFICE, LEADSPACE)
@@ -389,12 +391,17 @@ def source_of(path: Path) -> Source:
 
 
 def load(
-    environment: Mapping[str, str], *, services: Collection[str] = SERVICES, directory: Path | None = None
+    environment: Mapping[str, str],
+    *,
+    services: Collection[str] = SERVICES,
+    needs_files: bool = True,
+    directory: Path | None = None,
 ) -> Settings:
     """Reads and checks everything; ConfigurationError with all findings.
 
     The secrets of the named `services` are asked for, each only where one of its enrichments is active and
-    has its consents. `directory` stands for the current directory.
+    has its consents. `needs_files` asks for the files that enrichments.yml names to be there. `directory` stands
+    for the current directory.
     """
     here = directory or Path.cwd()
 
@@ -417,7 +424,7 @@ def load(
             # A list of wrong entries is called too short as well, since none of them counts.
             if not (problem["type"] == "too_short" and _key_path(problem["loc"], raw)[1])
         ]
-    findings += _cross_checks(raw, configuration_file.parent)
+    findings += _cross_checks(raw, configuration_file.parent, needs_files)
     if not (project_dir / "dbt_project.yml").is_file():
         findings.append(
             "ENGAGEMENT_PROJECT_DIR: the project folder holds no dbt_project.yml;"
@@ -450,9 +457,12 @@ def load(
                 f" set {'it' if len(missing) == 1 else 'them'} {whose}"
             )
     token = environment.get("LEADSPACE_TOKEN")
-    if token and not (token.isascii() and token.isprintable() and token == token.strip()):
+    if token and not (
+        token.isascii() and token.isprintable() and " " not in token and len(token) >= SHORTEST_TOKEN
+    ):
         findings.append(
-            "LEADSPACE_TOKEN: holds a space, a line break or another character that no key has; copy it anew"
+            "LEADSPACE_TOKEN: is too short for a key, or holds a space, a line break or another character that no key"
+            " has; copy it anew"
         )
     private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
     published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
@@ -460,6 +470,8 @@ def load(
         findings.append(
             "ENGAGEMENT_PUBLISHED_FILE: is the private file, which publishing would replace; set it to another path"
         )
+    if published_file.is_dir():
+        findings.append("ENGAGEMENT_PUBLISHED_FILE: is a folder; set it to the path of a file")
     if findings or configuration is None:
         raise ConfigurationError(
             f"{configuration_file.name}: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
@@ -699,7 +711,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 # --- checks across keys, over the file as it is, so that they are reported beside the others
 
 
-def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
+def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[str]:
     findings: list[str] = []
     enrichments = raw.get("enrichments")
     listed = [
@@ -741,7 +753,7 @@ def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
             if isinstance(block, dict):
                 paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
         findings += _unmapped(position, entry.get("mapping"), raw)
-    for where, path in paths:
+    for where, path in paths if needs_files else ():
         if isinstance(path, str) and path and not source_of(folder / Path(path).expanduser()).file.is_file():
             findings.append(
                 f"{where}: {_shown(path, where)} does not exist;"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,9 @@ from engagement.warehouse import Connection, replace_table, transaction, upsert_
 log = logging.getLogger(__name__)
 
 OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
+
+# So many decimal digits every double holds.
+DIGITS_OF_A_DOUBLE = 15
 
 Issue = tuple[str, str, str, str]
 
@@ -111,8 +114,12 @@ def contract_type(duckdb_type: str) -> str:
     name = duckdb_type.upper()
     if name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return "bigint"
-    if name in ("FLOAT", "DOUBLE", "HUGEINT", "UBIGINT", "UHUGEINT") or name.startswith("DECIMAL"):
+    if name in ("FLOAT", "DOUBLE"):
         return "double"
+    if name.startswith("DECIMAL"):
+        return name.lower()
+    if name in ("HUGEINT", "UBIGINT"):
+        return "decimal(38,0)"
     if name.startswith("TIMESTAMP"):
         return "timestamp"
     return {"BOOLEAN": "boolean", "DATE": "date"}.get(name, "string")
@@ -134,13 +141,21 @@ def _taken_attributes(settings: Settings) -> list[str]:
     """Columns of the customer's own that would stand in the enriched customer table beside one of that name."""
     taken = set(_mart_columns(settings.project_dir))
     findings = []
+    given: set[str] = set()
     for index, attribute in enumerate(settings.configuration.customers.accounts.attributes):
-        if attribute.lower() in taken:
+        where = f"customers.accounts.attributes[{index}]"
+        if "@" in attribute or "/o=" in attribute.lower() or not attribute.isprintable():
             findings.append(
-                f"customers.accounts.attributes[{index}]: {attribute!r} is a column of the enriched customer"
-                " table already; give yours another name, or leave it out"
+                f"{where}: the name looks like an address or cannot be printed; give the column another"
             )
-        taken.add(attribute.lower())
+        elif attribute.lower() in taken:
+            findings.append(
+                f"{where}: {attribute!r} is a column of the enriched customer table already; give yours another"
+                " name, or leave it out"
+            )
+        elif attribute.lower() in given:
+            findings.append(f"{where}: {attribute!r} is listed twice (case does not count); keep one of them")
+        given.add(attribute.lower())
     return findings
 
 
@@ -288,18 +303,29 @@ def _read_accounts(
     named = {f"{where}.{key}": column for key, column in text_columns.items()}
     named |= {f"{where}.attributes[{index}]": column for index, column in enumerate(wanted.attributes)}
 
+    def exact(column: str) -> str:
+        """A value for JSON, whose numbers would lose digits beyond what a double holds."""
+        name = contract_type(types.get(column, ""))
+        return f"cast({_quoted(column)} as varchar)" if name.startswith("decimal") else _quoted(column)
+
     def query(relation: str) -> str:
         texts = ", ".join(
             f"{_text(text_columns[key])} as {key}" if key in text_columns else f"null as {key}"
             for key in ("id", "name", "website", "country", "parent")
         )
-        pairs = ", ".join(f"{_quoted(column)} := {_quoted(column)}" for column in wanted.attributes)
+        pairs = ", ".join(f"{_quoted(column)} := {exact(column)}" for column in wanted.attributes)
         attributes = f"cast(to_json(struct_pack({pairs})) as varchar)" if wanted.attributes else "null"
         return f"select {texts}, {attributes} as attributes from {relation}"
 
     rows = _rows(source, where, named, tuple(text_columns.values()), query, findings, types)
     if rows is not None:
         _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
+        parents = sum(1 for row in rows if row[4] and "@" in row[4])
+        if parents:
+            findings.append(
+                f"{source.label}: {parents} parent account{'s' if parents != 1 else ''} whose id looks like an e-mail"
+                f" address ({where}.parent); name a column with an id that may be published"
+            )
     return rows or []
 
 
@@ -365,6 +391,9 @@ def _rows(
                 return None
             if types is not None:
                 types.update((row[0], row[1]) for row in described)
+                coarse = _coarse_columns(connection, source, types, text_columns)
+                types.update((column, "VARCHAR") for column in coarse)
+                text_columns = (*text_columns, *coarse)
             # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their
             # types.
             return connection.execute(query(_relation(connection, source, text_columns))).fetchall()
@@ -374,6 +403,26 @@ def _rows(
                 " check that it opens, and its encoding (UTF-8)"
             )
             return None
+
+
+def _coarse_columns(
+    connection: Connection, source: Source, types: Mapping[str, str], text_columns: Sequence[str]
+) -> list[str]:
+    """Columns of a CSV file that would be read as doubles and hold what a double does not: a number of more digits
+    than it keeps, or a code such as 1e5. They stay text.
+    """
+    doubles = [name for name, kind in types.items() if kind == "DOUBLE" and name not in text_columns]
+    if _kind(source) != "CSV" or not doubles:
+        return []
+    tests = ", ".join(
+        f"bool_or(length(regexp_replace({_quoted(name)}, '[^0-9]', '', 'g')) > {DIGITS_OF_A_DOUBLE}"
+        f" or regexp_matches({_quoted(name)}, '[eE]'))"
+        for name in doubles
+    )
+    row = connection.execute(
+        f"select {tests} from read_csv({_literal(str(source.file))}, header = true, all_varchar = true)"
+    ).fetchone()
+    return [name for name, is_coarse in zip(doubles, row or (), strict=True) if is_coarse]
 
 
 def _kind(source: Source) -> str:

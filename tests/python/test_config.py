@@ -229,13 +229,14 @@ def test_a_leadspace_enrichment_needs_its_token_only_once_it_has_its_consent(wor
         found == "environment: LEADSPACE_TOKEN not set; set it to the perpetual key that Leadspace sent you"
     )
     workspace.settings(services=("office",))
-    workspace.environment["LEADSPACE_TOKEN"] = "a-key"
+    workspace.environment["LEADSPACE_TOKEN"] = "a-long-key"
     [(position, enrichment)] = workspace.settings().ready(LeadspaceEnrichment)
     assert (position, enrichment.segment, enrichment.max_age, enrichment.refresh) == (1, None, 90, "weekly")
-    assert "a-key" not in repr(workspace.settings())
-    workspace.environment["LEADSPACE_TOKEN"] = "a-key\n"
+    assert "a-long-key" not in repr(workspace.settings())
+    workspace.environment["LEADSPACE_TOKEN"] = "a-long-key\n"
     assert (
-        "LEADSPACE_TOKEN: holds a space, a line break" in findings(workspace, leadspace(consent=consent))[0]
+        "LEADSPACE_TOKEN: is too short for a key, or holds a space"
+        in findings(workspace, leadspace(consent=consent))[0]
     )
 
 

@@ -235,3 +235,38 @@ def test_a_file_without_a_header_line_shows_no_address(workspace: Workspace) -> 
     assert result.exit_code == 2
     assert "its first line holds an address, so a header line is missing" in result.stderr
     assert "kim@" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2"], "bigint"),
+        (["1.5", "2"], "double"),
+        (["123456789012.345", "2"], "double"),
+        (["1234567890123.456", "2"], "string"),
+        (["12345678901234567890", "2"], "decimal(38,0)"),
+        (["1e5", "2"], "string"),
+        (["2020-02-01", ""], "date"),
+        (["true", "false"], "boolean"),
+        (["2020-02-01 10:00:00", ""], "timestamp"),
+        (["0049123", "2x"], "string"),
+    ],
+)
+def test_own_columns_keep_every_digit(workspace: Workspace, values: list[str], expected: str) -> None:
+    rows = [{**account, "tier": value} for account, value in zip(ACCOUNTS, values, strict=True)]
+    write(workspace, accounts=rows)
+    extracted(workspace)
+    assert workspace.query("select data_type from raw.account_attributes") == [(expected,)]
+
+
+def test_decimals_of_a_parquet_file_stay_decimals(workspace: Workspace) -> None:
+    duckdb.execute(
+        f"copy (select 'A1' as account_id, 'Contoso' as name, '' as website, '' as country,"
+        f" 1234567890123456.78::decimal(18, 2) as tier) to '{workspace.root / 'accounts.parquet'}' (format parquet)"
+    )
+    workspace.configure(lambda raw: raw["customers"]["accounts"].update(path="accounts.parquet"))
+    write_csv(workspace.root / "contacts.csv", CONTACTS[:1])
+    extracted(workspace)
+    assert workspace.query("select data_type, attributes from raw.account_attributes, raw.accounts") == [
+        ("decimal(18,2)", '{"tier":"1234567890123456.78"}')
+    ]
