@@ -9,8 +9,8 @@
                 {%- do columns.append(column.name ~ ' ' ~ raw_type(column.data_type)) -%}
             {%- endfor -%}
             {%- do run_query('create table if not exists raw.' ~ source.identifier ~ ' (' ~ columns | join(', ') ~ ')') -%}
-            {%- set relation = api.Relation.create(database=source.database, schema='raw', identifier=source.identifier) -%}
-            {%- set existing = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+            {#- run_query begins no transaction of its own, which would take these statements back at its end -#}
+            {%- set existing = run_query(raw_columns(source.identifier)).columns[0].values() | list -%}
             {%- for column in source.columns.values() if column.name not in existing -%}
                 {%- do run_query(
                     'alter table raw.' ~ source.identifier ~ ' add column ' ~ column.name ~ ' ' ~ raw_type(column.data_type)
