@@ -35,7 +35,10 @@ def test_names_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_terminal_without_the_letters_ends_nothing() -> None:
     code = (
-        "import engagement.cli as cli, sys; sys.argv = ['x', '--help']; cli.cli.help = 'Müller'; cli.main()"
+        "import sys; from engagement import cli, report\n"
+        "sys.argv = ['engagement', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: report.console().print('Müller')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
