@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from engagement.addresses import AddressBook
+from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
 from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
@@ -300,7 +300,8 @@ def _read_accounts(
     rows = _rows(source, where, named, tuple(text_columns.values()), query, findings, types)
     if rows is not None:
         _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
-    return rows or []
+    # The domain stands beside the website as given: what it is compared with are domains in ASCII.
+    return [(*row[:3], website_domain(row[2]), *row[3:]) for row in rows or []]
 
 
 def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]) -> list[tuple[Any, ...]]:

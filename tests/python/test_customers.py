@@ -46,7 +46,7 @@ def test_accounts_and_contacts_are_landed(workspace: Workspace) -> None:
     result = extracted(workspace)
     assert (result.accounts, result.contacts, result.issues) == (2, 3, {})
     assert workspace.query("select * from raw.accounts order by all")[0] == (
-        "A1", "Contoso", "https://contoso.example", "DE", None, '{"tier":1}',
+        "A1", "Contoso", "https://contoso.example", "contoso.example", "DE", None, '{"tier":1}',
     )  # fmt: skip
     rows = workspace.query("select contact_id, account_id, domain from raw.contacts order by all")
     assert rows[0] == ("C1", "A1", "contoso.example")
@@ -55,6 +55,19 @@ def test_accounts_and_contacts_are_landed(workspace: Workspace) -> None:
         " (address_key, domain)"
         " order by all limit 1"
     ) == [("contoso.example", "person")]
+
+
+def test_the_domain_of_the_website_stands_beside_it(workspace: Workspace) -> None:
+    websites = ["https://www.B\u00fccher.example/de", "kim@contoso.example", "n/a", ""]
+    rows = [
+        {**ACCOUNTS[0], "account_id": f"A{n}", "website": website}
+        for n, website in enumerate(websites, start=1)
+    ]
+    write(workspace, accounts=rows, contacts=CONTACTS[:1])
+    extracted(workspace)
+    assert workspace.query("select website, website_domain from raw.accounts order by account_id") == [
+        (websites[0], "xn--bcher-kva.example"), (websites[1], None), (websites[2], None), (None, None),
+    ]  # fmt: skip
 
 
 def test_no_address_is_kept(workspace: Workspace) -> None:
