@@ -34,6 +34,7 @@ MARTS = (
     "account_recency",
     "account_score_components",
     "account_score_history",
+    "account_traffic",
     "customer_issues",
     "enriched_customers",
     "leadspace_companies",
