@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
 
 Issue = tuple[str, str, str, str]
+
+# Where an account's parent stands among the columns of raw.accounts.
+_PARENT = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
         for row in account_rows
         if row[1] is None
     ]
+    issues += _parent_issues({row[0]: row[_PARENT] for row in account_rows})
     landed, contact_issues = _matchable_contacts(contact_rows, {row[0] for row in account_rows}, book)
     issues += contact_issues
     addresses = book.drain()
@@ -211,6 +215,12 @@ def _plural(count: int, noun: str) -> str:
 
 _WARNINGS: dict[str, Callable[[int], str]] = {
     "account_without_name": lambda n: f"{_plural(n, 'account')} without a name; they are kept, name them",
+    "parent_unknown": lambda n: (
+        f"{_plural(n, 'account')} with a parent that the account file does not have; rolled up without it"
+    ),
+    "parent_cycle": lambda n: (
+        f"{_plural(n, 'account')} whose parents lead back to the account itself; their parents are ignored"
+    ),
     "contact_without_address": lambda n: f"{_plural(n, 'contact')} without a usable address; left out",
     "contact_address_in_several_accounts": lambda n: (
         f"{_plural(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
@@ -221,6 +231,41 @@ _WARNINGS: dict[str, Callable[[int], str]] = {
         f"{_plural(n, 'contact')} who are monitored people; they count as ours only"
     ),
 }
+
+
+def _parent_issues(parents: Mapping[str, str | None]) -> list[Issue]:
+    """Parents that cannot be: of an account that the file does not have, and those that lead round in a circle."""
+    unknown: list[Issue] = [
+        (
+            "parent_unknown",
+            "account",
+            account_id,
+            "The account's parent is no account of the account file and is ignored; correct or add it.",
+        )
+        for account_id, parent in parents.items()
+        if parent is not None and parent not in parents
+    ]
+    on_cycles: list[str] = []
+    done: set[str] = set()
+    for account_id in parents:
+        # Upwards until the top, an account seen before, or back into the path itself.
+        path: dict[str, int] = {}
+        step: str | None = account_id
+        while step is not None and step in parents and step not in done and step not in path:
+            path[step] = len(path)
+            step = parents[step]
+        if step in path:
+            on_cycles += list(path)[path[step] :]
+        done.update(path)
+    return unknown + [
+        (
+            "parent_cycle",
+            "account",
+            account_id,
+            "The account's parents lead back to itself; its parent is ignored, correct it.",
+        )
+        for account_id in on_cycles
+    ]
 
 
 def _matchable_contacts(

@@ -30,6 +30,7 @@ from engagement.publish import publish, published_day
 
 MARTS = (
     "account_engagement",
+    "account_hierarchy_engagement",
     "account_lookups",
     "account_recency",
     "account_score_components",
