@@ -104,7 +104,7 @@ global_ultimates_ranked as (
 
 ),
 
--- A company without a global ultimate is its own.
+-- A company without a global ultimate may be one itself.
 companies_ranked as (
 
     select
@@ -112,6 +112,7 @@ companies_ranked as (
         coalesce(global_ultimates_ranked.relative_company_id, responses.company_tree_id) as hierarchy_id,
         coalesce(global_ultimates_ranked.relative_name, responses.company_name) as hierarchy_name,
         responses.company_tree_id,
+        case when global_ultimates_ranked.relative_company_id is null then 0 else 1 end as is_in_tree,
         row_number() over (
             partition by lookups.account_id
             order by enrichments.list_position nulls last, lookups.enrichment_id nulls last
@@ -139,7 +140,8 @@ companies_counted as (
         hierarchy_id,
         max(hierarchy_name) over (partition by hierarchy_id) as hierarchy_name,
         coalesce(hierarchy_id = company_tree_id, false) as is_parent,
-        count(*) over (partition by hierarchy_id) as account_count
+        count(*) over (partition by hierarchy_id) as account_count,
+        sum(is_in_tree) over (partition by hierarchy_id) as account_in_tree_count
     from companies_ranked
     where place_in_account = 1 and hierarchy_id is not null
 
@@ -156,7 +158,8 @@ hierarchies_of_leadspace as (
         is_parent,
         true as is_top
     from companies_counted
-    where account_count > 1
+    -- Several accounts of one company are no family unless a tree says that the company is somebody's top.
+    where account_count > 1 and account_in_tree_count > 0
 
 )
 

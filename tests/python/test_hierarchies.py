@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -46,26 +45,26 @@ def walked(parents: Mapping[str, str | None]) -> Ancestors:
 
 
 @pytest.fixture(scope="module")
-def resolve(compiled_project: CompiledProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolve]:
+def resolve(compiled_project: CompiledProject, tmp_path_factory: pytest.TempPathFactory) -> Resolve:
     """Gives what the model makes of accounts and their parents; the model's tables are a copy's."""
-    copy: Path = tmp_path_factory.mktemp("hierarchies") / "private.duckdb"
+    copy = tmp_path_factory.mktemp("hierarchies") / "private.duckdb"
     shutil.copyfile(compiled_project.private_file, copy)
     [model] = [
         node for node in compiled_project.nodes("model") if node["name"] == "int_account_ancestors_resolved"
     ]
-    with duckdb.connect(str(copy)) as connection:
 
-        def resolved(parents: Mapping[str, str | None]) -> Ancestors:
+    def resolved(parents: Mapping[str, str | None]) -> Ancestors:
+        with duckdb.connect(str(copy)) as connection:
             connection.execute("delete from raw.accounts")
             connection.executemany(
                 "insert into raw.accounts (account_id, parent_account_id) values (?, ?)",
                 list(parents.items()),
             )
             rows = connection.execute(model["compiled_code"]).fetchall()
-            assert len(rows) == len(set(rows))
-            return set(rows)
+        assert len(rows) == len(set(rows))
+        return set(rows)
 
-        yield resolved
+    return resolved
 
 
 def test_a_line_is_seen_up_to_32_levels(resolve: Resolve) -> None:
@@ -90,7 +89,7 @@ def test_a_cycle_of_more_than_32_ends_too(resolve: Resolve) -> None:
 ACCOUNTS = [f"a{number}" for number in range(12)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.sampled_from(ACCOUNTS), st.none() | st.sampled_from([*ACCOUNTS, "nobody"]), min_size=1, max_size=12
