@@ -34,7 +34,6 @@ responses as (
 global_ultimates as (
 
     select
-        enrichment_id,
         fingerprint,
         batch_id,
         relative_company_id,
@@ -97,7 +96,7 @@ global_ultimates_ranked as (
     select
         *,
         row_number() over (
-            partition by enrichment_id, fingerprint, batch_id
+            partition by fingerprint, batch_id
             order by relative_company_id nulls last, relative_name nulls last
         ) as place_in_answer
     from global_ultimates
@@ -121,13 +120,11 @@ companies_ranked as (
     inner join enrichments on lookups.enrichment_id = enrichments.enrichment_id
     inner join responses
         on
-            lookups.enrichment_id = responses.enrichment_id
-            and lookups.fingerprint = responses.fingerprint
+            lookups.fingerprint = responses.fingerprint
             and lookups.batch_id = responses.batch_id
     left join global_ultimates_ranked
         on
-            lookups.enrichment_id = global_ultimates_ranked.enrichment_id
-            and lookups.fingerprint = global_ultimates_ranked.fingerprint
+            lookups.fingerprint = global_ultimates_ranked.fingerprint
             and lookups.batch_id = global_ultimates_ranked.batch_id
             and global_ultimates_ranked.place_in_answer = 1
 
