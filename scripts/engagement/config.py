@@ -48,7 +48,6 @@ SERVICES = (OFFICE, LEADSPACE)
 NOT_YET = {
     "source": "graph (files of Data Connect are not read by this version)",
     "small_numbers": "show (this version cannot band small numbers; keep the file from readers who must not see them)",
-    "domain_matching": "false (this version matches contacts by their addresses only)",
 }
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -216,7 +215,7 @@ class OfficeEnrichment(_Enrichment):
     ]
     opt_out: AddressFile | None = None
     probe_forbidden: ListedAddress | None = None
-    domain_matching: Literal[False] = False
+    domain_matching: bool = False
     retention: Annotated[int, BeforeValidator(_retention)] = Field(default=760)
     tolerated_failures: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.02
 
@@ -753,6 +752,7 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
             if isinstance(block, dict):
                 paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
         findings += _unmapped(position, entry.get("mapping"), raw)
+        findings += _no_website(position, entry, raw)
     for where, path in paths if needs_files else ():
         if isinstance(path, str) and path and not source_of(folder / Path(path).expanduser()).file.is_file():
             findings.append(
@@ -780,6 +780,17 @@ def _unmapped(position: int, mapping: object, raw: dict[str, Any]) -> Iterator[s
                 f" customers.accounts names; allowed: {', '.join(named)}, or add it to"
                 " customers.accounts.attributes"
             )
+
+
+def _no_website(position: int, entry: dict[str, Any], raw: dict[str, Any]) -> Iterator[str]:
+    """Domain matching without a column of websites would silently match nothing."""
+    customers = raw.get("customers")
+    accounts = customers.get("accounts") if isinstance(customers, dict) else None
+    if entry.get("domain_matching") is True and isinstance(accounts, dict) and not accounts.get("website"):
+        yield (
+            f"enrichments[{position}].domain_matching: needs the accounts' websites;"
+            " name their column in customers.accounts.website"
+        )
 
 
 def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from engagement.addresses import AddressBook
+from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
 from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
@@ -27,6 +27,9 @@ OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
 DIGITS_OF_A_DOUBLE = 15
 
 Issue = tuple[str, str, str, str]
+
+# Where an account's parent stands among the columns of raw.accounts.
+_PARENT = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
         for row in account_rows
         if row[1] is None
     ]
+    issues += _parent_issues({row[0]: row[_PARENT] for row in account_rows})
     landed, contact_issues = _matchable_contacts(contact_rows, {row[0] for row in account_rows}, book)
     issues += contact_issues
     addresses = book.drain()
@@ -226,6 +230,12 @@ def _plural(count: int, noun: str) -> str:
 
 _WARNINGS: dict[str, Callable[[int], str]] = {
     "account_without_name": lambda n: f"{_plural(n, 'account')} without a name; they are kept, name them",
+    "parent_unknown": lambda n: (
+        f"{_plural(n, 'account')} with a parent that the account file does not have; rolled up without it"
+    ),
+    "parent_cycle": lambda n: (
+        f"{_plural(n, 'account')} whose parents lead back to the account itself; their parents are ignored"
+    ),
     "contact_without_address": lambda n: f"{_plural(n, 'contact')} without a usable address; left out",
     "contact_address_in_several_accounts": lambda n: (
         f"{_plural(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
@@ -236,6 +246,41 @@ _WARNINGS: dict[str, Callable[[int], str]] = {
         f"{_plural(n, 'contact')} who are monitored people; they count as ours only"
     ),
 }
+
+
+def _parent_issues(parents: Mapping[str, str | None]) -> list[Issue]:
+    """Parents that cannot be: of an account that the file does not have, and those that lead round in a circle."""
+    unknown: list[Issue] = [
+        (
+            "parent_unknown",
+            "account",
+            account_id,
+            "The account's parent is no account of the account file and is ignored; correct or add it.",
+        )
+        for account_id, parent in parents.items()
+        if parent is not None and parent not in parents
+    ]
+    on_cycles: list[str] = []
+    done: set[str] = set()
+    for account_id in parents:
+        # Upwards until the top, an account seen before, or back into the path itself.
+        path: dict[str, int] = {}
+        step: str | None = account_id
+        while step is not None and step in parents and step not in done and step not in path:
+            path[step] = len(path)
+            step = parents[step]
+        if step in path:
+            on_cycles += list(path)[path[step] :]
+        done.update(path)
+    return unknown + [
+        (
+            "parent_cycle",
+            "account",
+            account_id,
+            "The account's parents lead back to itself; its parent is ignored, correct it.",
+        )
+        for account_id in on_cycles
+    ]
 
 
 def _matchable_contacts(
@@ -326,7 +371,8 @@ def _read_accounts(
                 f"{source.label}: {parents} parent account{'s' if parents != 1 else ''} whose id looks like an e-mail"
                 f" address ({where}.parent); name a column with an id that may be published"
             )
-    return rows or []
+    # The domain stands beside the website as given: what it is compared with are domains in ASCII.
+    return [(*row[:3], website_domain(row[2]), *row[3:]) for row in rows or []]
 
 
 def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]) -> list[tuple[Any, ...]]:

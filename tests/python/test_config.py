@@ -38,6 +38,14 @@ def test_a_right_configuration(workspace: Workspace) -> None:
     assert ("account-engagement", "tolerated_failures", "0.02") in settings.rows()
 
 
+@pytest.mark.parametrize(("given", "landed"), [({}, "false"), ({"domain_matching": True}, "true")])
+def test_domain_matching_is_off_unless_switched_on(
+    workspace: Workspace, given: dict[str, Any], landed: str
+) -> None:
+    workspace.configure(**given)
+    assert ("account-engagement", "domain_matching", landed) in workspace.settings().rows()
+
+
 def test_secrets_never_show(workspace: Workspace) -> None:
     workspace.environment["ENGAGEMENT_HASH_KEY"] = "a-hash-key-that-is-long"
     shown = repr(workspace.settings())
@@ -98,8 +106,15 @@ def test_secrets_never_show(workspace: Workspace) -> None:
             "reporting.small_numbers: 'band' is not allowed; allowed: show (this version cannot band",
         ),
         (
-            lambda raw: raw["enrichments"][0].update(domain_matching=True),
-            "enrichments[0].domain_matching: true is not allowed; allowed: false (this version matches",
+            office(domain_matching="on"),
+            "enrichments[0].domain_matching: 'on' is not allowed; allowed: true or false",
+        ),
+        (
+            lambda raw: [
+                raw["enrichments"][0].update(domain_matching=True),
+                raw["customers"]["accounts"].pop("website"),
+            ],
+            "enrichments[0].domain_matching: needs the accounts' websites; name their column in",
         ),
         (
             lambda raw: raw["customers"]["accounts"].update(path="gone.csv"),

@@ -30,10 +30,12 @@ from engagement.publish import publish, published_day
 
 MARTS = (
     "account_engagement",
+    "account_hierarchy_engagement",
     "account_lookups",
     "account_recency",
     "account_score_components",
     "account_score_history",
+    "account_traffic",
     "customer_issues",
     "enriched_customers",
     "leadspace_companies",
