@@ -79,3 +79,17 @@
     {%- endfor -%}
     {{ return('stack(' ~ columns | length ~ ', ' ~ pairs | join(', ') ~ ') as (' ~ name ~ ', ' ~ value ~ ')') }}
 {%- endmacro %}
+
+
+{#- Number of elements; 0 where the array is null. -#}
+{% macro element_count(array_column) -%}
+    {{ return(adapter.dispatch('element_count', 'customer_engagement')(array_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__element_count(array_column) -%}
+    {{ return('coalesce(len(' ~ array_column ~ '), 0)') }}
+{%- endmacro %}
+
+{% macro spark__element_count(array_column) -%}
+    {{ return('coalesce(array_size(' ~ array_column ~ '), 0)') }}
+{%- endmacro %}

@@ -425,19 +425,48 @@ def test_instants(text: str | None, expected: datetime | None) -> None:
     assert instant(text) == expected
 
 
-def test_a_bad_date_is_counted_and_left_out(connected: Workspace, graph: Handle) -> None:
-    body: dict[str, Any] = {
-        "value": [
-            {
-                "id": "bad",
-                "start": {"dateTime": "2026-99-01T00:00:00", "timeZone": "UTC"},
-                "end": {"dateTime": "2026-07-01T00:00:00", "timeZone": "UTC"},
-            }
-        ]
-    }
-    graph.fail(f"{ANNA.id}/calendarView", status=200, body=body)
-    assert "1 item with an unreadable date" in extract_office(connected)
-    assert connected.query("select count(*) from raw.office_meetings")[0][0] >= 12
+def test_an_unreadable_date_is_kept_as_none_until_it_can_be_read(connected: Workspace, graph: Handle) -> None:
+    extract_office(connected)
+    ledger = connected.query("select kind, sum(row_count) from raw.office_units group by all order by all")
+    moment = {"dateTime": "2026-06-20T10:00:00", "timeZone": "UTC"}
+    events: list[dict[str, Any]] = [
+        {"id": "start", "start": {"dateTime": "2026-99-01T00:00:00", "timeZone": "UTC"}, "end": moment},
+        {"id": "end", "start": moment, "end": {"dateTime": "9999-12-31T00:00:00", "timeZone": "UTC"}},
+        {"id": "neither"},
+        {"id": "private", "sensitivity": "private"},
+    ]
+    mails: list[dict[str, Any]] = [
+        {"id": "year 1601", "receivedDateTime": "1601-01-01T00:00:00Z"},
+        {"id": "year 9999", "receivedDateTime": "9999-12-31T23:59:59Z"},
+        {"id": "no date", "isDraft": True},
+    ]
+    # one series of mail is read again, two of the calendar: the second time the entries come again
+    for _ in range(2):
+        graph.fail(f"{ANNA.id}/calendarView", status=200, body={"value": events})
+    graph.fail(f"{ANNA.id}/messages", status=200, body={"value": mails})
+    assert "6 items with an unreadable date" in extract_office(connected)
+    assert connected.query(
+        "select start_at is null, end_at is null, count(*), count(gone_at) from raw.office_meetings"
+        " where start_at is null or end_at is null group by all order by all"
+    ) == [(False, True, 1, 0), (True, False, 1, 0), (True, True, 1, 0)]
+    assert connected.query(
+        "select is_draft, count(*), count(gone_at) from raw.office_messages where received_at is null"
+        " group by all order by all"
+    ) == [(False, 2, 0), (True, 1, 0)]
+    # the next run reads what the service then says of them
+    for kept in mails:
+        kept["receivedDateTime"] = "2026-06-30T10:00:00Z"
+    graph.fail(f"{ANNA.id}/messages", status=200, body={"value": mails})
+    assert "unreadable" not in extract_office(connected)
+    assert connected.query("select * from raw.office_messages where received_at is null") == []
+    assert connected.query(
+        "select count(*) from raw.office_messages where received_at = '2026-06-30 10:00:00'"
+    ) == [(3,)]
+    extract_office(connected)
+    assert (
+        connected.query("select kind, sum(row_count) from raw.office_units group by all order by all")
+        == ledger
+    )
 
 
 # --- again

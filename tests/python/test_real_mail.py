@@ -142,6 +142,42 @@ def test_every_cell_of_every_account_is_what_the_oracle_counts(
     assert accounts - set(expected), "no account without contact"
 
 
+def test_everything_read_is_in_the_bucket_that_the_oracle_gives_it(
+    mail_run: CorpusRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # the day that the fortnight ends in is read whole
+    read_before = (corpus.ENRON_NOW + timedelta(days=15)).replace(hour=0, tzinfo=None)
+    buckets, domains = oracle.enron_coverage(
+        corpus.data_directory(), CHECKOUT / "seeds", corpus.ENRON_DAY, read_before=read_before
+    )
+    published = {
+        (row[0], row[1]): row[2:]
+        for row in mail_run.query(
+            mail_run.published_file,
+            "select kind, bucket, items_count, copies_count, items_in_year_count, first_on, last_on"
+            " from marts.office_coverage",
+        )
+    }
+    counts = {" ".join(key): row[0] for key, row in sorted(published.items(), key=lambda item: -item[1][0])}
+    with capsys.disabled():
+        print(f"\nreal mail by bucket: {json.dumps(counts)}")
+    assert published == buckets
+    assert len(buckets) > 10
+    queue = {
+        row[0]: row[1:]
+        for row in mail_run.query(
+            mail_run.published_file,
+            "select mail_domain, reason, messages_from_count, messages_to_count, meetings_count,"
+            " addresses_count, first_on, last_on from marts.unmatched_domains",
+        )
+    }
+    reasons = Counter(row[0] for row in queue.values())
+    with capsys.disabled():
+        print(f"real unmatched domains: {json.dumps(reasons)}")
+    assert queue == domains
+    assert min(reasons[reason] for reason in ("personal_mail_domain", "no_contact_has_it")) > 10
+
+
 def test_companies_are_matched_with_the_public_lists(
     mail_run: CorpusRun, accounts: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

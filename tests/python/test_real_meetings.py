@@ -141,6 +141,28 @@ def test_every_cell_of_every_account_is_what_really_took_place(
     assert accounts - set(expected), "no account without contact"
 
 
+def test_every_gathering_read_is_in_the_bucket_that_the_oracle_gives_it(
+    meeting_run: CorpusRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = oracle.gatherings_buckets(
+        _occurrences(),
+        day=corpus.GROUPS_DAY,
+        time_zone=corpus.GROUPS_TIME_ZONE,
+        kept_from=KEPT_FROM,
+        read_before=(corpus.GROUPS_NOW + timedelta(days=15)).date(),
+    )
+    published = dict(
+        meeting_run.query(
+            meeting_run.published_file,
+            "select bucket, items_count from marts.office_coverage where kind = 'meeting'",
+        )
+    )
+    with capsys.disabled():
+        print(f"\nreal meetings by bucket: {json.dumps(published)}")
+    assert published == expected
+    assert {"counted", "cancelled", "in_the_future", "declined_by_ours"} <= set(expected)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("day", [date(2020, 6, 30), date(2021, 8, 5), date(2023, 2, 1)])
 def test_a_past_day_is_rebuilt_from_what_had_taken_place(

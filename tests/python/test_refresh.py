@@ -41,11 +41,13 @@ MARTS = (
     "leadspace_companies",
     "leadspace_coverage",
     "leadspace_overview",
+    "office_coverage",
     "office_days",
     "office_gaps",
     "office_overview",
     "original_user_entity",
     "stale_accounts",
+    "unmatched_domains",
 )
 # What tells of runs differs from run to run.
 RUN_MARTS = ("enriched_accounts_over_time", "enrichments", "run_history", "run_steps")

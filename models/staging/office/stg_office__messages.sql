@@ -12,6 +12,7 @@ select
     message_key,
     thread_key,
     from_key,
+    cast({{ element_count('recipient_keys') }} as bigint) as recipients_count,
     is_draft,
     is_meeting_mail,
     is_search_folder_copy,

@@ -29,7 +29,8 @@ def read(
 
     Private and confidential entries are dropped here and any earlier row of theirs is removed; so are unsent
     drafts. Entries that began before the range merely reach into it and belong to an earlier slice. All-day
-    entries come with floating midnights and are not shifted.
+    entries come with floating midnights and are not shifted. An entry whose start or end cannot be read is kept
+    without it, to be counted as such.
     """
     items = _fetch_settled(client, entra_id, start, end)
     read = Read()
@@ -40,10 +41,7 @@ def read(
             read.dropped_keys.append(item_key)
             continue
         start_at, end_at = _moment(item.start), _moment(item.end)
-        if start_at is None or end_at is None:
-            read.bad_dates += 1
-            continue
-        if not start <= start_at < end:
+        if start_at is not None and not start <= start_at < end:
             continue
         keys: list[int] = []
         types: list[str] = []
@@ -59,7 +57,7 @@ def read(
             (
                 mailbox_id,
                 item_key,
-                hasher.ical(item.i_cal_u_id or item.id),
+                hasher.ical((item.i_cal_u_id or "").strip() or item.id),
                 start_at,
                 end_at,
                 bool(item.is_all_day),
@@ -74,7 +72,10 @@ def read(
                 None,
             )
         )
-        read.moments.append(start_at)
+        if start_at is None or end_at is None:
+            read.undated_keys.append(item_key)
+        if start_at is not None:
+            read.moments.append(start_at)
     return read
 
 

@@ -51,7 +51,8 @@ def read(
     """All messages received in [start, end). Raises MailboxUnreadable, ServiceError, AuthenticationError.
 
     Lists page by position, so mail that is deleted meanwhile makes others slip through: fewer items than the
-    service counted at the beginning means reading once more.
+    service counted at the beginning means reading once more. A message whose date cannot be read is kept without
+    it, to be counted as such.
     """
     for attempt in range(1, _COUNT_ATTEMPTS + 1):
         items, counted = graph.by_page_size(partial(_fetch, client, entra_id, start, end))
@@ -68,9 +69,6 @@ def read(
     for item in items.values():
         received_at = graph.instant(item.received_date_time)
         item_key = hasher.item(item.id)
-        if received_at is None:
-            read.bad_dates += 1
-            continue
         message_id = (item.internet_message_id or "").strip()
         recipients: dict[int, None] = {}
         for listed in (item.to_recipients, item.cc_recipients, item.bcc_recipients):
@@ -98,7 +96,10 @@ def read(
                 None,
             )
         )
-        read.moments.append(received_at)
+        if received_at is None:
+            read.undated_keys.append(item_key)
+        else:
+            read.moments.append(received_at)
     return read
 
 

@@ -11,12 +11,14 @@ from engagement.office.slices import Slice
 
 @dataclass(slots=True)
 class Read:
-    """The rows of one series of requests; `moments` is the instant of each row that decides its slice."""
+    """The rows of one series of requests; `moments` are the instants that decide the slices of those with a date."""
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     moments: list[datetime] = field(default_factory=list)
     dropped_keys: list[int] = field(default_factory=list)  # seen but not kept: an earlier row of theirs goes
-    bad_dates: int = 0
+    undated_keys: list[int] = field(
+        default_factory=list
+    )  # rows with a date that cannot be read, and so is null
 
 
 @dataclass(frozen=True, slots=True)

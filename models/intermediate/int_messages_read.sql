@@ -1,0 +1,137 @@
+with
+
+copies as (
+
+    select * from {{ ref('int_message_copies_read') }}
+
+),
+
+countable_copies as (
+
+    select * from {{ ref('int_message_copies_countable') }}
+
+),
+
+addresses_monitored as (
+
+    select * from {{ ref('int_addresses_monitored') }}
+
+),
+
+addresses as (
+
+    select * from {{ ref('int_addresses_classified') }}
+
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
+-- One pass over all copies; a message has one sender nearly always, and then needs no second one.
+messages_grouped as (
+
+    select
+        copies.enrichment_id,
+        copies.message_key,
+        min(case when copies.is_countable then copies.from_key end) as lowest_from_key,
+        max(case when copies.is_countable then copies.from_key end) as highest_from_key,
+        count(*) as copies_count,
+        sum(case when copies.is_countable then 1 else 0 end) as countable_copies_count,
+        max(case when copies.is_countable then copies.recipients_count else 0 end) as recipients_count,
+        max(
+            case when copies.is_countable and addresses_monitored.address_key is not null then 1 else 0 end
+        ) as is_from_monitored,
+        max(case when copies.is_draft then 1 else 0 end) as is_draft,
+        max(case when copies.is_meeting_mail then 1 else 0 end) as is_meeting_mail,
+        max(case when copies.is_search_folder_copy then 1 else 0 end) as is_search_folder_copy,
+        coalesce(min(case when copies.is_countable then copies.received_at end), min(copies.received_at))
+            as happened_at
+    from copies
+    left join addresses_monitored
+        on
+            copies.enrichment_id = addresses_monitored.enrichment_id
+            and copies.from_key = addresses_monitored.address_key
+            and copies.received_at < addresses_monitored.monitored_to_at
+    group by copies.enrichment_id, copies.message_key
+
+),
+
+-- Where copies disagree about the sender, one of ours goes first, then any address at all, then the earliest, as in
+-- int_messages_deduplicated.
+disputed_senders_ranked as (
+
+    select
+        copies.enrichment_id,
+        copies.message_key,
+        copies.from_key,
+        row_number() over (
+            partition by copies.enrichment_id, copies.message_key
+            order by
+                case when addresses_monitored.address_key is not null then 0 else 1 end nulls last,
+                copies.received_at nulls last,
+                copies.mailbox_id nulls last,
+                copies.item_key nulls last
+        ) as sender_number
+    from countable_copies as copies
+    inner join messages_grouped
+        on
+            copies.enrichment_id = messages_grouped.enrichment_id
+            and copies.message_key = messages_grouped.message_key
+            and messages_grouped.lowest_from_key != messages_grouped.highest_from_key
+    left join addresses_monitored
+        on
+            copies.enrichment_id = addresses_monitored.enrichment_id
+            and copies.from_key = addresses_monitored.address_key
+            and copies.received_at < addresses_monitored.monitored_to_at
+    where copies.from_key is not null
+
+),
+
+disputed_senders as (
+
+    select * from disputed_senders_ranked
+    where sender_number = 1
+
+),
+
+messages_with_sender as (
+
+    select
+        messages_grouped.*,
+        coalesce(disputed_senders.from_key, messages_grouped.lowest_from_key) as from_key
+    from messages_grouped
+    left join disputed_senders
+        on
+            messages_grouped.enrichment_id = disputed_senders.enrichment_id
+            and messages_grouped.message_key = disputed_senders.message_key
+
+)
+
+select
+    messages.enrichment_id,
+    messages.message_key,
+    messages.from_key,
+    case
+        when messages.from_key is null then 'missing'
+        when messages.is_from_monitored = 1 then 'monitored'
+        -- Someone who has left the list is a colleague from then on (D6.10).
+        when addresses.relation = 'monitored' then 'colleague'
+        else coalesce(addresses.relation, 'unresolved')
+    end as sender_relation,
+    messages.copies_count,
+    cast(messages.countable_copies_count as bigint) as countable_copies_count,
+    messages.recipients_count,
+    coalesce(addresses.is_automated, false) as is_automated,
+    messages.is_draft = 1 as is_draft,
+    messages.is_meeting_mail = 1 as is_meeting_mail,
+    messages.is_search_folder_copy = 1 as is_search_folder_copy,
+    {{ local_day('messages.happened_at', 'reporting.time_zone') }} as happened_on
+from messages_with_sender as messages
+cross join reporting
+left join addresses
+    on
+        messages.enrichment_id = addresses.enrichment_id
+        and messages.from_key = addresses.address_key

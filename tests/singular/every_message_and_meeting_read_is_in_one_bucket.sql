@@ -1,0 +1,99 @@
+-- Counted from what was landed, without the models between: nothing read is lost, and nothing stands in two buckets.
+with
+
+mailboxes as (
+
+    select
+        mailboxes.enrichment_id,
+        mailboxes.mailbox_id,
+        coalesce(mailboxes.monitored_to_at, cast('9999-12-31' as timestamp)) as monitored_to_at
+    from {{ ref('stg_office__mailboxes') }} as mailboxes
+    inner join {{ ref('stg_runs__enrichments') }} as enrichments
+        on
+            mailboxes.enrichment_id = enrichments.enrichment_id
+            and enrichments.enrichment_type = 'office'
+
+),
+
+messages_read as (
+
+    select
+        mailboxes.enrichment_id,
+        'message' as kind,
+        count(distinct messages.message_key) as items_count,
+        count(*) as copies_count
+    from {{ ref('stg_office__messages') }} as messages
+    inner join mailboxes on messages.mailbox_id = mailboxes.mailbox_id
+    cross join {{ ref('as_of') }} as as_of
+    where
+        messages.received_at is null
+        or (messages.received_at < as_of.ends_before_at and messages.received_at < mailboxes.monitored_to_at)
+    group by mailboxes.enrichment_id
+
+),
+
+meeting_copies as (
+
+    select
+        mailboxes.enrichment_id,
+        meetings.ical_key,
+        meetings.start_at,
+        count(*) as copies_count
+    from {{ ref('stg_office__meetings') }} as meetings
+    inner join mailboxes on meetings.mailbox_id = mailboxes.mailbox_id
+    cross join {{ ref('stg_runs__reporting') }} as reporting
+    where
+        meetings.start_at is null
+        or mailboxes.monitored_to_at > case
+            when meetings.is_all_day then {{ local_midnight('cast(meetings.start_at as date)', 'reporting.time_zone') }}
+            else meetings.start_at
+        end
+    group by mailboxes.enrichment_id, meetings.ical_key, meetings.start_at
+
+),
+
+meetings_read as (
+
+    select
+        enrichment_id,
+        'meeting' as kind,
+        count(*) as items_count,
+        sum(copies_count) as copies_count
+    from meeting_copies
+    group by enrichment_id
+
+),
+
+everything_read as (
+
+    select * from messages_read
+    union all
+    select * from meetings_read
+
+),
+
+buckets_summed as (
+
+    select
+        enrichment_id,
+        kind,
+        sum(items_count) as items_count,
+        sum(copies_count) as copies_count
+    from {{ ref('office_coverage') }}
+    group by enrichment_id, kind
+
+)
+
+select
+    coalesce(everything_read.enrichment_id, buckets_summed.enrichment_id) as enrichment_id,
+    coalesce(everything_read.kind, buckets_summed.kind) as kind,
+    everything_read.items_count,
+    buckets_summed.items_count as items_in_buckets_count
+from everything_read
+full outer join buckets_summed
+    on
+        everything_read.enrichment_id = buckets_summed.enrichment_id
+        and everything_read.kind = buckets_summed.kind
+where
+    coalesce(everything_read.items_count, 0) != coalesce(buckets_summed.items_count, 0)
+    or coalesce(everything_read.copies_count, 0) != coalesce(buckets_summed.copies_count, 0)
