@@ -11,6 +11,23 @@
 {%- endmacro %}
 
 
+{#- Query for the names of a raw table's columns, in its first column. -#}
+{% macro raw_columns(table) -%}
+    {{ return(adapter.dispatch('raw_columns', 'customer_engagement')(table)) }}
+{%- endmacro %}
+
+{% macro duckdb__raw_columns(table) -%}
+    {{ return(
+        "select column_name from information_schema.columns where table_catalog = current_database()"
+        ~ " and table_schema = 'raw' and table_name = '" ~ table ~ "'"
+    ) }}
+{%- endmacro %}
+
+{% macro spark__raw_columns(table) -%}
+    {{ return('show columns in raw.' ~ table) }}
+{%- endmacro %}
+
+
 {#- One row per element; rows whose array is empty or null disappear. -#}
 {% macro exploded(array_column) -%}
     {{ return(adapter.dispatch('exploded', 'customer_engagement')(array_column)) }}

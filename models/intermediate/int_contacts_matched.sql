@@ -23,9 +23,22 @@ enrichments as (
 
 ),
 
+addresses as (
+
+    select * from {{ ref('stg_office__addresses') }}
+
+),
+
 addresses_monitored as (
 
     select * from {{ ref('int_addresses_monitored') }}
+
+),
+
+website_domains as (
+
+    select * from {{ ref('int_website_domains_classified') }}
+    where domain_class = 'one_account'
 
 ),
 
@@ -33,28 +46,66 @@ contacts_keyed as (
 
     select
         contacts.account_id,
-        contacts.contact_id,
         contacts.address_key,
-        -- One person with two addresses is one person; a whole number joins and counts faster than the file's id.
-        cast(
-            dense_rank() over (order by contacts.account_id nulls last, contacts.contact_id nulls last) as bigint
-        ) as contact_key
+        -- One person with two addresses, or in two accounts, is one person; a whole number joins and counts faster
+        -- than the file's id.
+        cast(dense_rank() over (order by contacts.contact_id nulls last) as bigint) as contact_key
     from contacts
     inner join accounts on contacts.account_id = accounts.account_id
+
+),
+
+addresses_of_contacts as (
+
+    select distinct address_key from contacts_keyed
+
+),
+
+-- The contact file goes first: who stands in it belongs to its account only, whatever the domain. Of anyone else
+-- the address is all that is known, so it is the person; below zero, where no contact's number can be.
+addresses_in_website_domains as (
+
+    select
+        website_domains.account_id,
+        addresses.address_key,
+        -cast(dense_rank() over (order by addresses.address_key nulls last) as bigint) as contact_key
+    from addresses
+    inner join website_domains on addresses.domain = website_domains.website_domain
+    left join addresses_of_contacts on addresses.address_key = addresses_of_contacts.address_key
+    where addresses_of_contacts.address_key is null
+
+),
+
+both_rules as (
+
+    select distinct
+        enrichments.enrichment_id,
+        contacts_keyed.account_id,
+        contacts_keyed.contact_key,
+        contacts_keyed.address_key,
+        'contact_address' as matched_by
+    from contacts_keyed
+    cross join enrichments
+
+    union all
+
+    select
+        enrichments.enrichment_id,
+        addresses_in_website_domains.account_id,
+        addresses_in_website_domains.contact_key,
+        addresses_in_website_domains.address_key,
+        'website_domain' as matched_by
+    from addresses_in_website_domains
+    cross join enrichments
+    where enrichments.matches_domains
 
 )
 
 -- Who is monitored and a contact is monitored only (D6.7).
-select distinct
-    enrichments.enrichment_id,
-    contacts_keyed.account_id,
-    contacts_keyed.contact_key,
-    contacts_keyed.address_key,
-    'contact_address' as matched_by
-from contacts_keyed
-cross join enrichments
+select both_rules.*
+from both_rules
 left join addresses_monitored
     on
-        enrichments.enrichment_id = addresses_monitored.enrichment_id
-        and contacts_keyed.address_key = addresses_monitored.address_key
+        both_rules.enrichment_id = addresses_monitored.enrichment_id
+        and both_rules.address_key = addresses_monitored.address_key
 where addresses_monitored.address_key is null

@@ -104,8 +104,9 @@ select
     copies_ranked.ical_key,
     copies_ranked.organizer_key,
     case
-        when copies_ranked.begins_at is null or copies_ranked.end_at is null then 'unreadable_date'
+        when copies_ranked.begins_at is null then 'unreadable_date'
         when copies_ranked.happened_on > as_of.as_of_date then 'in_the_future'
+        when copies_ranked.end_at is null then 'unreadable_date'
         when copies_ranked.ended_on > as_of.as_of_date then 'not_ended_yet'
         -- If the organiser's copy vanished, or every copy did, nobody met.
         when copies_ranked.has_vanished then 'vanished'

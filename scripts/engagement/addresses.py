@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import idna
 
@@ -28,6 +29,9 @@ CLASSES = ("role", "automated")
 
 _IN_BRACKETS = re.compile(r"<([^<>]*)>\s*$")
 _X500_PREFIXES = ("/o=", "imceaex-_o=", "x500:")
+# The last label has a letter, which sets a domain apart from an IPv4 address and from "3.5".
+_DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+(?=[^.]*[a-z])[a-z0-9-]{2,63}")
+_LONGEST_DOMAIN = 253
 _KEY_FILE_BYTES = 32
 _SHORTEST_KEY = 16
 
@@ -87,6 +91,33 @@ def domain_in_ascii(domain: str) -> str:
     # UTS 46 also knows the ideographic full stops as separators of labels.
     labels = re.split("[.\u3002\uff0e\uff61]", text)
     return ".".join(_label_in_ascii(label) for label in labels if label)
+
+
+def website_domain(website: str | None) -> str | None:
+    """The domain of a website in the form that domains of addresses have; None where it is no website.
+
+    Scheme, user, port, path, a trailing dot and a leading "www." are left out, and nothing else: a subdomain
+    is a domain of its own. An e-mail address, an IP address and a bare word are no website.
+    """
+    text = (website or "").strip().lower()
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme not in ("http", "https"):
+        return None
+    if not separator and not text.startswith("//"):
+        text = f"//{text}"
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        return None
+    # Without a scheme, what has an @ is an e-mail address; with one, it is a user before the host.
+    if not separator and "@" in parts.netloc:
+        return None
+    domain = domain_in_ascii(host)
+    without_www = domain.removeprefix("www.")
+    if "." in without_www:
+        domain = without_www
+    return domain if len(domain) <= _LONGEST_DOMAIN and _DOMAIN.fullmatch(domain) else None
 
 
 def _label_in_ascii(label: str) -> str:

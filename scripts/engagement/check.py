@@ -131,5 +131,8 @@ def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | No
         outcome.lines.append(f"  {question}; none was made")
         return
     extracted = extract_leadspace(settings, most_lookups=1)
+    if not any(result["lookups"] for result in extracted.facts["leadspace"]):
+        outcome.lines.append("  Leadspace: nobody had to be asked about, so the token was not tried")
+        return
     outcome.facts["leadspace_token_accepted"] = True
     outcome.lines += ["  Leadspace: the token is accepted", *(f"  {line}" for line in extracted.lines)]

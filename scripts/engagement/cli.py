@@ -4,6 +4,7 @@ errors.py.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -43,12 +44,17 @@ _verbose = click.option(
 
 
 def _conclude(
-    act: Callable[[Settings], Outcome], *, as_json: bool, verbose: bool, services: Collection[str] = ()
+    act: Callable[[Settings], Outcome],
+    *,
+    as_json: bool,
+    verbose: bool,
+    services: Collection[str] = (),
+    needs_files: bool = True,
 ) -> NoReturn:
     """Loads the settings, acts, prints, and ends the process with the outcome's code."""
     _set_up_logging(verbose)
     try:
-        settings = load(os.environ, services=services)
+        settings = load(os.environ, services=services, needs_files=needs_files)
         for warning in settings.warnings:
             logging.getLogger("engagement").warning("warning: %s", warning)
         outcome = act(settings)
@@ -78,8 +84,16 @@ def _conclude(
         for line in outcome.lines:
             click.echo(line)
         if outcome.summary is not None:
-            outcome.summary()
+            _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
+
+
+def _summarise(summary: Callable[[], None]) -> None:
+    """What is printed at the end is no reason to fail: the work is done."""
+    try:
+        summary()
+    except Exception as error:
+        click.echo(f"warning: the summary cannot be shown ({type(error).__name__})", err=True)
 
 
 def _innermost(error: BaseException) -> str:
@@ -271,7 +285,7 @@ def publish(as_json: bool, verbose: bool) -> None:
     Example:
       dbt build && engagement publish
     """
-    _conclude(running.publish, as_json=as_json, verbose=verbose)
+    _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
 
 
 @cli.command()
@@ -287,13 +301,17 @@ def status(as_json: bool, verbose: bool) -> None:
 
     Reads the published file and the run's state alone, so it works while a run is going on.
     """
-    _conclude(running.status, as_json=as_json, verbose=verbose)
+    _conclude(running.status, as_json=as_json, verbose=verbose, needs_files=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command."""
     # Files of a run belong to its owner alone, dbt's included.
     os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding has no letters for must not end the command.
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _stop)
     cli.main(args=None if arguments is None else list(arguments), prog_name="engagement")
 

@@ -38,6 +38,8 @@ DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
 DEFAULT_LEADSPACE_URL = "https://apigw.leadspace.com"
 GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
+# Shorter, the gate would find it in every second text.
+SHORTEST_TOKEN = 8
 # The types of enrichments, each with a service and secrets of its own.
 OFFICE, LEADSPACE = "office", "leadspace"
 SERVICES = (OFFICE, LEADSPACE)
@@ -46,7 +48,6 @@ SERVICES = (OFFICE, LEADSPACE)
 NOT_YET = {
     "source": "graph (files of Data Connect are not read by this version)",
     "small_numbers": "show (this version cannot band small numbers; keep the file from readers who must not see them)",
-    "domain_matching": "false (this version matches contacts by their addresses only)",
 }
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -214,7 +215,7 @@ class OfficeEnrichment(_Enrichment):
     ]
     opt_out: AddressFile | None = None
     probe_forbidden: ListedAddress | None = None
-    domain_matching: Literal[False] = False
+    domain_matching: bool = False
     retention: Annotated[int, BeforeValidator(_retention)] = Field(default=760)
     tolerated_failures: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.02
 
@@ -389,12 +390,17 @@ def source_of(path: Path) -> Source:
 
 
 def load(
-    environment: Mapping[str, str], *, services: Collection[str] = SERVICES, directory: Path | None = None
+    environment: Mapping[str, str],
+    *,
+    services: Collection[str] = SERVICES,
+    needs_files: bool = True,
+    directory: Path | None = None,
 ) -> Settings:
     """Reads and checks everything; ConfigurationError with all findings.
 
     The secrets of the named `services` are asked for, each only where one of its enrichments is active and
-    has its consents. `directory` stands for the current directory.
+    has its consents. `needs_files` asks for the files that enrichments.yml names to be there. `directory` stands
+    for the current directory.
     """
     here = directory or Path.cwd()
 
@@ -417,7 +423,7 @@ def load(
             # A list of wrong entries is called too short as well, since none of them counts.
             if not (problem["type"] == "too_short" and _key_path(problem["loc"], raw)[1])
         ]
-    findings += _cross_checks(raw, configuration_file.parent)
+    findings += _cross_checks(raw, configuration_file.parent, needs_files)
     if not (project_dir / "dbt_project.yml").is_file():
         findings.append(
             "ENGAGEMENT_PROJECT_DIR: the project folder holds no dbt_project.yml;"
@@ -450,9 +456,12 @@ def load(
                 f" set {'it' if len(missing) == 1 else 'them'} {whose}"
             )
     token = environment.get("LEADSPACE_TOKEN")
-    if token and not (token.isascii() and token.isprintable() and token == token.strip()):
+    if token and not (
+        token.isascii() and token.isprintable() and " " not in token and len(token) >= SHORTEST_TOKEN
+    ):
         findings.append(
-            "LEADSPACE_TOKEN: holds a space, a line break or another character that no key has; copy it anew"
+            "LEADSPACE_TOKEN: is too short for a key, or holds a space, a line break or another character that no key"
+            " has; copy it anew"
         )
     private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
     published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
@@ -460,6 +469,8 @@ def load(
         findings.append(
             "ENGAGEMENT_PUBLISHED_FILE: is the private file, which publishing would replace; set it to another path"
         )
+    if published_file.is_dir():
+        findings.append("ENGAGEMENT_PUBLISHED_FILE: is a folder; set it to the path of a file")
     if findings or configuration is None:
         raise ConfigurationError(
             f"{configuration_file.name}: {len(findings)} finding{'s' if len(findings) != 1 else ''};"
@@ -699,7 +710,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 # --- checks across keys, over the file as it is, so that they are reported beside the others
 
 
-def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
+def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[str]:
     findings: list[str] = []
     enrichments = raw.get("enrichments")
     listed = [
@@ -741,7 +752,8 @@ def _cross_checks(raw: dict[str, Any], folder: Path) -> list[str]:
             if isinstance(block, dict):
                 paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
         findings += _unmapped(position, entry.get("mapping"), raw)
-    for where, path in paths:
+        findings += _no_website(position, entry, raw)
+    for where, path in paths if needs_files else ():
         if isinstance(path, str) and path and not source_of(folder / Path(path).expanduser()).file.is_file():
             findings.append(
                 f"{where}: {_shown(path, where)} does not exist;"
@@ -768,6 +780,17 @@ def _unmapped(position: int, mapping: object, raw: dict[str, Any]) -> Iterator[s
                 f" customers.accounts names; allowed: {', '.join(named)}, or add it to"
                 " customers.accounts.attributes"
             )
+
+
+def _no_website(position: int, entry: dict[str, Any], raw: dict[str, Any]) -> Iterator[str]:
+    """Domain matching without a column of websites would silently match nothing."""
+    customers = raw.get("customers")
+    accounts = customers.get("accounts") if isinstance(customers, dict) else None
+    if entry.get("domain_matching") is True and isinstance(accounts, dict) and not accounts.get("website"):
+        yield (
+            f"enrichments[{position}].domain_matching: needs the accounts' websites;"
+            " name their column in customers.accounts.website"
+        )
 
 
 def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:

@@ -148,7 +148,7 @@ def read_contract(
             columns += tuple(
                 Column(
                     name,
-                    DUCKDB_TYPES[data_type],
+                    duckdb_name(data_type),
                     "The customer's own column, as enrichments.yml names it; address-like text is masked.",
                     is_attribute=True,
                 )
@@ -187,6 +187,11 @@ def output_view(source: Table, enrichment_id: str, name: str) -> Table:
         columns=columns,
         sql=f"select {names} from {source.qualified_name} where enrichment_id = {literal}",
     )
+
+
+def duckdb_name(data_type: str) -> str:
+    """DuckDB's name of a contract type, or of a decimal of the customer's own."""
+    return DUCKDB_TYPES.get(data_type) or data_type.upper()
 
 
 def duckdb_type(model: str, column: dict[str, Any]) -> str:

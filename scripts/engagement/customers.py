@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from engagement.addresses import AddressBook
+from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
 from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
@@ -23,7 +23,13 @@ log = logging.getLogger(__name__)
 
 OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
 
+# So many decimal digits every double holds.
+DIGITS_OF_A_DOUBLE = 15
+
 Issue = tuple[str, str, str, str]
+
+# Where an account's parent stands among the columns of raw.accounts.
+_PARENT = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
         for row in account_rows
         if row[1] is None
     ]
+    issues += _parent_issues({row[0]: row[_PARENT] for row in account_rows})
     landed, contact_issues = _matchable_contacts(contact_rows, {row[0] for row in account_rows}, book)
     issues += contact_issues
     addresses = book.drain()
@@ -111,8 +118,12 @@ def contract_type(duckdb_type: str) -> str:
     name = duckdb_type.upper()
     if name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return "bigint"
-    if name in ("FLOAT", "DOUBLE", "HUGEINT", "UBIGINT", "UHUGEINT") or name.startswith("DECIMAL"):
+    if name in ("FLOAT", "DOUBLE"):
         return "double"
+    if name.startswith("DECIMAL"):
+        return name.lower()
+    if name in ("HUGEINT", "UBIGINT"):
+        return "decimal(38,0)"
     if name.startswith("TIMESTAMP"):
         return "timestamp"
     return {"BOOLEAN": "boolean", "DATE": "date"}.get(name, "string")
@@ -134,13 +145,21 @@ def _taken_attributes(settings: Settings) -> list[str]:
     """Columns of the customer's own that would stand in the enriched customer table beside one of that name."""
     taken = set(_mart_columns(settings.project_dir))
     findings = []
+    given: set[str] = set()
     for index, attribute in enumerate(settings.configuration.customers.accounts.attributes):
-        if attribute.lower() in taken:
+        where = f"customers.accounts.attributes[{index}]"
+        if "@" in attribute or "/o=" in attribute.lower() or not attribute.isprintable():
             findings.append(
-                f"customers.accounts.attributes[{index}]: {attribute!r} is a column of the enriched customer"
-                " table already; give yours another name, or leave it out"
+                f"{where}: the name looks like an address or cannot be printed; give the column another"
             )
-        taken.add(attribute.lower())
+        elif attribute.lower() in taken:
+            findings.append(
+                f"{where}: {attribute!r} is a column of the enriched customer table already; give yours another"
+                " name, or leave it out"
+            )
+        elif attribute.lower() in given:
+            findings.append(f"{where}: {attribute!r} is listed twice (case does not count); keep one of them")
+        given.add(attribute.lower())
     return findings
 
 
@@ -211,6 +230,12 @@ def _plural(count: int, noun: str) -> str:
 
 _WARNINGS: dict[str, Callable[[int], str]] = {
     "account_without_name": lambda n: f"{_plural(n, 'account')} without a name; they are kept, name them",
+    "parent_unknown": lambda n: (
+        f"{_plural(n, 'account')} with a parent that the account file does not have; rolled up without it"
+    ),
+    "parent_cycle": lambda n: (
+        f"{_plural(n, 'account')} whose parents lead back to the account itself; their parents are ignored"
+    ),
     "contact_without_address": lambda n: f"{_plural(n, 'contact')} without a usable address; left out",
     "contact_address_in_several_accounts": lambda n: (
         f"{_plural(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
@@ -221,6 +246,41 @@ _WARNINGS: dict[str, Callable[[int], str]] = {
         f"{_plural(n, 'contact')} who are monitored people; they count as ours only"
     ),
 }
+
+
+def _parent_issues(parents: Mapping[str, str | None]) -> list[Issue]:
+    """Parents that cannot be: of an account that the file does not have, and those that lead round in a circle."""
+    unknown: list[Issue] = [
+        (
+            "parent_unknown",
+            "account",
+            account_id,
+            "The account's parent is no account of the account file and is ignored; correct or add it.",
+        )
+        for account_id, parent in parents.items()
+        if parent is not None and parent not in parents
+    ]
+    on_cycles: list[str] = []
+    done: set[str] = set()
+    for account_id in parents:
+        # Upwards until the top, an account seen before, or back into the path itself.
+        path: dict[str, int] = {}
+        step: str | None = account_id
+        while step is not None and step in parents and step not in done and step not in path:
+            path[step] = len(path)
+            step = parents[step]
+        if step in path:
+            on_cycles += list(path)[path[step] :]
+        done.update(path)
+    return unknown + [
+        (
+            "parent_cycle",
+            "account",
+            account_id,
+            "The account's parents lead back to itself; its parent is ignored, correct it.",
+        )
+        for account_id in on_cycles
+    ]
 
 
 def _matchable_contacts(
@@ -288,19 +348,31 @@ def _read_accounts(
     named = {f"{where}.{key}": column for key, column in text_columns.items()}
     named |= {f"{where}.attributes[{index}]": column for index, column in enumerate(wanted.attributes)}
 
+    def exact(column: str) -> str:
+        """A value for JSON, whose numbers would lose digits beyond what a double holds."""
+        name = contract_type(types.get(column, ""))
+        return f"cast({_quoted(column)} as varchar)" if name.startswith("decimal") else _quoted(column)
+
     def query(relation: str) -> str:
         texts = ", ".join(
             f"{_text(text_columns[key])} as {key}" if key in text_columns else f"null as {key}"
             for key in ("id", "name", "website", "country", "parent")
         )
-        pairs = ", ".join(f"{_quoted(column)} := {_quoted(column)}" for column in wanted.attributes)
+        pairs = ", ".join(f"{_quoted(column)} := {exact(column)}" for column in wanted.attributes)
         attributes = f"cast(to_json(struct_pack({pairs})) as varchar)" if wanted.attributes else "null"
         return f"select {texts}, {attributes} as attributes from {relation}"
 
     rows = _rows(source, where, named, tuple(text_columns.values()), query, findings, types)
     if rows is not None:
         _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
-    return rows or []
+        parents = sum(1 for row in rows if row[4] and "@" in row[4])
+        if parents:
+            findings.append(
+                f"{source.label}: {parents} parent account{'s' if parents != 1 else ''} whose id looks like an e-mail"
+                f" address ({where}.parent); name a column with an id that may be published"
+            )
+    # The domain stands beside the website as given: what it is compared with are domains in ASCII.
+    return [(*row[:3], website_domain(row[2]), *row[3:]) for row in rows or []]
 
 
 def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]) -> list[tuple[Any, ...]]:
@@ -365,6 +437,9 @@ def _rows(
                 return None
             if types is not None:
                 types.update((row[0], row[1]) for row in described)
+                coarse = _coarse_columns(connection, source, types, text_columns)
+                types.update((column, "VARCHAR") for column in coarse)
+                text_columns = (*text_columns, *coarse)
             # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their
             # types.
             return connection.execute(query(_relation(connection, source, text_columns))).fetchall()
@@ -374,6 +449,26 @@ def _rows(
                 " check that it opens, and its encoding (UTF-8)"
             )
             return None
+
+
+def _coarse_columns(
+    connection: Connection, source: Source, types: Mapping[str, str], text_columns: Sequence[str]
+) -> list[str]:
+    """Columns of a CSV file that would be read as doubles and hold what a double does not: a number of more digits
+    than it keeps, or a code such as 1e5. They stay text.
+    """
+    doubles = [name for name, kind in types.items() if kind == "DOUBLE" and name not in text_columns]
+    if _kind(source) != "CSV" or not doubles:
+        return []
+    tests = ", ".join(
+        f"bool_or(length(regexp_replace({_quoted(name)}, '[^0-9]', '', 'g')) > {DIGITS_OF_A_DOUBLE}"
+        f" or regexp_matches({_quoted(name)}, '[eE]'))"
+        for name in doubles
+    )
+    row = connection.execute(
+        f"select {tests} from read_csv({_literal(str(source.file))}, header = true, all_varchar = true)"
+    ).fetchone()
+    return [name for name, is_coarse in zip(doubles, row or (), strict=True) if is_coarse]
 
 
 def _kind(source: Source) -> str:

@@ -239,6 +239,8 @@ def ask_leadspace(
             for warning in warnings:
                 log.warning("warning: %s: %s", enrichment.enrichment_id, warning)
             results.append(result)
+            if most_lookups is not None and result.lookups >= most_lookups:
+                break
     return results
 
 

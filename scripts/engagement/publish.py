@@ -29,7 +29,7 @@ from engagement import warehouse
 from engagement.config import OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
-from engagement.gate import ADDRESS_PATTERN, Refusal
+from engagement.gate import ADDRESS_PATTERN, X500_PATTERN, Refusal
 from engagement.published_file import literal
 
 WORK_PREFIX = ".publishing-"
@@ -110,7 +110,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         if refusals:
             raise PublishRefusedError(
                 f"the gate refused the file ({len(refusals)} findings); {target.name} is as it was. "
-                "Correct the models that fill these columns, then run again",
+                "Correct what fills these columns (a model, or for your own columns the customer file), then run again",
                 findings=[str(refusal) for refusal in refusals],
             )
         size_bytes = candidate.stat().st_size
@@ -158,12 +158,19 @@ def check_build(target: Path) -> None:
             "nothing has been built yet: run `dbt build` or `engagement run` first"
         ) from error
     arguments = results["args"]
-    is_whole = arguments.get("which") == "build" and not any(
-        arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample")
+    # Another target is another private file, of which this build says nothing.
+    is_whole = (
+        arguments.get("which") == "build"
+        and arguments.get("target") in (None, "private")
+        and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
     if not is_whole or has_failed:
-        what = "failed" if is_whole else f"was `dbt {arguments.get('which')}` or left something out"
+        what = (
+            "failed"
+            if is_whole
+            else f"was `dbt {arguments.get('which')}`, for another target, or left something out"
+        )
         raise PublishRefusedError(
             f"the last dbt command {what}, and only a whole successful build is published: run `dbt build` again"
         )
@@ -239,6 +246,7 @@ def exported(column: Column) -> str:
     text = f"json_extract_string(attributes_json, {literal(pointer)})"
     if column.type == "VARCHAR":
         value = f"regexp_replace({text}, {literal(ADDRESS_PATTERN)}, '[address]', 'g')"
+        value = f"regexp_replace({value}, {literal(X500_PATTERN + '[^[:space:]]*')}, '[address]', 'g')"
     else:
         value = f"cast({text} as {column.type})"
     return f"{value} as {quoted(column.name)}"

@@ -70,7 +70,8 @@ STALE = """
 
 def console() -> Console:
     """Where reports go. Without a terminal there is no width to keep to, and nothing may be cut to a guessed one."""
-    made = Console(highlight=False)
+    # Names come from customers: what looks like markup in them is none.
+    made = Console(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = 200
     return made

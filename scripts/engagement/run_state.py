@@ -47,16 +47,26 @@ def single_run(settings: Settings, *, command: str) -> Iterator[None]:
     prepare_data_dir(settings)
     descriptor = os.open(settings.run_lock_file, os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(_who_holds(descriptor)) from None
+        if not _locked(descriptor):
+            raise BusyError(_who_holds(descriptor))
         owner = {"pid": os.getpid(), "command": command, "started_at": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Takes the lock; a few tries, since `engagement status` holds it for a moment to see whether it is free."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 def _who_holds(descriptor: int) -> str:
@@ -78,9 +88,10 @@ def instant_of(text: object) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        return datetime.fromisoformat(text.removesuffix("Z"))
+        instant = datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError:
         return None
+    return instant if instant.tzinfo is None else None
 
 
 @dataclass
@@ -239,13 +250,12 @@ class RunState:
 
 def _with_previous(before: dict[str, Any]) -> list[dict[str, Any]]:
     """The run before and those before it. One that still says that it is running was killed: the lock is ours."""
-    if not isinstance(before.get("run_id"), str):
+    if not before:
         return []
     last = {name: value for name, value in before.items() if name != "previous"}
     if last.get("state") == "running":
         last["state"] = "killed"
-    earlier = before.get("previous")
-    return [last, *(earlier if isinstance(earlier, list) else [])][:RUNS_CARRIED]
+    return [last, *before["previous"]][:RUNS_CARRIED]
 
 
 def _run_row(run: dict[str, Any]) -> Row:
@@ -288,22 +298,44 @@ def _enrichment_rows(run: dict[str, Any]) -> Iterator[Row]:
 
 
 def read_run_state(settings: Settings) -> dict[str, Any]:
-    """The last run's state; empty where there is none or it cannot be read."""
+    """The last run's state; empty where there is none, or it cannot be read or is of another shape."""
     try:
         state = json.loads(settings.run_state_file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return state if isinstance(state, dict) else {}
+    if not _is_run(state):
+        return {}
+    previous = state.get("previous")
+    state["previous"] = [run for run in previous if _is_run(run)] if isinstance(previous, list) else []
+    return dict(state)
 
 
-def is_alive(run: dict[str, Any]) -> bool:
-    """Whether the process of a run that says that it is running still exists."""
-    if run.get("state") != "running" or not isinstance(run.get("pid"), int):
+def _is_run(run: Any) -> bool:
+    """Whether something read is a run as `as_dict` writes it."""
+    if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
+        return False
+    steps, enrichments = run.get("steps", {}), run.get("enrichments", {})
+    return (
+        isinstance(steps, dict)
+        and all(isinstance(seconds, int | float) for seconds in steps.values())
+        and isinstance(enrichments, dict)
+        and all(
+            isinstance(entry, dict) and isinstance(entry.get("state"), str) for entry in enrichments.values()
+        )
+        and all(isinstance(run.get(name), str | None) for name in ("command", "state", "step", "error"))
+    )
+
+
+def is_run_going_on(settings: Settings) -> bool:
+    """Whether somebody holds the lock. Process ids come back, most of all in containers, so they tell nothing."""
+    try:
+        descriptor = os.open(settings.run_lock_file, os.O_RDONLY)
+    except OSError:
         return False
     try:
-        os.kill(run["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    finally:
+        os.close(descriptor)
+    return False

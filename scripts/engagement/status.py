@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from engagement.config import Settings
-from engagement.run_state import instant_of, is_alive, read_run_state
+from engagement.run_state import instant_of, is_run_going_on, read_run_state
 
 PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
 
@@ -31,7 +31,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     """
     published, rows = _published(settings)
     run = read_run_state(settings)
-    if run.get("state") == "running" and not is_alive(run):
+    if run.get("state") == "running" and not is_run_going_on(settings):
         run["state"] = "killed"
     newer = _since(run, published)
     enrichments = []
@@ -75,13 +75,18 @@ def _published(settings: Settings) -> tuple[dict[str, Any] | None, dict[str, dic
     """What the published file says of itself and of each enrichment; None where there is none to read."""
     if not settings.published_file.is_file():
         return None, {}
+    name = settings.published_file.name
     try:
         with duckdb.connect(str(settings.published_file), read_only=True) as connection:
             [publication] = _records(connection, PUBLICATION)
-            rows = {row["enrichment_id"]: row for row in _records(connection, PUBLISHED_ENRICHMENTS)}
+            try:
+                rows = {row["enrichment_id"]: row for row in _records(connection, PUBLISHED_ENRICHMENTS)}
+            except (duckdb.CatalogException, duckdb.BinderException):
+                # A file of an earlier version; the next run's has the hub.
+                rows = {}
     except (duckdb.Error, ValueError):
-        return {"file": settings.published_file.name, "is_readable": False}, {}
-    return {"file": settings.published_file.name, "is_readable": True, **publication}, rows
+        return {"file": name, "is_readable": False}, {}
+    return {"file": name, "is_readable": True, **publication}, rows
 
 
 def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

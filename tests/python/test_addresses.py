@@ -18,6 +18,7 @@ from engagement.addresses import (
     domain_in_ascii,
     load_hash_key,
     normalised,
+    website_domain,
 )
 from engagement.errors import ConfigurationError
 
@@ -84,6 +85,55 @@ def test_labels_that_idna_refuses_stay_apart() -> None:
     one, other = domain_in_ascii("☕.example"), domain_in_ascii("☂.example")
     assert one.isascii() and other.isascii() and one != other
     assert domain_in_ascii("a" * 70 + "é.example").isascii()
+
+
+@pytest.mark.parametrize(
+    ("website", "expected"),
+    [
+        ("contoso.example", "contoso.example"),
+        ("https://www.Contoso.example/a", "contoso.example"),
+        ("  HTTP://WWW.CONTOSO.EXAMPLE?x=1#y ", "contoso.example"),
+        ("//contoso.example/a", "contoso.example"),
+        ("contoso.example:443", "contoso.example"),
+        ("https://contoso.example:8443/a:b", "contoso.example"),
+        ("http://user@contoso.example", "contoso.example"),
+        ("http://user:secret@contoso.example/@kim", "contoso.example"),
+        ("contoso.example/@kim", "contoso.example"),
+        ("www.contoso.example.", "contoso.example"),
+        # a subdomain is a domain of its own, and only www. in front is left out
+        ("https://mail.contoso.example", "mail.contoso.example"),
+        ("www2.contoso.example", "www2.contoso.example"),
+        ("shop.www.contoso.example", "shop.www.contoso.example"),
+        ("www.com", "www.com"),
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("https://www.B\u00dcCHER.example/", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("http://contoso.xn--p1ai", "contoso.xn--p1ai"),
+        ("\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444", "xn--e1afmkfd.xn--p1ai"),
+    ],
+)
+def test_the_domain_of_a_website(website: str, expected: str) -> None:
+    assert website_domain(website) == expected
+    address = normalised(f"kim@{expected}")
+    assert address is not None and address.domain == expected
+
+
+@pytest.mark.parametrize(
+    "website",
+    [None, "", "  ", "n/a", "-", "none", "http://", "www.", "https://contoso", "N.A.", "3.5", "kim@contoso.example",
+     "mailto:kim@contoso.example", "Kim <kim@contoso.example>", "ftp://contoso.example", "10.0.0.1", "http://10.0.0.1:80/",
+     "https://[2001:db8::1]/", "http://[broken", "a.example, b.example", "a.example;b.example",
+     "Contoso Inc. Berlin", "http://con toso.example", "a..example", f"{'a' * 64}.example", f"{'a.' * 130}example",
+     "\u2603", "c\u2100.example"],
+)  # fmt: skip
+def test_what_is_no_website(website: str | None) -> None:
+    assert website_domain(website) is None
+
+
+@given(st.text(max_size=60))
+def test_the_domain_of_anything_is_a_domain_or_none(text: str) -> None:
+    for domain in (website_domain(text), website_domain(f"https://{text}.example/")):
+        assert domain is None or (domain.isascii() and "@" not in domain and website_domain(domain) == domain)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,14 @@ def test_a_right_configuration(workspace: Workspace) -> None:
     assert ("account-engagement", "tolerated_failures", "0.02") in settings.rows()
 
 
+@pytest.mark.parametrize(("given", "landed"), [({}, "false"), ({"domain_matching": True}, "true")])
+def test_domain_matching_is_off_unless_switched_on(
+    workspace: Workspace, given: dict[str, Any], landed: str
+) -> None:
+    workspace.configure(**given)
+    assert ("account-engagement", "domain_matching", landed) in workspace.settings().rows()
+
+
 def test_secrets_never_show(workspace: Workspace) -> None:
     workspace.environment["ENGAGEMENT_HASH_KEY"] = "a-hash-key-that-is-long"
     shown = repr(workspace.settings())
@@ -98,8 +106,15 @@ def test_secrets_never_show(workspace: Workspace) -> None:
             "reporting.small_numbers: 'band' is not allowed; allowed: show (this version cannot band",
         ),
         (
-            lambda raw: raw["enrichments"][0].update(domain_matching=True),
-            "enrichments[0].domain_matching: true is not allowed; allowed: false (this version matches",
+            office(domain_matching="on"),
+            "enrichments[0].domain_matching: 'on' is not allowed; allowed: true or false",
+        ),
+        (
+            lambda raw: [
+                raw["enrichments"][0].update(domain_matching=True),
+                raw["customers"]["accounts"].pop("website"),
+            ],
+            "enrichments[0].domain_matching: needs the accounts' websites; name their column in",
         ),
         (
             lambda raw: raw["customers"]["accounts"].update(path="gone.csv"),
@@ -229,13 +244,14 @@ def test_a_leadspace_enrichment_needs_its_token_only_once_it_has_its_consent(wor
         found == "environment: LEADSPACE_TOKEN not set; set it to the perpetual key that Leadspace sent you"
     )
     workspace.settings(services=("office",))
-    workspace.environment["LEADSPACE_TOKEN"] = "a-key"
+    workspace.environment["LEADSPACE_TOKEN"] = "a-long-key"
     [(position, enrichment)] = workspace.settings().ready(LeadspaceEnrichment)
     assert (position, enrichment.segment, enrichment.max_age, enrichment.refresh) == (1, None, 90, "weekly")
-    assert "a-key" not in repr(workspace.settings())
-    workspace.environment["LEADSPACE_TOKEN"] = "a-key\n"
+    assert "a-long-key" not in repr(workspace.settings())
+    workspace.environment["LEADSPACE_TOKEN"] = "a-long-key\n"
     assert (
-        "LEADSPACE_TOKEN: holds a space, a line break" in findings(workspace, leadspace(consent=consent))[0]
+        "LEADSPACE_TOKEN: is too short for a key, or holds a space"
+        in findings(workspace, leadspace(consent=consent))[0]
     )
 
 

@@ -46,7 +46,7 @@ def test_accounts_and_contacts_are_landed(workspace: Workspace) -> None:
     result = extracted(workspace)
     assert (result.accounts, result.contacts, result.issues) == (2, 3, {})
     assert workspace.query("select * from raw.accounts order by all")[0] == (
-        "A1", "Contoso", "https://contoso.example", "DE", None, '{"tier":1}',
+        "A1", "Contoso", "https://contoso.example", "contoso.example", "DE", None, '{"tier":1}',
     )  # fmt: skip
     rows = workspace.query("select contact_id, account_id, domain from raw.contacts order by all")
     assert rows[0] == ("C1", "A1", "contoso.example")
@@ -55,6 +55,19 @@ def test_accounts_and_contacts_are_landed(workspace: Workspace) -> None:
         " (address_key, domain)"
         " order by all limit 1"
     ) == [("contoso.example", "person")]
+
+
+def test_the_domain_of_the_website_stands_beside_it(workspace: Workspace) -> None:
+    websites = ["https://www.B\u00fccher.example/de", "kim@contoso.example", "n/a", ""]
+    rows = [
+        {**ACCOUNTS[0], "account_id": f"A{n}", "website": website}
+        for n, website in enumerate(websites, start=1)
+    ]
+    write(workspace, accounts=rows, contacts=CONTACTS[:1])
+    extracted(workspace)
+    assert workspace.query("select website, website_domain from raw.accounts order by account_id") == [
+        (websites[0], "xn--bcher-kva.example"), (websites[1], None), (websites[2], None), (None, None),
+    ]  # fmt: skip
 
 
 def test_no_address_is_kept(workspace: Workspace) -> None:
@@ -208,6 +221,53 @@ def test_findings_that_do_not_stop_a_run(workspace: Workspace) -> None:
     assert not any("@" in row[3] for row in rows)
 
 
+def test_parents_that_cannot_be_are_findings(workspace: Workspace) -> None:
+    """B is its own parent, C and D are each other's, E to G go round; H hangs below a cycle, I below nobody."""
+    parents = {
+        "A": "Z",
+        "B": "B",
+        "C": "D",
+        "D": "C",
+        "E": "F",
+        "F": "G",
+        "G": "E",
+        "H": "E",
+        "I": "",
+        "J": "I",
+        "K": "H",
+    }
+    rows = [
+        {**ACCOUNTS[0], "account_id": account, "parent": parent}
+        for account, parent in sorted(parents.items(), reverse=True)
+    ]
+    write_csv(workspace.root / "accounts.csv", rows)
+    write_csv(workspace.root / "contacts.csv", [contact(1, "A", "kim@contoso.example")])
+    workspace.configure(lambda raw: raw["customers"]["accounts"].update(parent="parent"))
+    result = extracted(workspace)
+    assert result.issues == {"parent_cycle": 6, "parent_unknown": 1}
+    found = workspace.query("select issue, subject_type, subject_id from raw.customer_issues order by all")
+    assert found == [("parent_cycle", "account", account) for account in "BCDEFG"] + [
+        ("parent_unknown", "account", "A")
+    ]
+    assert dict(workspace.query("select account_id, parent_account_id from raw.accounts"))["B"] == "B"
+    done = workspace.run("extract", "customers")
+    assert "1 account with a parent that the account file does not have; rolled up without it" in done.stderr
+    assert (
+        "6 accounts whose parents lead back to the account itself; their parents are ignored" in done.stderr
+    )
+
+
+def test_a_long_line_of_parents_is_no_finding(workspace: Workspace) -> None:
+    count = 3000
+    rows = [
+        {**ACCOUNTS[0], "account_id": f"A{n}", "parent": f"A{n + 1}" if n < count else ""}
+        for n in range(1, count + 1)
+    ]
+    write_csv(workspace.root / "accounts.csv", rows)
+    workspace.configure(lambda raw: raw["customers"]["accounts"].update(parent="parent"))
+    assert extracted(workspace).issues == {}
+
+
 def test_contacts_that_are_ours_are_found_once_the_mailboxes_are_known(connected: Workspace) -> None:
     write(
         connected,
@@ -235,3 +295,38 @@ def test_a_file_without_a_header_line_shows_no_address(workspace: Workspace) -> 
     assert result.exit_code == 2
     assert "its first line holds an address, so a header line is missing" in result.stderr
     assert "kim@" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2"], "bigint"),
+        (["1.5", "2"], "double"),
+        (["123456789012.345", "2"], "double"),
+        (["1234567890123.456", "2"], "string"),
+        (["12345678901234567890", "2"], "decimal(38,0)"),
+        (["1e5", "2"], "string"),
+        (["2020-02-01", ""], "date"),
+        (["true", "false"], "boolean"),
+        (["2020-02-01 10:00:00", ""], "timestamp"),
+        (["0049123", "2x"], "string"),
+    ],
+)
+def test_own_columns_keep_every_digit(workspace: Workspace, values: list[str], expected: str) -> None:
+    rows = [{**account, "tier": value} for account, value in zip(ACCOUNTS, values, strict=True)]
+    write(workspace, accounts=rows)
+    extracted(workspace)
+    assert workspace.query("select data_type from raw.account_attributes") == [(expected,)]
+
+
+def test_decimals_of_a_parquet_file_stay_decimals(workspace: Workspace) -> None:
+    duckdb.execute(
+        f"copy (select 'A1' as account_id, 'Contoso' as name, '' as website, '' as country,"
+        f" 1234567890123456.78::decimal(18, 2) as tier) to '{workspace.root / 'accounts.parquet'}' (format parquet)"
+    )
+    workspace.configure(lambda raw: raw["customers"]["accounts"].update(path="accounts.parquet"))
+    write_csv(workspace.root / "contacts.csv", CONTACTS[:1])
+    extracted(workspace)
+    assert workspace.query("select data_type, attributes from raw.account_attributes, raw.accounts") == [
+        ("decimal(18,2)", '{"tier":"1234567890123456.78"}')
+    ]

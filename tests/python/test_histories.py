@@ -46,7 +46,7 @@ def land(private_file: Path, made: list[History], time_zone: str, shuffle: Rando
             (one.enrichment_id, "name", one.enrichment_id),
             (one.enrichment_id, "output_table", one.enrichment_id),
         ]
-        rows["accounts"] += [(account, account, None, None, None, None) for account in one.accounts]
+        rows["accounts"] += [(account, account, None, None, None, None, None) for account in one.accounts]
         rows["contacts"] += [
             (contact, account, address, "x.example") for contact, account, address in one.contacts
         ]

@@ -5,6 +5,7 @@ What was paid for is counted on the emulator's side (`service.looked_up`, `servi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,10 +15,11 @@ from typing import Any
 
 import click.testing
 import pytest
+import yaml
 
 from conftest import LEADSPACE_TOKEN, Workspace, write_csv
 from emulators.firmographics import Company
-from emulators.leadspace import Handle, running
+from emulators.leadspace import Bulk, Handle, LeadspaceError, Record, running
 from engagement.leadspace import client as leadspace_client
 from engagement.leadspace import dataset, enrich
 
@@ -196,17 +198,57 @@ def test_results_are_polled_for_until_they_are_there(ready: Workspace, service: 
     ]  # fmt: skip
 
 
-def test_results_that_never_come_are_left_for_the_next_run(ready: Workspace, service: Handle) -> None:
+def test_results_that_are_not_ready_are_left_for_the_next_run(ready: Workspace, service: Handle) -> None:
     ready.environment["ENGAGEMENT_LEADSPACE_WAIT_SECONDS"] = "0"
     service.switches.polls_before_done = 3
     with_customers(ready, MANY)
-    line = one_error_line(extract(ready, code=4))
-    assert "1 of the bulks are not ready after 0 minutes; run again later to fetch them" in line
+    result = extract(ready)
+    assert f"{MANY} customers whose results are not ready yet; the next run fetches them" in result.stderr
     assert states(ready) == [("bulk", "submitted")]
     service.switches.polls_before_done = 0
     service.emulator.bulks[service.bulks[0][0]].polls_left = 0
-    result = facts(extract(ready, "--json"))
-    assert (result["lookups"], result["answered"]) == (0, MANY)
+    found = facts(extract(ready, "--json"))
+    assert (found["lookups"], found["answered"], found["waiting"]) == (0, MANY, 0)
+    assert nobody_paid_twice(service)
+
+
+def one_that_never_is_ready(workspace: Workspace, service: Handle) -> None:
+    """Three bulks, the first of which is never ready."""
+    with_customers(workspace, 1200)
+    workspace.environment["ENGAGEMENT_LEADSPACE_WAIT_SECONDS"] = "0"
+    service.switches.polls_before_done = 10**6
+    extract(workspace)
+    for bulk_id, _ in service.bulks[1:]:
+        service.emulator.bulks[bulk_id].polls_left = 0
+
+
+def test_a_bulk_that_never_is_ready_keeps_no_other_back(ready: Workspace, service: Handle) -> None:
+    one_that_never_is_ready(ready, service)
+    found = facts(extract(ready, "--json"))
+    assert (found["answered"], found["waiting"]) == (700, 500)
+    # after a week it is given up, and its customers are held
+    age(ready, 8)
+    found = facts(extract(ready, "--json"))
+    assert (found["answered"], found["waiting"], found["held"]) == (700, 0, 500)
+    assert nobody_paid_twice(service)
+
+
+def test_a_bulk_that_cannot_be_fetched_keeps_no_other_back(ready: Workspace, service: Handle) -> None:
+    one_that_never_is_ready(ready, service)
+    ready.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
+    service.fail(f"{RESULTS}/{service.bulks[0][0]}", times=10**6, status=500)
+    assert "failed (status 500)" in one_error_line(extract(ready, code=4))
+    assert outcomes(ready) == {"result": 700}
+    assert nobody_paid_twice(service)
+    service.switches.polls_before_done = 0
+    assert facts(extract(ready, "--send-again", "--json"))["answered"] == 1200
+
+
+def test_send_again_fetches_what_is_there_before_it_gives_it_up(ready: Workspace, service: Handle) -> None:
+    one_that_never_is_ready(ready, service)
+    service.emulator.bulks[service.bulks[0][0]].polls_left = 0
+    found = facts(extract(ready, "--send-again", "--json"))
+    assert (found["answered"], found["lookups"]) == (1200, 0)
     assert nobody_paid_twice(service)
 
 
@@ -302,6 +344,13 @@ def test_the_customers_of_a_segment_alone(ready: Workspace, service: Handle) -> 
     assert [name for name, _, _ in service.looked_up] == ["Fabrikam"]
 
 
+def test_a_segment_in_a_published_file_that_cannot_be_read(ready: Workspace, service: Handle) -> None:
+    ready.enrich_companies(service.url, dataset="segment:stale_accounts")
+    ready.published_file.write_bytes(b"no database")
+    line = one_error_line(extract(ready, code=2))
+    assert "engagement.duckdb cannot be read" in line and "`engagement publish` makes it anew" in line
+
+
 def test_without_landed_customers_nothing_is_asked(workspace: Workspace, service: Handle) -> None:
     workspace.enrich_companies(service.url)
     assert "run `engagement extract customers` first" in one_error_line(extract(workspace, code=2))
@@ -376,6 +425,18 @@ def test_a_bulk_that_ran_out_of_credits_is_held(ready: Workspace, service: Handl
     result = extract(ready)
     assert f"company-data: {MANY} customers held: a request of theirs may have been charged" in result.stderr
     assert facts(extract(ready, "--send-again", "--json"))["answered"] == MANY
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize(("path", "count"), [(SINGLE, 1), (BULK, MANY)])
+def test_a_gateway_that_gives_up_may_have_let_the_request_through(
+    ready: Workspace, service: Handle, status: int, path: str, count: int
+) -> None:
+    with_customers(ready, count)
+    service.fail(path, status=status, body=b"<html>gateway</html>", after=True)
+    assert f"was lost (status {status}) and may have been charged" in one_error_line(extract(ready, code=4))
+    assert facts(extract(ready, "--json"))["held"] == count
+    assert nobody_paid_twice(service)
 
 
 def test_customers_without_a_result_in_a_finished_bulk_are_asked_about_again(
@@ -496,7 +557,9 @@ def test_invalid_input_on_a_record_is_not_repeated(
     service.switches.failing_where = where  # type: ignore[assignment]
     service.switches.failing_status = status
     result = extract(ready)
-    assert "1 customer refused as invalid input; not sent again until their data changes" in result.stderr
+    assert (
+        "1 customer refused as invalid input; correct their data, then they are sent again" in result.stderr
+    )
     extract(ready)
     assert service.spent == 2
     assert outcomes(ready) == {"invalid": 1, "result": 1}
@@ -509,16 +572,87 @@ def test_a_single_that_is_refused_is_invalid(ready: Workspace, service: Handle) 
     assert facts(extract(ready, "--json"))["lookups"] == 0
 
 
+@contextlib.contextmanager
+def refusing(service: Handle, names_before: str) -> Iterator[None]:
+    """Bulks with a record whose name lies before that one are refused as unreadable."""
+    emulator = service.emulator
+    accept = emulator.accept
+
+    def picky(records: list[Record]) -> Bulk:
+        if any(record.name < names_before for record in records):
+            raise LeadspaceError(400, "Invalid input", "A record is not readable.")
+        return accept(records)
+
+    emulator.accept = picky  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        emulator.accept = accept  # type: ignore[method-assign]
+
+
 def test_a_bulk_that_is_refused_is_halved_until_the_bad_record_stands_alone(
     ready: Workspace, service: Handle
 ) -> None:
     with_customers(ready, MANY)
-    # 21, then 10 of them, 5, 2, 1: the first of all is the bad one
-    service.fail(BULK, times=5, status=400)
-    result = facts(extract(ready, "--json"))
+    with refusing(service, "Company 0001"):
+        result = facts(extract(ready, "--json"))
     assert (result["invalid"], result["answered"], result["lookups"]) == (1, MANY - 1, MANY - 1)
     assert nobody_paid_twice(service)
     assert sorted(size for _, size in service.bulks) == [1, 3, 5, 11]
+
+
+def test_bad_customers_at_the_front_stop_nobody_behind_them(ready: Workspace, service: Handle) -> None:
+    with_customers(ready, 300)
+    with refusing(service, "Company 0003"):
+        result = facts(extract(ready, "--json"))
+        assert (result["invalid"], result["answered"]) == (3, 297)
+        assert facts(extract(ready, "--json"))["lookups"] == 0
+    assert outcomes(ready) == {"invalid": 3, "result": 297}
+
+
+def test_one_bad_customer_among_answered_ones_is_sent_once(ready: Workspace, service: Handle) -> None:
+    extract(ready)
+    with_accounts(ready, [account(1, "Contoso", "https://contoso.example", "DE"), account(3, "Bad")])
+    service.fail(SINGLE, times=9, status=400)
+    extract(ready)
+    extract(ready)
+    assert [r.status for r in service.requests].count(400) == 1
+
+
+def test_two_enrichments_and_a_new_name_pay_once(ready: Workspace, service: Handle) -> None:
+    extract(ready)
+    entry = {
+        "type": "leadspace",
+        "output_table": "Other",
+        "mapping": {"company_name": "name", "website": "website", "country": "country"},
+    }
+
+    def add(raw: dict[str, Any]) -> None:
+        first = raw["enrichments"][0]
+        first["name"] = "Another name"
+        raw["enrichments"].append({**entry, "name": "Second", "consent": first["consent"]})
+
+    configuration = ready.root / "enrichments.yml"
+    raw = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    add(raw)
+    configuration.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    found = json.loads(extract(ready, "--json").stdout)["leadspace"]
+    assert [(one["enrichment_id"], one["lookups"], one["answered"]) for one in found] == [
+        ("another-name", 0, 2),
+        ("second", 0, 2),
+    ]
+    assert service.spent == 2
+
+
+def test_after_four_failures_a_record_is_left_alone(ready: Workspace, service: Handle) -> None:
+    service.switches.failing = {"Contoso": 1100}
+    for _ in range(2):
+        extract(ready)
+    result = extract(ready)
+    assert "company-data: 1 customer that the service failed on 4 times" in result.stderr
+    assert service.looked_up[("Contoso", "https://contoso.example", "DE")] == 4
+    service.switches.failing = {}
+    assert facts(extract(ready, "--send-again", "--json"))["answered"] == 2
 
 
 def test_a_service_that_refuses_everything_is_no_customers_fault(ready: Workspace, service: Handle) -> None:
@@ -584,7 +718,6 @@ def test_results_of_another_shape_are_not_stored(ready: Workspace, service: Hand
         {"status": "success"},
         {"status": "success", "data": None},
         {"status": "success", "data": []},
-        {"status": "success", "data": {"enrichment_status": None}},
         {"status": "success", "data": {"enrichment_status": 5}},
         {"status": "success", "data": {"enrichment_status": "Company Enriched", "company": "Contoso"}},
         {"external_id": 5, "data": {"enrichment_status": "Company Enriched"}},
@@ -631,6 +764,30 @@ def test_a_single_answer_need_not_repeat_our_id_but_a_bulk_has_to(ready: Workspa
     with_customers(ready, MANY)
     said = extract(ready)
     assert f"{MANY} results for a customer that was not sent; not stored" in said.stderr
+    assert f"{MANY} customers held" in said.stderr, "they were paid for"
+    extract(ready)
+    assert outcomes(ready) == {"result": 2}
+    assert nobody_paid_twice(service)
+
+
+def test_our_ids_are_known_in_any_case(ready: Workspace, service: Handle) -> None:
+    with_customers(ready, MANY)
+    sent = ready.query("select fingerprint from raw.leadspace_accounts")
+    assert sent == []
+    service.switches.polls_before_done = 10**6
+    ready.environment["ENGAGEMENT_LEADSPACE_WAIT_SECONDS"] = "0"
+    extract(ready)
+    results = [
+        {"status": "success", "external_id": row[0].upper(), "data": {"enrichment_status": "Not Enriched"}}
+        for row in ready.query("select fingerprint from raw.leadspace_accounts")
+    ]
+    service.fail(RESULTS, status=200, body={"results": results})
+    assert facts(extract(ready, "--json"))["answered"] == MANY
+
+
+def test_no_word_about_what_was_enriched_is_an_answer_too(ready: Workspace, service: Handle) -> None:
+    service.fail(SINGLE, times=2, status=200, body={"status": "success", "data": {}})
+    assert facts(extract(ready, "--json"))["answered"] == 2
     assert outcomes(ready) == {"result": 2}
 
 
@@ -643,6 +800,11 @@ def test_a_single_answer_need_not_repeat_our_id_but_a_bulk_has_to(ready: Workspa
         ("https://elsewhere.example/v3/enrichment/results/{id}", False),
         ("//elsewhere.example/{id}", False),
         ("http://[", False),
+        ("", False),
+        ("/", False),
+        ("/\x01", False),
+        ("/v3/enrichment/results/" + "x" * 70_000, False),
+        ("/v3/enrichment/results/{id}?page=1", True),
     ],
 )
 def test_the_token_goes_to_no_other_host(
@@ -845,6 +1007,15 @@ def test_check_verifies_the_token_without_spending_a_credit(ready: Workspace, se
     assert service.spent == 0
 
 
+def test_a_web_server_that_knows_nothing_is_not_taken_for_leadspace(
+    ready: Workspace, service: Handle
+) -> None:
+    service.fail(RESULTS, times=9, status=404, body=b"<html>404</html>")
+    result = ready.run("check", "--connect")
+    assert "no credit was spent" not in result.stdout
+    assert "only a lookup can tell" in result.stdout
+
+
 def test_where_only_a_lookup_can_tell_it_says_so_and_makes_none(ready: Workspace, service: Handle) -> None:
     service.fail(RESULTS, times=9, status=400)
     result = ready.run("check", "--connect")
@@ -873,3 +1044,5 @@ def test_at_a_persons_word_one_customer_is_looked_up_and_the_answer_kept(
     assert (service.spent, outcomes(ready)) == (1, {"result": 1})
     assert facts(extract(ready, "--json"))["lookups"] == 1
     assert nobody_paid_twice(service)
+    result = ready.run("check", "--connect")
+    assert "nobody had to be asked about, so the token was not tried" in result.stdout

@@ -26,11 +26,12 @@ ACCOUNTS = [
 ]
 # The customer's own columns: an address in one of them, one that no line fills, one with an odd name.
 OWN = {
-    "owner": ["kim@northwind.example", "Lee", ""],
+    "owner": ["kim@northwind.example /O=x/OU=y/cn=kim", "Lee", ""],
     "contract_value_eur": ["1200.50", "3", ""],
     "since": ["2020-02-01", "", ""],
     "key account": ["true", "false", ""],
     "a/b~c": ["1", "2", ""],
+    "big": ["12345678901234567890", "2", ""],
     "empty": ["", "", ""],
 }
 
@@ -83,11 +84,11 @@ def test_the_customers_own_columns_pass_through_typed_and_masked(refreshed: Work
         result = connection.execute(f"select {names} from marts.enriched_customers order by account_id")
         types = [str(column[1]) for column in result.description or ()]
         rows = result.fetchall()
-    assert types == ["VARCHAR", "DOUBLE", "DATE", "BOOLEAN", "BIGINT", "VARCHAR"]
+    assert types == ["VARCHAR", "DOUBLE", "DATE", "BOOLEAN", "BIGINT", "DECIMAL(38,0)", "VARCHAR"]
     assert [tuple(str(value) for value in row) for row in rows] == [
-        ("[address]", "1200.5", "2020-02-01", "True", "1", "None"),
-        ("Lee", "3.0", "None", "False", "2", "None"),
-        ("None",) * 6,
+        ("[address] [address]", "1200.5", "2020-02-01", "True", "1", "12345678901234567890", "None"),
+        ("Lee", "3.0", "None", "False", "2", "2", "None"),
+        ("None",) * 7,
     ]
 
 
@@ -104,16 +105,20 @@ def test_status_has_no_day_to_name(refreshed: Workspace) -> None:
     )
 
 
-def test_an_own_column_with_the_name_of_one_of_ours_is_refused(tmp_path: Path) -> None:
+def test_own_columns_that_cannot_be_passed_through_are_refused(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    rows = [{"account_id": "A1", "name": "x", "website": "", "country": "", "Industry": "1", "tier": "2"}]
+    own = {"Industry": "1", "tier": "2", "a@b.example": "3"}
+    rows = [{"account_id": "A1", "name": "x", "website": "", "country": "", "parent": "p@x.example", **own}]
     write_csv(workspace.root / "accounts.csv", rows)
-    workspace.configure(
-        lambda raw: raw["customers"]["accounts"].update(attributes=["tier", "Industry", "TIER"])
-    )
-    result = workspace.run("check")
-    assert result.exit_code == 2
-    for index, name in ((1, "Industry"), (2, "TIER")):
-        assert (
-            f"customers.accounts.attributes[{index}]: '{name}' is a column of the enriched" in result.stderr
-        )
+    for attributes, line in (
+        (["Industry"], "attributes[0]: 'Industry' is a column of the enriched customer table already"),
+        (["tier", "TIER"], "attributes[1]: 'TIER' is listed twice (case does not count)"),
+        (["tier", "a@b.example"], "attributes[1]: the name looks like an address or cannot be printed"),
+        (["tier"], "accounts.csv: 1 parent account whose id looks like an e-mail address"),
+    ):
+        keys = {"attributes": attributes, "parent": "parent"}
+        workspace.configure(lambda raw, keys=keys: raw["customers"]["accounts"].update(keys))  # type: ignore[misc]
+        result = workspace.run("check")
+        assert result.exit_code == 2
+        assert line in result.stderr
+        assert "@" not in result.stderr

@@ -147,10 +147,38 @@ def test_only_the_last_runs_are_carried_along(workspace: Workspace) -> None:
     assert all("previous" not in run for run in kept)
 
 
-def test_a_run_is_alive_while_its_process_is() -> None:
-    assert run_state.is_alive({"state": "running", "pid": os.getpid()})
-    assert not run_state.is_alive({"state": "done", "pid": os.getpid()})
-    assert not run_state.is_alive({"state": "running"})
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    assert not run_state.is_alive({"state": "running", "pid": process.pid})
+def test_a_run_is_going_on_while_somebody_holds_the_lock(workspace: Workspace) -> None:
+    settings = workspace.settings()
+    assert not run_state.is_run_going_on(settings)
+    with run_state.single_run(settings, command="run"):
+        assert run_state.is_run_going_on(settings)
+    assert not run_state.is_run_going_on(settings)
+    with run_state.single_run(settings, command="run"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{half",
+        "[]",
+        "null",
+        "7",
+        '{"run_id": 5}',
+        '{"run_id": "r", "steps": {"a": null}}',
+        '{"run_id": "r", "steps": []}',
+        '{"run_id": "r", "enrichments": [1]}',
+        '{"run_id": "r", "enrichments": {"a": {}}}',
+        '{"run_id": "r", "step": 5}',
+        '{"run_id": "r", "previous": [1, {"run_id": 2}], "started_at": "2026-07-01T00:00:00+02:00"}',
+        '{"run_id": "r", "previous": {}}',
+    ],
+)
+def test_a_run_state_of_another_shape_stops_nobody(workspace: Workspace, text: str) -> None:
+    settings = workspace.settings()
+    settings.data_dir.mkdir()
+    settings.run_state_file.write_text(text, encoding="utf-8")
+    result = workspace.run("status")
+    assert result.exit_code == 0, result.stderr
+    assert workspace.run("extract", "customers").exit_code == 0
+    assert run_state.read_run_state(settings)["state"] == "done"

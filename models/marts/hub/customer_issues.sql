@@ -4,6 +4,50 @@ issues as (
 
     select * from {{ ref('stg_customers__issues') }}
 
+),
+
+website_domains as (
+
+    select * from {{ ref('int_website_domains_classified') }}
+    where domain_class != 'one_account'
+
+),
+
+enrichments_that_match_domains as (
+
+    select count(*) as enrichment_count
+    from {{ ref('stg_runs__enrichments') }}
+    where enrichment_type = 'office' and matches_domains
+
+),
+
+-- That subsidiaries share a website is no finding unless domains are matched.
+website_domain_issues as (
+
+    select
+        'website_domain_not_matched' as issue,
+        'account' as subject_type,
+        website_domains.account_id as subject_id,
+        'The domain ' || website_domains.website_domain || ' of the website '
+        || case website_domains.domain_class
+            when 'several_accounts'
+                then 'is that of several accounts and matches none of them; list their contacts.'
+            when 'personal_mail'
+                then 'gives mailboxes to everybody and matches nobody; correct the website.'
+            else 'is our own and matches nobody; correct the website, or list the contacts.'
+        end as detail
+    from website_domains
+    cross join enrichments_that_match_domains
+    where enrichments_that_match_domains.enrichment_count > 0
+
+),
+
+all_issues as (
+
+    select * from issues
+    union all
+    select * from website_domain_issues
+
 )
 
 select
@@ -11,4 +55,4 @@ select
     subject_type,
     {{ addresses_masked('subject_id') }} as subject_id,
     {{ addresses_masked('detail') }} as detail
-from issues
+from all_issues

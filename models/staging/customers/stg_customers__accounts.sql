@@ -10,6 +10,7 @@ select
     account_id,
     name as account_name,
     website,
+    website_domain,
     country,
     parent_account_id,
     attributes as attributes_json

@@ -16,6 +16,11 @@ select
         {{ json_text('response', 'data.company.ug_company_id') }},
         {{ json_text('response', 'data.company.ls_id') }}
     ) as company_id,
+    -- The id by which family trees name a company.
+    coalesce(
+        {{ json_text('response', 'data.company.ls_id') }},
+        {{ json_text('response', 'data.company.ug_company_id') }}
+    ) as company_tree_id,
 
     ---------- strings
     outcome,

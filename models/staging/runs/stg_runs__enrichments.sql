@@ -18,6 +18,7 @@ select
     cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
         as tolerated_failures_ratio,
     coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active,
+    coalesce(max(case when key = 'domain_matching' then value end), 'false') = 'true' as matches_domains,
     coalesce(max(case when key = 'waits_for_consent' then value end), 'false') = 'true' as is_waiting_for_consent
 from settings
 group by enrichment_id

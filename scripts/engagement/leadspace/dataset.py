@@ -89,9 +89,10 @@ def _members(settings: Settings, position: int, enrichment: LeadspaceEnrichment)
             f"{where} in {settings.published_file.name}; run `engagement run` with the model in place"
         ) from None
     except duckdb.Error as error:
-        raise ConfigurationError(
-            f"{settings.published_file.name}: cannot be read ({type(error).__name__});"
-            f" the members of segment {segment} stand there, publish again"
+        raise SegmentNotPublished(
+            f"{place(position, enrichment)}: {settings.published_file.name} cannot be read"
+            f" ({type(error).__name__}), and the members of segment {segment} stand there; `engagement publish`"
+            " makes it anew"
         ) from None
     return {row[0] for row in rows}
 
