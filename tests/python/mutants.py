@@ -156,7 +156,6 @@ class Workshop:
     def __init__(self, folder: Path, mutants: Iterable[Mutant]) -> None:
         """Builds what the unit tests of these mutants need: they ask the warehouse for the columns of their inputs."""
         self.project = folder / "project"
-        self.target = folder / "target"
         self.project.mkdir()
         for name in ("models", "macros", "seeds", "tests/generic", "tests/singular"):
             shutil.copytree(ROOT / name, self.project / name)
@@ -169,38 +168,27 @@ class Workshop:
             "ENGAGEMENT_PRIVATE_FILE": str(folder / "private.duckdb"),
             "DBT_LOG_PATH": str(folder / "logs"),
         }
+        self.always = (
+            *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
+            *("--target-path", str(folder / "target"), "--no-write-json", "--no-populate-cache"),
+            *("--log-level", "none", "--log-level-file", "none"),
+        )
         with duckdb.connect(self.environment["ENGAGEMENT_PRIVATE_FILE"]) as connection:
             connection.execute("create schema raw")
             for table, columns in raw_schema(self.project).items():
                 listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
                 connection.execute(f'create table raw."{table}" ({listed})')
         self.models = models_of_unit_tests(self.project)
-        tested = sorted(
-            {self.models[mutant.caught_by] for mutant in mutants if mutant.caught_by in self.models}
-        )
-        for command, *selection in (["seed"], ["run", *(f"+{model}" for model in tested)]):
-            if why := self.dbt(command, *selection)[1]:
-                raise SystemExit(f"The project as it is does not build: {why}")
+        tested = {self.models[mutant.caught_by] for mutant in mutants if mutant.caught_by in self.models}
+        upstream = (f"+{model}" for model in sorted(tested))
+        no_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+        if why := self.dbt("build", "--select", *upstream, *no_tests)[1]:
+            raise SystemExit(f"The project as it is does not build: {why}")
 
-    def dbt(self, command: str, *selection: str) -> tuple[set[str], str]:
+    def dbt(self, command: str, *options: str) -> tuple[set[str], str]:
         """Names of the tests that failed, and why dbt could not even ask (empty where it could)."""
-        select = ["--select", *selection] if selection else []
         with environment(self.environment):
-            result = dbtRunner().invoke(
-                [
-                    *(command, *select),
-                    *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
-                    *("--target-path", str(self.target)),
-                    *(
-                        "--log-level",
-                        "none",
-                        "--log-level-file",
-                        "none",
-                        "--no-write-json",
-                        "--no-populate-cache",
-                    ),
-                ]
-            )
+            result = dbtRunner().invoke([command, *options, *self.always])
         if result.exception:
             return set(), in_short(str(result.exception))
         nodes = list(getattr(result.result, "results", []))
@@ -210,7 +198,7 @@ class Workshop:
     def check(self, mutants: Iterable[Mutant]) -> None:
         """Every test that is to fail must pass before: one that fails anyway notices nothing."""
         tests = sorted({mutant.caught_by for mutant in mutants} & self.models.keys())
-        failed, why = self.dbt("test", *tests)
+        failed, why = self.dbt("test", "--select", *tests)
         if failed or why:
             raise SystemExit(f"Without any mutant these tests fail: {', '.join(sorted(failed)) or why}")
 
@@ -226,7 +214,7 @@ class Workshop:
             return Outcome(mutant, "not applicable", f"there is no unit test {mutant.caught_by}", 0.0)
         path.write_text(text.replace(mutant.replace, mutant.by), encoding="utf-8")
         try:
-            failed, why = self.dbt("test", f"{model},test_type:unit")
+            failed, why = self.dbt("test", "--select", f"{model},test_type:unit")
         finally:
             path.write_text(text, encoding="utf-8")
         seconds = time.perf_counter() - started
