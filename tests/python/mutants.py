@@ -203,7 +203,7 @@ class Workshop:
             raise SystemExit(f"Without any mutant these tests fail: {', '.join(sorted(failed)) or why}")
 
     def try_out(self, mutant: Mutant) -> Outcome:
-        """Applies a mutant, runs its test (the others of the model only where that one passes) and restores the file."""
+        """Applies a mutant, runs its test (the others of the model where that one passes) and restores the file."""
         started = time.perf_counter()
         path = self.project / mutant.file
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
