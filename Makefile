@@ -31,11 +31,19 @@ test: install ## all tests but the long ones
 test-long: install ## the long tests: past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
+.PHONY: mutants
+mutants: install ## wrong variants of the models, one after another: each must make its test fail
+	$(BIN)/python tests/python/mutants.py
+
+.PHONY: mutants-docs
+mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
+	$(BIN)/python tests/python/mutants.py --docs
+
 .PHONY: lint
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators
+	$(BIN)/mypy scripts/engagement scripts/emulators tests/python/mutants.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
