@@ -326,6 +326,12 @@ def replace(candidate: Path, target: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Working folders of publishes that were killed. Only one run goes on at a time, so none of them is in use."""
+    """Working folders of publishes that were killed. Only one run goes on at a time, so none of them is in use but,
+    for a moment, by the process that a killed one had started.
+    """
     for leftover in folder.glob(f"{WORK_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        for _ in range(50):
+            shutil.rmtree(leftover, ignore_errors=True)
+            if not leftover.exists():
+                break
+            time.sleep(0.1)

@@ -393,16 +393,24 @@ def test_threads() -> None:
     thread = thread_guid("t")
     index = "AQ" + "A" * 38 + "="
     full = exchange_base64(b"\x00\x04\x24\x00" + b"m" * 36 + b"\x00\x10\x00" + thread)
-    assert messages.thread_of(full, None, 1) == thread
-    assert messages.thread_of(full, "AAAA", 2) == thread
-    assert messages.thread_of("short", index, 1) == messages.thread_of(None, index, 2) != thread
-    assert messages.thread_of("short", "AAAA", 1) == b"1/short" != messages.thread_of("short", None, 2)
-    assert messages.thread_of(None, None, 1) == b"1/"
+    assert messages.thread_of(full, None, 1, "item") == thread
+    assert messages.thread_of(full, "AAAA", 2, "item") == thread
+    assert (
+        messages.thread_of("short", index, 1, "item") == messages.thread_of(None, index, 2, "item") != thread
+    )
+    assert (
+        messages.thread_of("short", "AAAA", 1, "item")
+        == b"1/short"
+        != messages.thread_of("short", None, 2, "item")
+    )
+    assert (
+        messages.thread_of(None, None, 1, "item") == b"1//item" != messages.thread_of(None, None, 1, "other")
+    )
     # a tail with the letters that differ between the alphabets
     tricky = b"\0\0" + b"\xfb\xef\xbe" * 2 + b"\xff\xff\xff" * 2 + b"\0\0"
     coded = exchange_base64(b"\x00\x04\x24\x00" + b"m" * 36 + b"\x00\x10\x00" + tricky)
     assert "-" in coded and "_" in coded
-    assert messages.thread_of(coded, None, 1) == tricky
+    assert messages.thread_of(coded, None, 1, "item") == tricky
     assert len(topic_thread("Hello")) == 16
 
 

@@ -83,7 +83,7 @@ def read(
                 mailbox_id,
                 item_key,
                 hasher.message(message_id or item.id),
-                hasher.thread(thread_of(item.conversation_id, item.conversation_index, mailbox_id)),
+                hasher.thread(thread_of(item.conversation_id, item.conversation_index, mailbox_id, item.id)),
                 received_at,
                 graph.instant(item.sent_date_time),
                 from_key,
@@ -131,12 +131,15 @@ def _fetch(
     return items, counted
 
 
-def thread_of(conversation_id: str | None, conversation_index: str | None, mailbox_id: int) -> bytes:
+def thread_of(
+    conversation_id: str | None, conversation_index: str | None, mailbox_id: int, item_id: str
+) -> bytes:
     """What makes a thread: the same in every mailbox where the service lets it be.
 
     The last 16 bytes of a conversationId of 59 bytes (Exchange's alphabet has - for / and _ for +), else the
-    GUID in bytes 6 to 21 of conversationIndex, else the mailbox with its conversationId. The bytes can be an
-    unsalted digest of the subject, so they are never stored unhashed.
+    GUID in bytes 6 to 21 of conversationIndex, else the mailbox with its conversationId; an item without any of
+    them is a thread of its own. The bytes can be an unsalted digest of the subject, so they are never stored
+    unhashed.
     """
     if conversation_id:
         decoded = _base64(conversation_id.translate(_EXCHANGE_ALPHABET))
@@ -146,7 +149,8 @@ def thread_of(conversation_id: str | None, conversation_index: str | None, mailb
         decoded = _base64(conversation_index)
         if decoded is not None and len(decoded) >= _SHORTEST_INDEX:
             return decoded[6:22]
-    return b"%d/%s" % (mailbox_id, (conversation_id or "").encode("utf-8", "surrogatepass"))
+    name = f"{mailbox_id}/{conversation_id}" if conversation_id else f"{mailbox_id}//{item_id}"
+    return name.encode("utf-8", "surrogatepass")
 
 
 def _base64(text: str) -> bytes | None:
