@@ -257,7 +257,9 @@ def test_errors_as_json(connected: Workspace) -> None:
 def state_of_a_published_run(workspace: Workspace, *, days_ago: float) -> None:
     workspace.leave_sentinel()
     began = (utc_now() - timedelta(days=days_ago)).isoformat(timespec="seconds") + "Z"
-    workspace.settings().run_state_file.write_text(json.dumps({"published_run_started_at": began}))
+    workspace.settings().run_state_file.write_text(
+        json.dumps({"run_id": "r1", "published_run_started_at": began})
+    )
 
 
 def test_nothing_happens_before_it_is_due(workspace: Workspace) -> None:
