@@ -10,7 +10,7 @@ from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnri
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, require_consents
 from engagement.http import Patience
-from engagement.leadspace.client import LeadspaceClient
+from engagement.leadspace.client import TOKEN_HINT, LeadspaceClient
 from engagement.office import mailboxes
 from engagement.office.graph import Service
 from engagement.outcome import Outcome
@@ -110,22 +110,14 @@ def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[
 
 def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | None) -> None:
     """Asks for results that do not exist, which costs nothing; a lookup only where that does not tell."""
-    token = settings.leadspace_token
-    assert token is not None
-    with LeadspaceClient(
-        url=settings.leadspace_url,
-        token=token.get_secret_value(),
-        patience=Patience(seconds=settings.retry_seconds),
-    ) as client:
+    with LeadspaceClient.of(settings, Patience(seconds=settings.retry_seconds)) as client:
         accepted = client.accepts_token()
     outcome.facts["leadspace_token_accepted"] = accepted
     if accepted:
         outcome.lines.append("  Leadspace: the token is accepted (no credit was spent to learn that)")
         return
     if accepted is False:
-        raise AuthenticationError(
-            "Leadspace: LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
-        )
+        raise AuthenticationError(f"Leadspace: {TOKEN_HINT}")
     question = "Leadspace: only a lookup can tell whether the token is accepted, and it costs one credit"
     if confirm is None or not confirm(f"{question}. Look one customer up?"):
         outcome.lines.append(f"  {question}; none was made")

@@ -17,6 +17,7 @@ from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
 from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
+from engagement.outcome import counted
 from engagement.warehouse import Connection, replace_table, transaction, upsert_addresses
 
 log = logging.getLogger(__name__)
@@ -224,26 +225,22 @@ def _add_issues_of_own_people(connection: Connection) -> None:
     )
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 _WARNINGS: dict[str, Callable[[int], str]] = {
-    "account_without_name": lambda n: f"{_plural(n, 'account')} without a name; they are kept, name them",
+    "account_without_name": lambda n: f"{counted(n, 'account')} without a name; they are kept, name them",
     "parent_unknown": lambda n: (
-        f"{_plural(n, 'account')} with a parent that the account file does not have; rolled up without it"
+        f"{counted(n, 'account')} with a parent that the account file does not have; rolled up without it"
     ),
     "parent_cycle": lambda n: (
-        f"{_plural(n, 'account')} whose parents lead back to the account itself; their parents are ignored"
+        f"{counted(n, 'account')} whose parents lead back to the account itself; their parents are ignored"
     ),
-    "contact_without_address": lambda n: f"{_plural(n, 'contact')} without a usable address; left out",
+    "contact_without_address": lambda n: f"{counted(n, 'contact')} without a usable address; left out",
     "contact_address_in_several_accounts": lambda n: (
-        f"{_plural(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
+        f"{counted(n, 'contact')} with an address that stands in several accounts; it counts for each of them"
     ),
-    "contact_of_unknown_account": lambda n: f"{_plural(n, 'contact')} of no known account; left out",
-    "contact_in_own_domain": lambda n: f"{_plural(n, 'contact')} in our own domain; kept and matched",
+    "contact_of_unknown_account": lambda n: f"{counted(n, 'contact')} of no known account; left out",
+    "contact_in_own_domain": lambda n: f"{counted(n, 'contact')} in our own domain; kept and matched",
     "contact_is_monitored": lambda n: (
-        f"{_plural(n, 'contact')} who are monitored people; they count as ours only"
+        f"{counted(n, 'contact')} who are monitored people; they count as ours only"
     ),
 }
 

@@ -23,3 +23,8 @@ class Outcome:
         self.lines += other.lines
         self.facts[step] = other.facts.get(step, other.facts)
         self.exit_code = self.exit_code or other.exit_code
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: '1 account', '1,200 accounts'."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

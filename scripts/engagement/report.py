@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engagement.config import Settings
+from engagement.outcome import counted
 from engagement.status import ago, run_in_words
 
 OFFICE = """
@@ -164,7 +165,7 @@ def print_office(row: tuple[Any, ...], console: Console) -> None:
     )
     if gaps:
         console.print(
-            f"Not complete: {gaps:,} gap{'' if gaps == 1 else 's'} in the year (marts.office_gaps);"
+            f"Not complete: {counted(gaps, 'gap')} in the year (marts.office_gaps);"
             " run again until every day is covered.\n"
         )
 

@@ -24,6 +24,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 
+from engagement.config import Settings
 from engagement.errors import AuthenticationError, CreditsError, ServiceError
 from engagement.http import (
     RETRIED_STATUSES,
@@ -55,7 +56,7 @@ Company = Mapping[str, Any]
 Record = tuple[str, Company]
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_TOKEN_HINT = "LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
+TOKEN_HINT = "LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
 
 
 class RequestRefused(Exception):
@@ -122,6 +123,13 @@ class LeadspaceClient:
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
         )
+
+    @classmethod
+    def of(cls, settings: Settings, patience: Patience) -> LeadspaceClient:
+        """The client of these settings, whose token the caller has made sure of."""
+        assert settings.leadspace_token is not None
+        token = settings.leadspace_token.get_secret_value()
+        return cls(url=settings.leadspace_url, token=token, patience=patience)
 
     def __enter__(self) -> LeadspaceClient:
         return self
@@ -252,7 +260,7 @@ def _refused(what: str, response: httpx.Response, *, is_results: bool) -> Except
     """What an answer that no repetition mends means (the error table of the articles)."""
     status = response.status_code
     if status in (401, 403):
-        return AuthenticationError(f"{what} answered status {status}; {_TOKEN_HINT}")
+        return AuthenticationError(f"{what} answered status {status}; {TOKEN_HINT}")
     if status == 427:
         return CreditsError(
             f"{what} answered status 427: the credits of your Leadspace program are used up (or the program"

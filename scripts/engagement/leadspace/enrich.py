@@ -21,7 +21,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ from engagement.leadspace import dataset
 from engagement.leadspace.client import (
     LARGEST_BULK,
     LEADSPACE,
+    RESULTS_PATH,
     AnswerLost,
     Company,
     LeadspaceClient,
@@ -41,6 +42,7 @@ from engagement.leadspace.client import (
     RequestRefused,
     ResultsGone,
 )
+from engagement.outcome import counted
 from engagement.progress import Progress, progress
 from engagement.warehouse import Connection, append, transaction, utc_now
 
@@ -124,13 +126,13 @@ class LeadspaceResult:
                 " `engagement extract leadspace --send-again` sends them again",
             ),
         ]
-        lines = [f"{count:,} customer{'' if count == 1 else 's'} {text}" for count, text in found if count]
+        lines = [f"{counted(count, 'customer')} {text}" for count, text in found if count]
         for count, text in (
             (self.unknown_results, "for a customer that was not sent; not stored"),
             (self.unreadable_results, "of another shape; not stored"),
         ):
             if count:
-                lines.append(f"{count:,} result{'' if count == 1 else 's'} {text}")
+                lines.append(f"{counted(count, 'result')} {text}")
         return lines
 
 
@@ -157,7 +159,7 @@ def extract(
 ) -> LeadspaceResult:
     """Asks for every customer of the data set whose answer is missing or older than `max_age`.
 
-    First of all what an earlier run has handed in is left to itself, to be collected with the rest. Raises
+    What an earlier run has handed in is not sent again, and its results are collected with the rest. Raises
     AuthenticationError, CreditsError, ServiceError or ConfigurationError after collecting what can be; what was
     answered until then stays.
     """
@@ -186,14 +188,8 @@ def extract(
                 for customer in customers
             ],
         )
-    assert settings.leadspace_token is not None
-    with LeadspaceClient(
-        url=settings.leadspace_url, token=settings.leadspace_token.get_secret_value(), patience=patience
-    ) as client:
+    with LeadspaceClient.of(settings, patience) as client:
         work = _Extraction(connection, client, enrichment, run_id, result, patience, settings)
-        if most_lookups is not None:
-            # Not one more than was agreed to.
-            work.attempts = 1
         work.plan(customers, send_again=send_again, most_lookups=most_lookups)
         work.go()
     result.answered = work.answered_customers()
@@ -225,7 +221,7 @@ class _Extraction:
         self._companies: dict[str, Company] = {}
         self._to_send: list[Record] = []
         self._to_repeat: set[str] = set()
-        self.attempts = MOST_ATTEMPTS
+        self._attempts = MOST_ATTEMPTS
         self._refusals = 0
         self._refused_alone: list[_Batch] = []
         self._problem: ServiceError | None = None
@@ -271,6 +267,9 @@ class _Extraction:
         }
         self._result.exhausted = sum(1 for customer in customers if customer.fingerprint in exhausted)
         not_now = current | held | under_way | exhausted
+        if most_lookups is not None:
+            # Not one more than was agreed to.
+            self._attempts = 1
         self._to_send = [record for record in self._companies.items() if record[0] not in not_now][
             :most_lookups
         ]
@@ -313,7 +312,7 @@ class _Extraction:
         """Sends and collects, and once more what the service failed on."""
         with progress(f"{self._enrichment.name}: answers") as self._bar:
             self._send_and_collect(self._to_send)
-            for _ in range(1, self.attempts):
+            for _ in range(1, self._attempts):
                 again = [
                     (fingerprint, self._companies[fingerprint])
                     for fingerprint in sorted(self._to_repeat & self._companies.keys())
@@ -380,7 +379,7 @@ class _Extraction:
             else:
                 self._accepted = True
                 self._set_state(batch, SUBMITTED, path=path)
-                self._waiting.append(_Batch(batch.batch_id, batch.fingerprints, path, batch.sent_at))
+                self._waiting.append(replace(batch, path=path))
                 return []
         middle = len(records) // 2
         return [records[:middle], records[middle:]] if middle else []
@@ -392,10 +391,9 @@ class _Extraction:
             yield
         except AnswerLost as lost:
             self._set_state(batch, UNCERTAIN)
-            count = len(batch.fingerprints)
-            self._result.held += count
+            self._result.held += len(batch.fingerprints)
             raise ServiceError(
-                f"{LEADSPACE}: the answer to {count:,} customer{'' if count == 1 else 's'} was lost"
+                f"{LEADSPACE}: the answer to {counted(len(batch.fingerprints), 'customer')} was lost"
                 f" ({lost.reason}) and may have been charged; they are held, run again for the others, and"
                 " `engagement extract leadspace --send-again` to ask about them once more"
             ) from None
@@ -414,7 +412,7 @@ class _Extraction:
             append(
                 self._connection,
                 "leadspace_batches",
-                [(enrichment_id, batch.batch_id, self._run_id, endpoint, SENDING, None, utc_now(), None)],
+                [(enrichment_id, batch.batch_id, self._run_id, endpoint, SENDING, None, batch.sent_at, None)],
             )
             append(
                 self._connection,
@@ -501,7 +499,7 @@ class _Extraction:
             return True
         except RequestRefused:
             raise ServiceError(
-                f"{LEADSPACE}: GET /v3/enrichment/results/{{id}} answered status 400; if it stays so, give the"
+                f"{LEADSPACE}: GET {RESULTS_PATH} answered status 400; if it stays so, give the"
                 " results up with `engagement extract leadspace --send-again`"
             ) from None
         except CreditsError:
