@@ -76,27 +76,33 @@ messages_per_sender as (
 
 ),
 
-messages_and_recipients as (
+messages_to_and_meetings as (
 
     select
-        messages_to.enrichment_id,
-        messages_to.address_key,
-        messages_to.message_key as item_key,
-        messages_to.happened_on
+        enrichment_id,
+        address_key,
+        message_key as item_key,
+        'message' as kind,
+        happened_on
     from messages_to
-    inner join as_of on messages_to.happened_on between as_of.year_starts_on and as_of.as_of_date
+
+    union all
+
+    select
+        enrichment_id,
+        participant_key as address_key,
+        meeting_key as item_key,
+        'meeting' as kind,
+        happened_on
+    from participants
 
 ),
 
-meetings_and_participants as (
+messages_to_and_meetings_in_year as (
 
-    select
-        participants.enrichment_id,
-        participants.participant_key as address_key,
-        participants.meeting_key as item_key,
-        participants.happened_on
-    from participants
-    inner join as_of on participants.happened_on between as_of.year_starts_on and as_of.as_of_date
+    select messages_to_and_meetings.*
+    from messages_to_and_meetings
+    inner join as_of on messages_to_and_meetings.happened_on between as_of.year_starts_on and as_of.as_of_date
 
 ),
 
@@ -116,32 +122,18 @@ messages_from_counted as (
 ),
 
 -- One message to five people of a domain is one message.
-messages_to_counted as (
+messages_to_and_meetings_counted as (
 
     select
         addresses_named.enrichment_id,
         addresses_named.mail_domain,
-        count(distinct messages_and_recipients.item_key) as messages_to_count
-    from messages_and_recipients
+        count(distinct case when items.kind = 'message' then items.item_key end) as messages_to_count,
+        count(distinct case when items.kind = 'meeting' then items.item_key end) as meetings_count
+    from messages_to_and_meetings_in_year as items
     inner join addresses_named
         on
-            messages_and_recipients.enrichment_id = addresses_named.enrichment_id
-            and messages_and_recipients.address_key = addresses_named.address_key
-    group by addresses_named.enrichment_id, addresses_named.mail_domain
-
-),
-
-meetings_counted as (
-
-    select
-        addresses_named.enrichment_id,
-        addresses_named.mail_domain,
-        count(distinct meetings_and_participants.item_key) as meetings_count
-    from meetings_and_participants
-    inner join addresses_named
-        on
-            meetings_and_participants.enrichment_id = addresses_named.enrichment_id
-            and meetings_and_participants.address_key = addresses_named.address_key
+            items.enrichment_id = addresses_named.enrichment_id
+            and items.address_key = addresses_named.address_key
     group by addresses_named.enrichment_id, addresses_named.mail_domain
 
 ),
@@ -162,16 +154,7 @@ address_dates as (
         address_key,
         happened_on as first_on,
         happened_on as last_on
-    from messages_and_recipients
-
-    union all
-
-    select
-        enrichment_id,
-        address_key,
-        happened_on as first_on,
-        happened_on as last_on
-    from meetings_and_participants
+    from messages_to_and_meetings_in_year
 
 ),
 
@@ -216,8 +199,8 @@ select
         else 'no_contact_has_it'
     end as reason,
     cast(coalesce(messages_from_counted.messages_from_count, 0) as bigint) as messages_from_count,
-    coalesce(messages_to_counted.messages_to_count, 0) as messages_to_count,
-    coalesce(meetings_counted.meetings_count, 0) as meetings_count,
+    coalesce(messages_to_and_meetings_counted.messages_to_count, 0) as messages_to_count,
+    coalesce(messages_to_and_meetings_counted.meetings_count, 0) as meetings_count,
     domains_seen.addresses_count,
     domains_seen.first_on,
     domains_seen.last_on
@@ -226,13 +209,9 @@ left join messages_from_counted
     on
         domains_seen.enrichment_id = messages_from_counted.enrichment_id
         and domains_seen.mail_domain = messages_from_counted.mail_domain
-left join messages_to_counted
+left join messages_to_and_meetings_counted
     on
-        domains_seen.enrichment_id = messages_to_counted.enrichment_id
-        and domains_seen.mail_domain = messages_to_counted.mail_domain
-left join meetings_counted
-    on
-        domains_seen.enrichment_id = meetings_counted.enrichment_id
-        and domains_seen.mail_domain = meetings_counted.mail_domain
+        domains_seen.enrichment_id = messages_to_and_meetings_counted.enrichment_id
+        and domains_seen.mail_domain = messages_to_and_meetings_counted.mail_domain
 left join personal_mail_domains on domains_seen.mail_domain = personal_mail_domains.domain
 left join contact_domains on domains_seen.mail_domain = contact_domains.domain
