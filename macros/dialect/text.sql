@@ -17,3 +17,17 @@
         ~ "'(?i)/o=[^/]+/(ou|cn)=[^ ]*', '[address]')"
     ) }}
 {%- endmacro %}
+
+
+{#- Whole number of 60 bits for a text, the same on every engine: joins and counts faster than the text. -#}
+{% macro text_key(text) -%}
+    {{ return(adapter.dispatch('text_key', 'customer_engagement')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_key(text) -%}
+    {{ return("cast('0x' || substr(md5(" ~ text ~ "), 1, 15) as bigint)") }}
+{%- endmacro %}
+
+{% macro spark__text_key(text) -%}
+    {{ return("cast(conv(substr(md5(" ~ text ~ "), 1, 15), 16, 10) as bigint)") }}
+{%- endmacro %}

@@ -1,14 +1,23 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}",
+) }}
+
 with
 
 messages as (
 
-    select * from {{ ref('int_messages_counted') }}
+    select counted.*
+    from {{ ref('int_messages_counted') }} as counted
+    {{ only_touched('counted', 'int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}
 
 ),
 
 meetings as (
 
-    select * from {{ ref('int_meetings_counted') }}
+    select counted.*
+    from {{ ref('int_meetings_counted') }} as counted
+    {{ only_touched('counted', 'int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}
 
 ),
 

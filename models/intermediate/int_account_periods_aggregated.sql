@@ -1,3 +1,11 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_account_periods_touched', ['enrichment_id', 'account_id', 'aggregation_level', 'period_starts_on']) }}",
+) }}
+{%- set touched_columns = [
+    'enrichment_id', 'account_id', 'periods.aggregation_level', 'periods.period_starts_on'
+] %}
+
 with
 
 account_days as (
@@ -31,6 +39,7 @@ volumes as (
         account_days.account_id,
         periods.aggregation_level,
         periods.period_starts_on,
+        periods.counts_from_on,
         periods.counts_to_on,
         periods.is_cut,
         cast(sum(account_days.emails_to_account_count) as bigint) as emails_to_account_count,
@@ -42,11 +51,13 @@ volumes as (
         cast(sum(account_days.duration_milliseconds) as bigint) as duration_milliseconds
     from account_days
     inner join periods on account_days.happened_on between periods.counts_from_on and periods.counts_to_on
+    {{ only_touched('account_days', 'int_account_periods_touched', touched_columns) }}
     group by
         account_days.enrichment_id,
         account_days.account_id,
         periods.aggregation_level,
         periods.period_starts_on,
+        periods.counts_from_on,
         periods.counts_to_on,
         periods.is_cut
 
@@ -73,6 +84,7 @@ people_counts as (
         end) as account_people_in_meetings_count
     from people_involved as people
     inner join periods on people.happened_on between periods.counts_from_on and periods.counts_to_on
+    {{ only_touched('people', 'int_account_periods_touched', touched_columns) }}
     group by
         people.enrichment_id,
         people.account_id,
@@ -93,6 +105,7 @@ reply_times as (
         cast(median(replies.reply_milliseconds) as double) as reply_median_milliseconds
     from replies
     inner join periods on replies.happened_on between periods.counts_from_on and periods.counts_to_on
+    {{ only_touched('replies', 'int_account_periods_touched', touched_columns) }}
     group by
         replies.enrichment_id,
         replies.account_id,
@@ -121,6 +134,7 @@ select
     reply_times.reply_median_milliseconds,
     volumes.is_cut,
     volumes.period_starts_on,
+    volumes.counts_from_on,
     volumes.counts_to_on
 from volumes
 left join people_counts

@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+) }}
+
 with
 
 features as (
 
-    select * from {{ ref('int_score_features_measured') }}
+    select measured.*
+    from {{ ref('int_score_features_measured') }} as measured
+    {{ only_touched('measured', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 

@@ -1,3 +1,8 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+) }}
+
 with
 
 score_rows as (
@@ -8,7 +13,9 @@ score_rows as (
 
 components_measured as (
 
-    select * from {{ ref('int_components_measured') }}
+    select measured.*
+    from {{ ref('int_components_measured') }} as measured
+    {{ only_touched('measured', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 
@@ -32,7 +39,8 @@ components_per_row as (
             else components_measured.raw_value
         end as oriented_value,
         score_rows.period_starts_on,
-        score_rows.scored_on
+        score_rows.scored_on,
+        score_rows.known_by_on
     from score_rows
     inner join components_measured
         on
@@ -79,5 +87,6 @@ select
         else (place_from_below - 1 + (tied_count - 1) / cast(2 as double)) / nullif(measured_count - 1, 0)
     end as place_ratio,
     period_starts_on,
-    scored_on
+    scored_on,
+    known_by_on
 from components_ranked

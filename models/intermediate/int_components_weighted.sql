@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+) }}
+
 with
 
 components_scaled as (
 
-    select * from {{ ref('int_components_scaled') }}
+    select scaled.*
+    from {{ ref('int_components_scaled') }} as scaled
+    {{ only_touched('scaled', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 
@@ -60,5 +67,6 @@ select
     -- Each part is rounded before it is added, and downwards, so that the parts add up exactly and never exceed 100.
     cast(floor(points_possible * place_ratio * 10000 + 0.000001) / 10000 as decimal(9, 4)) as points_earned,
     period_starts_on,
-    scored_on
+    scored_on,
+    known_by_on
 from components_with_points

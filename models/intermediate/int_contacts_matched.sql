@@ -47,9 +47,8 @@ contacts_keyed as (
     select
         contacts.account_id,
         contacts.address_key,
-        -- One person with two addresses, or in two accounts, is one person; a whole number joins and counts faster
-        -- than the file's id.
-        cast(dense_rank() over (order by contacts.contact_id nulls last) as bigint) as contact_key
+        -- One person with two addresses, or in two accounts, is one person.
+        {{ text_key('contacts.contact_id') }} as contact_key
     from contacts
     inner join accounts on contacts.account_id = accounts.account_id
 
@@ -62,13 +61,13 @@ addresses_of_contacts as (
 ),
 
 -- The contact file goes first: who stands in it belongs to its account only, whatever the domain. Of anyone else
--- the address is all that is known, so it is the person; below zero, where no contact's number can be.
+-- the address is all that is known, so it is the person; below zero, where no contact's key can be.
 addresses_in_website_domains as (
 
     select
         website_domains.account_id,
         addresses.address_key,
-        -cast(dense_rank() over (order by addresses.address_key nulls last) as bigint) as contact_key
+        -{{ text_key('cast(addresses.address_key as string)') }} - 1 as contact_key
     from addresses
     inner join website_domains on addresses.domain = website_domains.website_domain
     left join addresses_of_contacts on addresses.address_key = addresses_of_contacts.address_key

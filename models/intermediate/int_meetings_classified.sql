@@ -1,10 +1,17 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_meetings_before', ['enrichment_id', 'meeting_key']) }}",
+) }}
+
 with
 
 meetings as (
 
     -- What had not begun by the end of the as-of date does not exist yet, like mail that had not been received (D6.10).
-    select * from {{ ref('int_meetings_read') }}
-    where meeting_state != 'in_the_future'
+    select meetings_read.*
+    from {{ ref('int_meetings_read') }} as meetings_read
+    {{ only_touched('meetings_read', 'int_meetings_touched', ['ical_key', 'occurrence_at']) }}
+    where meetings_read.meeting_state != 'in_the_future'
 
 ),
 

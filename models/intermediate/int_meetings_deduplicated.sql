@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 meetings as (
@@ -16,6 +18,7 @@ select
     happened_on,
     known_on,
     start_at,
+    occurrence_at,
     begins_at
 from meetings
 where meeting_state = 'took_place'

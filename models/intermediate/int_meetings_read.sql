@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_meetings_before', ['enrichment_id', 'meeting_key']) }}",
+) }}
+
 with
 
 meetings as (
 
-    select * from {{ ref('stg_office__meetings') }}
+    select entries.*
+    from {{ ref('stg_office__meetings') }} as entries
+    {{ only_touched('entries', 'int_meetings_touched', ['ical_key', 'occurrence_at']) }}
 
 ),
 
@@ -62,6 +69,7 @@ copies as (
         end as ended_on,
         meetings.start_at,
         meetings.end_at,
+        meetings.occurrence_at,
         meetings.begins_at,
         meetings.read_at
     from meetings_with_begin as meetings
@@ -124,6 +132,7 @@ select
     copies_ranked.happened_on,
     greatest(copies_ranked.happened_on, copies_ranked.ended_on) as known_on,
     copies_ranked.start_at,
+    copies_ranked.occurrence_at,
     copies_ranked.begins_at
 from copies_ranked
 cross join as_of

@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 messages as (
 
-    select * from {{ ref('int_messages_read') }}
+    select messages_read.*
+    from {{ ref('int_messages_read') }} as messages_read
+    {{ only_touched('messages_read', 'int_messages_touched', ['message_key']) }}
 
 ),
 

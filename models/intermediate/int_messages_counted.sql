@@ -1,3 +1,9 @@
+{{ built_after('int_interactions_before') }}
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 messages as (
@@ -10,7 +16,9 @@ messages as (
 
 messages_matched as (
 
-    select * from {{ ref('int_messages_matched') }}
+    select matches.*
+    from {{ ref('int_messages_matched') }} as matches
+    {{ only_touched('matches', 'int_messages_touched', ['message_key']) }}
 
 )
 

@@ -1,11 +1,17 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 messages_matched as (
 
     select distinct
-        enrichment_id,
-        message_key
-    from {{ ref('int_messages_matched') }}
+        matches.enrichment_id,
+        matches.message_key
+    from {{ ref('int_messages_matched') }} as matches
+    {{ only_touched('matches', 'int_messages_touched', ['message_key']) }}
 
 ),
 

@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 copies as (
 
-    select * from {{ ref('int_message_copies_read') }}
+    select copies.*
+    from {{ ref('int_message_copies_read') }} as copies
+    {{ only_touched('copies', 'int_messages_touched', ['message_key']) }}
 
 ),
 

@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_meetings_before', ['enrichment_id', 'meeting_key']) }}",
+) }}
+
 with
 
 meetings as (
 
-    select * from {{ ref('int_meetings_deduplicated') }}
+    select deduplicated.*
+    from {{ ref('int_meetings_deduplicated') }} as deduplicated
+    {{ only_touched('deduplicated', 'int_meetings_touched', ['ical_key', 'occurrence_at']) }}
 
 ),
 

@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 messages as (
 
-    select * from {{ ref('int_messages_counted') }}
+    select counted.*
+    from {{ ref('int_messages_counted') }} as counted
+    {{ only_touched('counted', 'int_messages_touched', ['message_key']) }}
 
 ),
 

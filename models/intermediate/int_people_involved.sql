@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}",
+) }}
+
 with
 
 people_in_messages as (
 
-    select * from {{ ref('int_people_in_messages') }}
+    select people.*
+    from {{ ref('int_people_in_messages') }} as people
+    {{ only_touched('people', 'int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}
 
 ),
 
@@ -14,7 +21,9 @@ people_in_meetings as (
 
 meetings as (
 
-    select * from {{ ref('int_meetings_counted') }}
+    select counted.*
+    from {{ ref('int_meetings_counted') }} as counted
+    {{ only_touched('counted', 'int_account_days_touched', ['enrichment_id', 'account_id', 'happened_on']) }}
 
 ),
 

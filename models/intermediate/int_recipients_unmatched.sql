@@ -1,9 +1,16 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_messages_touched', ['message_key']) }}",
+) }}
+
 with
 
 messages as (
 
-    select * from {{ ref('int_messages_read') }}
-    where sender_relation in ('monitored', 'colleague')
+    select messages_read.*
+    from {{ ref('int_messages_read') }} as messages_read
+    {{ only_touched('messages_read', 'int_messages_touched', ['message_key']) }}
+    where messages_read.sender_relation in ('monitored', 'colleague')
 
 ),
 

@@ -1,8 +1,16 @@
+{{ built_after('int_replies_before') }}
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_threads_touched', ['enrichment_id', 'account_id', 'thread_key']) }}",
+) }}
+
 with
 
 messages as (
 
-    select * from {{ ref('int_messages_counted') }}
+    select counted.*
+    from {{ ref('int_messages_counted') }} as counted
+    {{ only_touched('counted', 'int_threads_touched', ['enrichment_id', 'account_id', 'thread_key']) }}
 
 ),
 
@@ -53,6 +61,7 @@ replies as (
     select
         enrichment_id,
         account_id,
+        thread_key,
         message_key,
         happened_on,
         known_on,

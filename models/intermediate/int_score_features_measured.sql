@@ -1,14 +1,20 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+) }}
+
 with
 
 score_rows as (
 
     select distinct
-        enrichment_id,
-        account_id,
-        scored_on,
-        known_by_on,
-        cast(scored_on - interval 364 day as date) as window_starts_on
-    from {{ ref('int_score_rows') }}
+        score_rows.enrichment_id,
+        score_rows.account_id,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        cast(score_rows.scored_on - interval 364 day as date) as window_starts_on
+    from {{ ref('int_score_rows') }} as score_rows
+    {{ only_touched('score_rows', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 

@@ -42,9 +42,9 @@ select
     account_periods.aggregation_level as score_series,
     account_periods.period_starts_on,
     account_periods.counts_to_on as scored_on,
-    as_of.as_of_date as known_by_on
+    -- what is known today, whenever it came to be known
+    date '9999-12-31' as known_by_on
 from account_periods
-cross join as_of
 
 union all
 

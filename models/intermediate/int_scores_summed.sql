@@ -1,8 +1,15 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+) }}
+
 with
 
 components_weighted as (
 
-    select * from {{ ref('int_components_weighted') }}
+    select weighted.*
+    from {{ ref('int_components_weighted') }} as weighted
+    {{ only_touched('weighted', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 )
 
@@ -13,6 +20,7 @@ select
     score_series,
     cast(sum(points_earned) as decimal(9, 4)) as engagement_score,
     period_starts_on,
-    scored_on
+    scored_on,
+    known_by_on
 from components_weighted
-group by score_version, enrichment_id, account_id, score_series, period_starts_on, scored_on
+group by score_version, enrichment_id, account_id, score_series, period_starts_on, scored_on, known_by_on

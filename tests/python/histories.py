@@ -91,6 +91,7 @@ class Clock:
 
     def __init__(self, day: date, time_zone: str) -> None:
         self.day = day
+        self.time_zone = time_zone
         self.zone = ZoneInfo(time_zone)
         self.year_start = day - timedelta(days=364)
         self.end = self.midnight(day + timedelta(days=1))
@@ -255,6 +256,81 @@ def _meeting(
                 if random.random() < 0.12
                 else None,
             )
+
+
+# ---------------------------------------------------------------------------------------------------
+# landing it
+
+
+def message_row(copy: Copy, read_at: datetime, *, landing_id: int | None = None) -> tuple[Any, ...]:
+    """A row of raw.office_messages."""
+    return (
+        *(copy.mailbox_id, copy.item_key, copy.message_key, copy.thread_key, copy.received_at, None),
+        *(copy.from_key, copy.from_key, copy.recipients),
+        *(copy.is_draft, copy.is_meeting_mail, copy.is_search_folder_copy, read_at, copy.gone_at, landing_id),
+    )
+
+
+def meeting_row(entry: Entry, read_at: datetime, *, landing_id: int | None = None) -> tuple[Any, ...]:
+    """A row of raw.office_meetings."""
+    return (
+        *(entry.mailbox_id, entry.item_key, entry.ical_key, entry.start_at, entry.end_at),
+        *(entry.is_all_day, entry.is_cancelled, entry.is_organizer, entry.own_response),
+        entry.organizer_key,
+        *([attendee[place] for attendee in entry.attendees] for place in range(3)),
+        *(read_at, entry.gone_at, landing_id),
+    )
+
+
+def people_rows(made: Iterable[History], time_zone: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Rows of the raw tables that every extraction writes anew: settings, customers, mailboxes and addresses."""
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "settings": [("", "reporting.time_zone", time_zone)],
+        "accounts": [],
+        "contacts": [],
+        "office_mailboxes": [],
+        "office_addresses": [],
+    }
+    for one in made:
+        rows["settings"] += [
+            (one.enrichment_id, "type", "office"),
+            (one.enrichment_id, "name", one.enrichment_id),
+            (one.enrichment_id, "output_table", one.enrichment_id),
+        ]
+        rows["accounts"] += [(account, account, None, None, None, None, None) for account in one.accounts]
+        rows["contacts"] += [
+            (contact, account, address, "x.example") for contact, account, address in one.contacts
+        ]
+        rows["office_mailboxes"] += [
+            (one.enrichment_id, box.mailbox_id, None, box.addresses, None, box.state, None, box.monitored_to)
+            for box in one.mailboxes
+        ]
+        rows["office_addresses"] += [
+            (address, "x.example", "automated" if address in one.automated else "person")
+            for address in one.addresses
+        ]
+    return rows
+
+
+def ledger_rows(
+    made: Iterable[History], clock: Clock, landing_id: int | None = None
+) -> list[tuple[Any, ...]]:
+    """Rows of raw.office_units by which everything has been read up to the end of the clock's day."""
+    return [
+        (box.mailbox_id, kind, datetime(2024, 9, 1), NEVER, clock.end, 0, "run", NEVER, landing_id)
+        for one in made
+        for box in one.mailboxes
+        for kind in ("messages", "meetings")
+    ]
+
+
+def raw_rows(made: Sequence[History], clock: Clock) -> dict[str, list[tuple[Any, ...]]]:
+    """Rows of all raw tables, everything having been read up to the end of the clock's day."""
+    return people_rows(made, clock.time_zone) | {
+        "office_messages": [message_row(copy, copy.received_at) for one in made for copy in one.copies],
+        "office_meetings": [meeting_row(entry, entry.read_at) for one in made for entry in one.entries],
+        "office_units": ledger_rows(made, clock),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import Workspace
 from engagement import warehouse
-from histories import Clock, Counted, History, history
+from histories import Clock, Counted, History, history, raw_rows
 from project_fixtures import run_dbt
 
 # So many histories lie side by side in one warehouse, whatever the number of days that they are built for.
@@ -29,69 +29,20 @@ MARTS = (
 )
 
 
-def land(private_file: Path, made: list[History], time_zone: str, shuffle: Random | None = None) -> None:
+def land(private_file: Path, made: list[History], clock: Clock, shuffle: Random | None = None) -> None:
     """The raw rows of the histories, in an order of their own."""
-    rows: dict[str, list[tuple[Any, ...]]] = {
-        "settings": [("", "reporting.time_zone", time_zone)],
-        "accounts": [],
-        "contacts": [],
-        "office_mailboxes": [],
-        "office_addresses": [],
-        "office_messages": [],
-        "office_meetings": [],
-    }
-    for one in made:
-        rows["settings"] += [
-            (one.enrichment_id, "type", "office"),
-            (one.enrichment_id, "name", one.enrichment_id),
-            (one.enrichment_id, "output_table", one.enrichment_id),
-        ]
-        rows["accounts"] += [(account, account, None, None, None, None, None) for account in one.accounts]
-        rows["contacts"] += [
-            (contact, account, address, "x.example") for contact, account, address in one.contacts
-        ]
-        rows["office_mailboxes"] += [
-            (one.enrichment_id, box.mailbox_id, None, box.addresses, None, box.state, None, box.monitored_to)
-            for box in one.mailboxes
-        ]
-        rows["office_addresses"] += [
-            (address, "x.example", "automated" if address in one.automated else "person")
-            for address in one.addresses
-        ]
-        rows["office_messages"] += [
-            (
-                *(copy.mailbox_id, copy.item_key, copy.message_key, copy.thread_key, copy.received_at, None),
-                *(copy.from_key, copy.from_key, copy.recipients),
-                *(
-                    copy.is_draft,
-                    copy.is_meeting_mail,
-                    copy.is_search_folder_copy,
-                    copy.received_at,
-                    copy.gone_at,
-                ),
-            )
-            for copy in one.copies
-        ]
-        rows["office_meetings"] += [
-            (
-                *(entry.mailbox_id, entry.item_key, entry.ical_key, entry.start_at, entry.end_at),
-                *(entry.is_all_day, entry.is_cancelled, entry.is_organizer, entry.own_response),
-                entry.organizer_key,
-                *([attendee[place] for attendee in entry.attendees] for place in range(3)),
-                *(entry.read_at, entry.gone_at),
-            )
-            for entry in one.entries
-        ]
     with duckdb.connect(str(private_file)) as connection:
-        for table, landed in rows.items():
+        for table, landed in raw_rows(made, clock).items():
             if shuffle is not None:
                 shuffle.shuffle(landed)
             with warehouse.transaction(connection):
                 warehouse.replace_table(connection, table, landed)
+        # nothing of the histories before these is to be kept
+        connection.execute("delete from raw.refreshes")
 
 
-def built(private_file: Path, day: date, target: Path) -> None:
-    run_dbt("run", "--vars", f"{{as_of_date: '{day}'}}", target=target, private_file=private_file)
+def built(private_file: Path, target: Path) -> None:
+    run_dbt("run", target=target, private_file=private_file)
 
 
 def engagement_rows(private_file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -138,8 +89,8 @@ def check(seed: int, day: date, time_zone: str, warehouse_file: Path) -> None:
     random = Random(seed)
     clock = Clock(day, time_zone)
     made = [history(number, random, clock) for number in range(HISTORIES)]
-    land(warehouse_file, made, time_zone, random)
-    built(warehouse_file, day, warehouse_file.parent / "target")
+    land(warehouse_file, made, clock, random)
+    built(warehouse_file, warehouse_file.parent / "target")
     found = engagement_rows(warehouse_file)
     assert differing(found, made, clock) == [], f"seed {seed}"
     # the histories have something to count
@@ -183,13 +134,12 @@ def test_on_any_day_in_any_time_zone(warehouse_file: Path, seed: int, day: date,
 
 
 def test_the_order_of_rows_changes_nothing(warehouse_file: Path) -> None:
-    day, time_zone = date(2026, 3, 29), "UTC"
-    clock = Clock(day, time_zone)
+    clock = Clock(date(2026, 3, 29), "UTC")
     made = [history(number, Random(number), clock) for number in range(HISTORIES)]
     found = []
     for shuffle in (None, Random(9)):
-        land(warehouse_file, made, time_zone, shuffle)
-        built(warehouse_file, day, warehouse_file.parent / "target")
+        land(warehouse_file, made, clock, shuffle)
+        built(warehouse_file, warehouse_file.parent / "target")
         with duckdb.connect(str(warehouse_file), read_only=True) as connection:
             found.append(
                 {

@@ -154,7 +154,7 @@ def test_raw_columns_are_all_described(compiled_project: CompiledProject) -> Non
         for column in source["columns"].values():
             assert column["description"], (source["name"], column["name"])
             assert re.fullmatch(
-                r"string|bigint|double|boolean|timestamp|array<(bigint|string)>", column["data_type"]
+                r"string|bigint|double|boolean|date|timestamp|array<(bigint|string)>", column["data_type"]
             )
 
 

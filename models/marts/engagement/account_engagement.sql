@@ -1,3 +1,14 @@
+{{ config(
+    materialized=refreshed(),
+    incremental_strategy='delete+insert' if target.type == 'duckdb' else none,
+    unique_key=['enrichment_id', 'account_id', 'aggregation_level', 'aggregation_starts_on'],
+    on_schema_change='fail',
+    post_hook="{{ without_gone('int_account_periods_aggregated', {
+        'enrichment_id': 'enrichment_id', 'account_id': 'account_id',
+        'aggregation_level': 'aggregation_level', 'aggregation_starts_on': 'period_starts_on',
+    }) }}",
+) }}
+
 with
 
 account_periods as (
@@ -60,3 +71,4 @@ left join scores
         and account_periods.account_id = scores.account_id
         and account_periods.aggregation_level = scores.score_series
         and account_periods.period_starts_on = scores.period_starts_on
+{{ unless_it_stands() }}

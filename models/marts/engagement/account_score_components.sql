@@ -1,9 +1,19 @@
+{{ config(
+    materialized=refreshed(),
+    on_schema_change='fail',
+    pre_hook="{{ without_touched(
+        'int_scores_touched', ['enrichment_id', 'scored_on'], where=\"known_by_on = date '9999-12-31'\"
+    ) }}",
+) }}
+
 with
 
 components_weighted as (
 
-    select * from {{ ref('int_components_weighted') }}
-    where score_series != 'history'
+    select weighted.*
+    from {{ ref('int_components_weighted') }} as weighted
+    {{ only_touched('weighted', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
+    where weighted.score_series != 'history'
 
 )
 

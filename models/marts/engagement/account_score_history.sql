@@ -1,3 +1,14 @@
+{{ config(
+    materialized=refreshed(),
+    incremental_strategy='delete+insert' if target.type == 'duckdb' else none,
+    unique_key=['enrichment_id', 'account_id', 'score_version', 'week_ends_on'],
+    on_schema_change='fail',
+    post_hook="{{ without_gone('int_scores_summed', {
+        'enrichment_id': 'enrichment_id', 'account_id': 'account_id', 'score_version': 'score_version',
+        'week_ends_on': 'known_by_on',
+    }) }}",
+) }}
+
 with
 
 scores as (
@@ -23,3 +34,4 @@ left join scores as previous_scores
         and scores.account_id = previous_scores.account_id
         and scores.score_version = previous_scores.score_version
         and scores.scored_on = cast(previous_scores.scored_on + interval 7 day as date)
+{{ unless_it_stands() }}

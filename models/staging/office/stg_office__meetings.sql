@@ -18,5 +18,8 @@ select
     cast(start_at as timestamp) as start_at,
     cast(end_at as timestamp) as end_at,
     cast(read_at as timestamp) as read_at,
-    cast(gone_at as timestamp) as gone_at
+    cast(gone_at as timestamp) as gone_at,
+    -- The start as a key: 1900-01-01 where it cannot be read.
+    coalesce(cast(start_at as timestamp), timestamp '1900-01-01 00:00:00') as occurrence_at,
+    coalesce(landing_id, 0) as landing_id
 from meetings

@@ -16,5 +16,6 @@ select
     is_draft,
     is_meeting_mail,
     is_search_folder_copy,
-    cast(received_at as timestamp) as received_at
+    cast(received_at as timestamp) as received_at,
+    coalesce(landing_id, 0) as landing_id
 from messages

@@ -13,5 +13,6 @@ select
     cast(slice_start as timestamp) as slice_start_at,
     cast(slice_end as timestamp) as slice_end_at,
     cast(read_to as timestamp) as read_to_at,
-    cast(read_at as timestamp) as read_at
+    cast(read_at as timestamp) as read_at,
+    coalesce(landing_id, 0) as landing_id
 from units

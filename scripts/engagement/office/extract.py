@@ -462,6 +462,12 @@ class _Writer:
         self._landings, self._done, self._rows = [], [], 0
 
 
+# When an item happened, which says to what slice it belongs.
+_TIME_COLUMN = {MESSAGES: "received_at", MEETINGS: "start_at"}
+# What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
+_IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
+
+
 def land(
     connection: Connection, table: str, landings: Sequence[Landing], *, run_id: str, now: datetime
 ) -> None:
@@ -470,17 +476,28 @@ def land(
     The newest read wins by (mailbox_id, item_key). Rows of the slices read that were not seen get gone_at. A
     ledger row takes the place of those inside it: a month, once read, of its days.
     """
-    column = "received_at" if table == "office_messages" else "start_at"
     kind = landings[0].kind
+    column = _TIME_COLUMN[kind]
+    identity = _IDENTITY[kind]
+    replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
+    landing_id = _next_landing_id(connection)
     twin = empty_twin(connection, table)
     rows = {(row[0], row[1]): row for landing in landings for row in landing.read.rows}
-    append(connection, twin, list(rows.values()), schema="temp")
+    append(connection, twin, [(*row, landing_id) for row in rows.values()], schema="temp")
     dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
     if dropped:
         connection.execute(
             "create or replace temporary table dropped_items (mailbox_id bigint, item_key bigint)"
         )
         append(connection, "dropped_items", dropped, schema="temp")
+        connection.execute(
+            f"""
+            insert into raw.office_replaced ({replaced})
+            select ?, ?, {", ".join(identity)} from raw.{table}
+            where (mailbox_id, item_key) in (select (mailbox_id, item_key) from dropped_items)
+            """,
+            [kind, landing_id],
+        )
         connection.execute(
             f"delete from raw.{table} where (mailbox_id, item_key) in (select (mailbox_id,"
             " item_key) from dropped_items)"
@@ -499,6 +516,7 @@ def land(
                 sum(piece.start <= moment < piece.end for moment in landing.read.moments),
                 run_id,
                 now,
+                landing_id,
             )
             for landing in landings
             for piece, read_to in zip(landing.pieces, landing.read_to, strict=True)
@@ -507,19 +525,32 @@ def land(
     )
     connection.execute(
         f"""
+        insert into raw.office_replaced ({replaced})
+        select ?, ?, {", ".join(f"known.{name}" for name in identity)}
+        from raw.{table} as known
+        inner join "{twin}" as incoming
+            on known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key
+        where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
+        """,
+        [kind, landing_id],
+    )
+    if kind == MESSAGES:
+        _keep_landing_of_unchanged(connection, twin)
+    connection.execute(
+        f"""
         delete from raw.{table}
         where (mailbox_id, item_key) in (select (mailbox_id, item_key) from "{twin}")
         """
     )
     connection.execute(
         f"""
-        update raw.{table} set gone_at = ?
+        update raw.{table} set gone_at = ?, landing_id = ?
         from "{units}" as units
         where raw.{table}.mailbox_id = units.mailbox_id
             and raw.{table}.{column} >= units.slice_start and raw.{table}.{column} < units.slice_end
             and raw.{table}.gone_at is null
         """,
-        [now],
+        [now, landing_id],
     )
     connection.execute(f'insert into raw.{table} select * from "{twin}"')
     connection.execute(
@@ -533,6 +564,40 @@ def land(
         """
     )
     connection.execute(f'insert into raw.office_units select * from "{units}"')
+
+
+def _next_landing_id(connection: Connection) -> int:
+    """One more than every landing so far, those included that a refresh has seen and the ledger no longer has."""
+    row = connection.execute(
+        """
+        select greatest(
+            (select coalesce(max(landing_id), 0) from raw.office_units),
+            (select coalesce(max(landing_id), 0) from raw.refreshes)
+        ) + 1
+        """
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# What makes a message; when it was read is no part of it. (Of a meeting it is: the newest read speaks.)
+_MESSAGE = (
+    "message_key, thread_key, received_at, from_key, recipient_keys, is_draft, is_meeting_mail,"
+    " is_search_folder_copy"
+)
+
+
+def _keep_landing_of_unchanged(connection: Connection, twin: str) -> None:
+    """A message read again as it was known costs no refresh."""
+    same = [f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE.split(", ")]
+    connection.execute(
+        f"""
+        update "{twin}" as incoming set landing_id = known.landing_id
+        from raw.office_messages as known
+        where incoming.mailbox_id = known.mailbox_id and incoming.item_key = known.item_key
+            and {" and ".join(same)}
+        """
+    )
 
 
 def _save_states(connection: Connection, done: Sequence[_Done]) -> None:

@@ -1,0 +1,170 @@
+{#- How the incremental models cost what is new, and never differ from a whole rebuild.
+
+    A refresh in part rebuilds the messages, meetings, threads, account days, periods and scores that the models in
+    models/intermediate/refresh name. It is whole instead where the refresh before it did not end well, where models,
+    seeds or settings are others than then, and with --full-refresh. -#}
+
+{#- The models that have to be built together: the incremental ones, and those that say what has been touched. -#}
+{% macro refreshed_nodes() -%}
+    {%- set nodes = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
+        {%- if node.config.materialized == 'incremental' or 'refresh' in node.tags -%}
+            {%- do nodes.append(node.unique_id) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(nodes) }}
+{%- endmacro %}
+
+{#- Fingerprint of everything but data that the incremental models are made of. -#}
+{% macro refresh_logic() -%}
+    {%- set parts = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] -%}
+        {%- do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) -%}
+    {%- endfor -%}
+    {%- for name in ['score_version', 'reply_limit_hours', 'reciprocity_prior_messages'] -%}
+        {%- do parts.append(name ~ ' ' ~ var(name)) -%}
+    {%- endfor -%}
+    {%- set settings = run_query(
+        "select value from raw.settings where enrichment_id = '' and key = 'reporting.time_zone'"
+    ).columns[0].values() | list -%}
+    {{ return(local_md5((parts | sort + settings) | join('\n'))) }}
+{%- endmacro %}
+
+{#- on-run-start: whether this refresh is in part is decided once, and it counts as not complete until it has ended. -#}
+{% macro begin_refresh() -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+        {%- set selected = refreshed_nodes() | select('in', selected_resources) | list -%}
+        {%- if selected -%}
+            {%- set logic = refresh_logic() -%}
+            {%- set known = run_query(
+                "select count(*) from raw.refreshes where is_complete and logic = '" ~ logic ~ "'"
+            ).columns[0].values()[0] -%}
+            {%- set is_in_part = known == 1 and not flags.FULL_REFRESH -%}
+            {%- if is_in_part -%}
+                {%- do run_query('update raw.refreshes set is_complete = false, is_in_part = true') -%}
+            {%- else -%}
+                {%- do run_query('delete from raw.refreshes') -%}
+                {%- do run_query(
+                    "insert into raw.refreshes values (false, false, '" ~ logic ~ "', 0, null, null)"
+                ) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- on-run-end: remembers what was seen, if every one of those models was built. -#}
+{% macro finish_refresh(results) -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+        {%- set built = [] -%}
+        {%- for result in results if result.status == 'success' -%}
+            {%- do built.append(result.node.unique_id) -%}
+        {%- endfor -%}
+        {%- if refreshed_nodes() | reject('in', built) | list | length == 0 -%}
+            begin;
+            update raw.refreshes set
+                is_complete = true,
+                landing_id = refresh.landing_id,
+                as_of_date = refresh.as_of_date,
+                ends_before_at = refresh.ends_before_at
+            from intermediate.int_refresh as refresh;
+            delete from raw.refreshed_addresses;
+            insert into raw.refreshed_addresses
+            select enrichment_id, address_key, relation, is_automated, mailbox_id, monitored_to_at, contacts_key
+            from intermediate.int_addresses_described;
+            delete from raw.refreshed_mailboxes;
+            insert into raw.refreshed_mailboxes
+            select enrichment_id, mailbox_id, monitored_to_at from intermediate.int_mailboxes_monitored;
+            delete from raw.office_replaced
+            where landing_id <= (select landing_id from intermediate.int_refresh);
+            commit;
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether this run's refresh is in part, as begin_refresh decided. While dbt reads the project it is, so that dbt sees
+    every ref. -#}
+{% macro refreshes_in_part() -%}
+    {%- if not execute -%}{{ return(true) }}{%- endif -%}
+    {%- if flags.WHICH not in ['build', 'run'] or model.resource_type == 'unit_test' -%}{{ return(false) }}{%- endif -%}
+    {{ return(
+        run_query('select count(*) from raw.refreshes where is_in_part').columns[0].values()[0] == 1
+    ) }}
+{%- endmacro %}
+
+{#- dbt asks it for every incremental model, so that a whole refresh is dbt's own full refresh. -#}
+{% macro should_full_refresh() -%}
+    {{ return(flags.FULL_REFRESH or config.get('full_refresh') == true or not refreshes_in_part()) }}
+{%- endmacro %}
+
+{#- Whether this model is being refreshed in part. A unit test says so with an override of this macro. -#}
+{% macro is_in_part() -%}
+    {{ return(execute and model.resource_type == 'model' and is_incremental()) }}
+{%- endmacro %}
+
+{#- Says that a model has to wait for another that reads what this one is about to change. -#}
+{% macro built_after(model) -%}
+    {%- if not execute -%}{%- do ref(model) -%}{%- endif -%}
+{%- endmacro %}
+
+{#- Materialization of what is refreshed in part; elsewhere than on DuckDB it is rebuilt whole. -#}
+{% macro refreshed() -%}
+    {{ return('incremental' if target.type == 'duckdb' else 'table') }}
+{%- endmacro %}
+
+{#- Pre-hook: takes the touched rows out before they are made again, also those that are made no more. `where` limits what
+    counts as touched. -#}
+{% macro without_touched(touched, columns, where=none) -%}
+    {%- set touched_relation = ref(touched) -%}
+    {%- if is_in_part() -%}
+        delete from {{ this }}
+        where ({{ columns | join(', ') }}) in (
+            select {{ columns | join(', ') }} from {{ touched_relation }}{{ ' where ' ~ where if where }}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Join that leaves of `relation` what is touched; nothing at all in a whole refresh. A column may name a relation of its
+    own, as in periods.period_starts_on. -#}
+{% macro only_touched(relation, touched, columns) -%}
+    {#- asked for while dbt reads the project, so that it knows of the dependency -#}
+    {%- set touched_relation = ref(touched) if not execute or is_in_part() -%}
+    {%- if is_in_part() -%}
+        {%- set matches = [] -%}
+        {%- for column in columns -%}
+            {%- set qualified = column if '.' in column else relation ~ '.' ~ column -%}
+            {%- do matches.append(qualified ~ ' = touched.' ~ column.split('.')[-1]) -%}
+        {%- endfor -%}
+        inner join {{ touched_relation }} as touched on {{ matches | join(' and ') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- After a table's whole new content: leaves what does not stand in the table yet, so that only that is written. -#}
+{% macro unless_it_stands() -%}
+    {%- if is_in_part() -%}
+        except
+        select * from {{ this }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Post-hook: takes out rows whose key no longer stands in `model`. `columns` maps each key column to that model's. -#}
+{% macro without_gone(model, columns) -%}
+    {%- set relation = ref(model) -%}
+    {%- if is_in_part() -%}
+        delete from {{ this }}
+        where ({{ columns.keys() | join(', ') }}) not in (select {{ columns.values() | join(', ') }} from {{ relation }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#- What is touched in a whole refresh, which makes everything and asks nobody: no rows. `columns` maps names to types. -#}
+{% macro no_rows(columns) -%}
+    select
+    {%- for column, data_type in columns.items() %}
+        cast(null as {{ data_type }}) as {{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+    where 1 = 0
+{%- endmacro %}
+
+{#- A table as the refresh before this one left it: no ref, since it is built again later in the same run. -#}
+{% macro before(model) -%}
+    {{ return('intermediate.' ~ model) }}
+{%- endmacro %}
