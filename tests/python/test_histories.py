@@ -42,7 +42,8 @@ def land(private_file: Path, made: list[History], clock: Clock, shuffle: Random 
 
 
 def built(private_file: Path, target: Path) -> None:
-    run_dbt("run", target=target, private_file=private_file)
+    """The marts that are looked at here, and what they are made of."""
+    run_dbt("run", "--select", *(f"+{name}" for name in MARTS), target=target, private_file=private_file)
 
 
 def engagement_rows(private_file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:

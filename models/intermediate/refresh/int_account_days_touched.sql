@@ -46,13 +46,50 @@ meetings_touched as (
 
 replies as (
 
-    select * from {{ ref('int_replies_measured') }}
+    select replies_measured.*
+    from {{ ref('int_replies_measured') }} as replies_measured
+    inner join {{ ref('int_threads_touched') }} as threads_touched
+        on
+            replies_measured.enrichment_id = threads_touched.enrichment_id
+            and replies_measured.account_id = threads_touched.account_id
+            and replies_measured.thread_key = threads_touched.thread_key
 
 ),
 
-threads_touched as (
+-- A thread that goes on is measured anew, but what it had measured before mostly stays.
+replies_changed as (
 
-    select * from {{ ref('int_threads_touched') }}
+    select
+        replies.enrichment_id,
+        replies.account_id,
+        replies.happened_on
+    from replies
+    left join replies_before
+        on
+            replies.enrichment_id = replies_before.enrichment_id
+            and replies.account_id = replies_before.account_id
+            and replies.message_key = replies_before.message_key
+            and replies.happened_on = replies_before.happened_on
+            and replies.reply_milliseconds = replies_before.reply_milliseconds
+            and replies.known_on = replies_before.known_on
+    where replies_before.message_key is null
+
+    union all
+
+    select
+        replies_before.enrichment_id,
+        replies_before.account_id,
+        replies_before.happened_on
+    from replies_before
+    left join replies
+        on
+            replies_before.enrichment_id = replies.enrichment_id
+            and replies_before.account_id = replies.account_id
+            and replies_before.message_key = replies.message_key
+            and replies_before.happened_on = replies.happened_on
+            and replies_before.reply_milliseconds = replies.reply_milliseconds
+            and replies_before.known_on = replies.known_on
+    where replies.message_key is null
 
 ),
 
@@ -64,14 +101,6 @@ account_days_touched as (
         account_id,
         happened_on
     from interactions_before
-
-    union all
-
-    select
-        enrichment_id,
-        account_id,
-        happened_on
-    from replies_before
 
     union all
 
@@ -101,15 +130,10 @@ account_days_touched as (
     union all
 
     select
-        replies.enrichment_id,
-        replies.account_id,
-        replies.happened_on
-    from replies
-    inner join threads_touched
-        on
-            replies.enrichment_id = threads_touched.enrichment_id
-            and replies.account_id = threads_touched.account_id
-            and replies.thread_key = threads_touched.thread_key
+        enrichment_id,
+        account_id,
+        happened_on
+    from replies_changed
 
 )
 

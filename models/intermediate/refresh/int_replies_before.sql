@@ -14,10 +14,13 @@ threads_touched as (
 
 )
 
-select distinct
+select
     replies_before.enrichment_id,
     replies_before.account_id,
-    replies_before.happened_on
+    replies_before.message_key,
+    replies_before.happened_on,
+    replies_before.known_on,
+    replies_before.reply_milliseconds
 from replies_before
 inner join threads_touched
     on
@@ -27,6 +30,13 @@ inner join threads_touched
 
 {% else %}
 
-    {{ no_rows({'enrichment_id': 'string', 'account_id': 'string', 'happened_on': 'date'}) }}
+{{ no_rows({
+    'enrichment_id': 'string',
+    'account_id': 'string',
+    'message_key': 'bigint',
+    'happened_on': 'date',
+    'known_on': 'date',
+    'reply_milliseconds': 'bigint',
+}) }}
 
 {% endif -%}
