@@ -87,8 +87,6 @@ replies_changed as (
             and replies_before.account_id = replies.account_id
             and replies_before.message_key = replies.message_key
             and replies_before.happened_on = replies.happened_on
-            and replies_before.reply_milliseconds = replies.reply_milliseconds
-            and replies_before.known_on = replies.known_on
     where replies.message_key is null
 
 ),
