@@ -40,7 +40,7 @@ def change(random: Random, clock: Clock, made: History, keys: Iterator[int]) -> 
         _a_copy_arrives_late, _a_copy_arrives_late, _a_new_message, _a_copy_is_another, _a_copy_disappears,
         _a_meeting_moves, _an_answer, _a_meeting_disappears, _a_new_meeting,
         _a_contact_comes, _a_contact_goes, _a_contact_changes_accounts, _an_account_goes,
-        _an_alias_moves, _somebody_leaves_or_returns, _somebody_comes, _a_sender_is_another,
+        _an_alias_moves, _somebody_leaves_or_returns, _somebody_comes, _a_sender_is_another, _a_website_is_another,
     )  # fmt: skip
     random.choice(happenings)(random, clock, made, keys)
 
@@ -207,6 +207,14 @@ def _somebody_comes(random: Random, clock: Clock, made: History, keys: Iterator[
 def _a_sender_is_another(random: Random, clock: Clock, made: History, keys: Iterator[int]) -> None:
     """The patterns of automated senders were changed."""
     made.automated ^= {random.choice(made.addresses)}
+
+
+def _a_website_is_another(random: Random, clock: Clock, made: History, keys: Iterator[int]) -> None:
+    """Of an account, or whether domains are matched at all."""
+    if random.random() < 0.3:
+        made.matches_domains = not made.matches_domains
+    elif made.accounts:
+        made.websites[random.choice(made.accounts)] = random.choice(list(made.domains.values()))
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -76,10 +76,16 @@ class History:
     mailboxes: list[Mailbox] = field(default_factory=list)
     contacts: list[tuple[str, str, int]] = field(default_factory=list)  # contact_id, account_id, address
     accounts: list[str] = field(default_factory=list)
+    websites: dict[str, str] = field(default_factory=dict)  # domain of an account's website
+    matches_domains: bool = False
     automated: set[int] = field(default_factory=set)  # addresses of automated senders
-    addresses: list[int] = field(default_factory=list)
+    domains: dict[int, str] = field(default_factory=dict)  # of every address
     copies: list[Copy] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> list[int]:
+        return list(self.domains)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -140,7 +146,7 @@ def history(number: int, random: Random, clock: Clock) -> History:
         # an alias that moved: two people claim it
         ours[1].addresses.append(ours[2].addresses[0])
     made.mailboxes = ours
-    colleague, stranger = next(keys), next(keys)
+    colleague, stranger, other_stranger = next(keys), next(keys), next(keys)
     made.accounts = [f"a{number:04d}-{letter}" for letter in "xyz"]
     theirs: list[int] = []
     for account in made.accounts[:2]:
@@ -158,8 +164,19 @@ def history(number: int, random: Random, clock: Clock) -> History:
         made.contacts.append((f"c{next(keys)}", made.accounts[0], robot))
     made.automated = {robot}
     own = [address for mailbox in ours for address in mailbox.addresses]
-    made.addresses = list(dict.fromkeys([*own, *theirs, colleague, stranger, robot]))
-    everyone = [*own, *own, *theirs, *theirs, colleague, stranger, robot]
+    strangers = (stranger, other_stranger, robot)
+    our_domain, their_domain, strange_domain = (f"{word}{number}.example" for word in ("we", "they", "else"))
+    made.domains = (
+        dict.fromkeys((*own, colleague), our_domain)
+        | dict.fromkeys(theirs, their_domain)
+        | dict.fromkeys(strangers, strange_domain)
+    )
+    made.matches_domains = random.random() < 0.5
+    for account in made.accounts:
+        made.websites[account] = random.choice(
+            (their_domain, strange_domain, strange_domain, our_domain, "elsewhere.example")
+        )
+    everyone = [*own, *own, *theirs, *theirs, colleague, *strangers]
     threads = [next(keys) for _ in range(3)]
     began = clock.instant(random)
     for _ in range(random.randrange(4, 16)):
@@ -296,18 +313,21 @@ def people_rows(made: Iterable[History], time_zone: str) -> dict[str, list[tuple
             (one.enrichment_id, "type", "office"),
             (one.enrichment_id, "name", one.enrichment_id),
             (one.enrichment_id, "output_table", one.enrichment_id),
+            (one.enrichment_id, "domain_matching", str(one.matches_domains).lower()),
         ]
-        rows["accounts"] += [(account, account, None, None, None, None, None) for account in one.accounts]
+        rows["accounts"] += [
+            (account, account, None, one.websites[account], None, None, None) for account in one.accounts
+        ]
         rows["contacts"] += [
-            (contact, account, address, "x.example") for contact, account, address in one.contacts
+            (contact, account, address, one.domains[address]) for contact, account, address in one.contacts
         ]
         rows["office_mailboxes"] += [
             (one.enrichment_id, box.mailbox_id, None, box.addresses, None, box.state, None, box.monitored_to)
             for box in one.mailboxes
         ]
         rows["office_addresses"] += [
-            (address, "x.example", "automated" if address in one.automated else "person")
-            for address in one.addresses
+            (address, domain, "automated" if address in one.automated else "person")
+            for address, domain in one.domains.items()
         ]
     return rows
 
@@ -367,10 +387,7 @@ class Counted:
     def __init__(self, made: History, clock: Clock) -> None:
         self.clock = clock
         self.claims = self._claims(made)
-        self.contacts: dict[int, set[tuple[str, str]]] = defaultdict(set)
-        for contact_id, account_id, address in made.contacts:
-            if address not in self.claims:
-                self.contacts[address].add((account_id, contact_id))
+        self.contacts = self._contacts(made)
         self.mailboxes = {mailbox.mailbox_id: mailbox for mailbox in made.mailboxes}
         self.mails: dict[str, list[_Mail]] = defaultdict(list)
         self.meetings: dict[str, list[_Met]] = defaultdict(list)
@@ -386,6 +403,22 @@ class Counted:
                 if address not in claims or mailbox.until > claims[address].until:
                     claims[address] = mailbox
         return claims
+
+    def _contacts(self, made: History) -> dict[int, set[tuple[str, str]]]:
+        """Account and person of every address that is somebody's there: by the contact file, then by domain."""
+        found: dict[int, set[tuple[str, str]]] = defaultdict(set)
+        for contact_id, account_id, address in made.contacts:
+            if account_id in made.accounts:
+                found[address].add((account_id, contact_id))
+        if made.matches_domains:
+            websites = Counter(made.websites[account] for account in made.accounts)
+            ours = {made.domains[address] for address in self.claims}
+            for address in made.domains.keys() - found.keys():
+                domain = made.domains[address]
+                if websites[domain] == 1 and domain not in ours:
+                    (account_id,) = (one for one in made.accounts if made.websites[one] == domain)
+                    found[address].add((account_id, f"the address {address}"))
+        return defaultdict(set, {key: who for key, who in found.items() if key not in self.claims})
 
     def _owner(self, address: int | None, at: datetime) -> int | None:
         mailbox = None if address is None else self.claims.get(address)
