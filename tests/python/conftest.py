@@ -222,10 +222,10 @@ class Workspace:
             table: self.query(f"select * exclude ({leave_out}) from raw.{table} order by all")
             for table, leave_out in {
                 "office_mailboxes": "monitored_from",
-                "office_messages": "read_at",
-                "office_meetings": "read_at",
+                "office_messages": "read_at, landing_id",
+                "office_meetings": "read_at, landing_id",
                 "office_addresses": "domain",
-                "office_units": "run_id, read_at",
+                "office_units": "run_id, read_at, landing_id",
             }.items()
         }
 

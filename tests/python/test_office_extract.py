@@ -25,7 +25,7 @@ from engagement.office import extract, mailboxes, messages
 from engagement.office import graph as office_graph
 from engagement.office.graph import Service, instant
 from engagement.office.rows import Landing, Read
-from engagement.office.slices import MESSAGES, Slice
+from engagement.office.slices import MEETINGS, MESSAGES, Slice
 
 ANNA, BEN = person("anna"), person("ben")
 
@@ -340,7 +340,9 @@ def test_a_meeting_becomes_keys_and_answers(workspace: Workspace, tenant: Tenant
     with emulated(tenant, workspace):
         extract_office(workspace)
     keys = hasher(workspace)
-    assert workspace.query("select * exclude (mailbox_id, read_at, gone_at) from raw.office_meetings") == [
+    assert workspace.query(
+        "select * exclude (mailbox_id, read_at, gone_at, landing_id) from raw.office_meetings"
+    ) == [
         (
             keys.item(kept.id),
             keys.ical(kept.id),
@@ -735,6 +737,56 @@ def test_landing_is_all_or_nothing(workspace: Workspace) -> None:
             raise RuntimeError("boom")
         for table in ("office_messages", "office_units", "office_addresses"):
             assert connection.execute(f"from raw.{table}").fetchall() == []
+
+
+def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: Workspace) -> None:
+    """What is read again as it was known keeps its own; of what is another now the old key is remembered."""
+    at = datetime(2026, 6, 1, 12)
+    june = Slice(datetime(2026, 6, 1), datetime(2026, 7, 1))
+
+    def mail(item: int, message: int, sender: int = 5) -> tuple[Any, ...]:
+        return (1, item, message, 4, at, at, sender, sender, [6], False, False, False, at, None)
+
+    def entry(item: int, start: datetime) -> tuple[Any, ...]:
+        answers = ([6], ["required"], ["none"])
+        return (1, item, 9, start, start, False, False, False, "none", 5, *answers, at, None)
+
+    def numbers(connection: warehouse.Connection, table: str) -> dict[int, int]:
+        return dict(connection.execute(f"select item_key, landing_id from raw.{table}").fetchall())
+
+    with warehouse.private_file(workspace.settings()) as connection:
+        for number, read in enumerate(
+            (
+                Read([mail(1, 11), mail(2, 12), mail(3, 13), mail(4, 14)], [at] * 4),
+                # 1 as it was, 2 of another sender, 3 another message, 4 private now
+                Read([mail(1, 11), mail(2, 12, sender=7), mail(3, 99)], [at] * 3, dropped_keys=[4]),
+            ),
+            start=1,
+        ):
+            landing = Landing(1, MESSAGES, (june,), (at,), read)
+            extract.land(connection, "office_messages", [landing], run_id="r", now=at)
+            assert connection.execute("select max(landing_id) from raw.office_units").fetchall() == [
+                (number,)
+            ]
+        assert numbers(connection, "office_messages") == {1: 1, 2: 2, 3: 2}
+        assert connection.execute("from raw.office_replaced order by key").fetchall() == [
+            ("messages", 13, None, 2),
+            ("messages", 14, None, 2),
+        ]
+        # A refresh has seen more landings than the ledger still tells of.
+        connection.execute("insert into raw.refreshes (landing_id) values (40)")
+        for start in (at, at, at + timedelta(days=1)):
+            landing = Landing(1, MEETINGS, (june,), (at,), Read([entry(1, start)], [start]))
+            extract.land(connection, "office_meetings", [landing], run_id="r", now=at)
+        # Of meetings the newest read speaks, so every one is new.
+        assert numbers(connection, "office_meetings") == {1: 43}
+        assert connection.execute("from raw.office_replaced where kind = 'meetings'").fetchall() == [
+            ("meetings", 9, at, 43)
+        ]
+        # What a read no longer sees is another, too.
+        landing = Landing(1, MEETINGS, (june,), (at,), Read([], []))
+        extract.land(connection, "office_meetings", [landing], run_id="r", now=at)
+        assert numbers(connection, "office_meetings") == {1: 44}
 
 
 def test_sigkill_in_the_midst_then_a_clean_run_equals_an_undisturbed_one(
