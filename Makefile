@@ -28,7 +28,7 @@ test: install ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install ## the long tests: 5,040 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: mutants
