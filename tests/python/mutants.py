@@ -43,6 +43,7 @@ GROUPS = {
     "D6.9": "Automated senders",
     "D6.10": "The past",
     "D7": "The score",
+    "Coverage": "Every message and meeting read in one bucket, the unmatched, and what has been read",
     "Refresh": "A refresh in part",
     "Leadspace": "Lookups and what becomes of them",
 }
