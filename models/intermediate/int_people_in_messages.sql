@@ -74,6 +74,24 @@ copies_of_counted_messages as (
 
 ),
 
+-- Whom a message reached, and since when it was known: grouped before it is asked who of them is ours, since DuckDB would
+-- pair every message with every one of ours first.
+recipients_of_counted_messages as (
+
+    select
+        copies.enrichment_id,
+        copies.message_key,
+        recipients.address_key,
+        min(copies.received_at) as known_at
+    from copies_of_counted_messages as copies
+    inner join recipients
+        on
+            copies.mailbox_id = recipients.mailbox_id
+            and copies.item_key = recipients.item_key
+    group by copies.enrichment_id, copies.message_key, recipients.address_key
+
+),
+
 -- A delegate is involved only if he receives or holds the message, so `sender` is not asked (D6.2).
 own_people as (
 
@@ -97,20 +115,16 @@ own_people as (
     union all
 
     select
-        copies.enrichment_id,
-        copies.message_key,
+        recipients.enrichment_id,
+        recipients.message_key,
         addresses_monitored.mailbox_id as person_key,
-        copies.received_at as known_at
-    from copies_of_counted_messages as copies
-    inner join recipients
-        on
-            copies.mailbox_id = recipients.mailbox_id
-            and copies.item_key = recipients.item_key
+        recipients.known_at
+    from recipients_of_counted_messages as recipients
     inner join addresses_monitored
         on
-            copies.enrichment_id = addresses_monitored.enrichment_id
+            recipients.enrichment_id = addresses_monitored.enrichment_id
             and recipients.address_key = addresses_monitored.address_key
-            and copies.received_at < addresses_monitored.monitored_to_at
+            and recipients.known_at < addresses_monitored.monitored_to_at
 
 ),
 
