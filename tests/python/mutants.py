@@ -43,6 +43,7 @@ GROUPS = {
     "D6.9": "Automated senders",
     "D6.10": "The past",
     "D7": "The score",
+    "Traffic": "Two-way, threads, weeks and single-thread risk",
     "Refresh": "A refresh in part",
     "Leadspace": "Lookups and what becomes of them",
 }
