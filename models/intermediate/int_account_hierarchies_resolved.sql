@@ -39,7 +39,7 @@ global_ultimates as (
         relative_company_id,
         relative_name
     from {{ ref('stg_leadspace__family_trees') }}
-    where relative_type = 'GU' and relative_company_id is not null
+    where relative_type = 'GU'
 
 ),
 
@@ -103,13 +103,16 @@ global_ultimates_ranked as (
 
 ),
 
--- A company without a global ultimate may be one itself.
+-- A company without a global ultimate may be one itself. A hierarchy never has a member's name.
 companies_ranked as (
 
     select
         lookups.account_id,
         coalesce(global_ultimates_ranked.relative_company_id, responses.company_tree_id) as hierarchy_id,
-        coalesce(global_ultimates_ranked.relative_name, responses.company_name) as hierarchy_name,
+        case
+            when global_ultimates_ranked.relative_company_id is null then responses.company_name
+            else global_ultimates_ranked.relative_name
+        end as hierarchy_name,
         responses.company_tree_id,
         case when global_ultimates_ranked.relative_company_id is null then 0 else 1 end as is_in_tree,
         row_number() over (
@@ -140,7 +143,7 @@ companies_counted as (
         count(*) over (partition by hierarchy_id) as account_count,
         sum(is_in_tree) over (partition by hierarchy_id) as account_in_tree_count
     from companies_ranked
-    where place_in_account = 1 and hierarchy_id is not null
+    where place_in_account = 1
 
 ),
 

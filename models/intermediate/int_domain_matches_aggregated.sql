@@ -8,7 +8,7 @@ as_of as (
 
 people as (
 
-    select distinct
+    select
         enrichment_id,
         account_id,
         contact_key,
@@ -38,7 +38,6 @@ meetings as (
 people_in_meetings as (
 
     select * from {{ ref('int_people_in_meetings') }}
-    where side = 'account'
 
 ),
 
