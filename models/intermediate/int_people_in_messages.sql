@@ -74,8 +74,8 @@ copies_of_counted_messages as (
 
 ),
 
--- Whom a message reached, and since when it was known: grouped before it is asked who of them is ours, since DuckDB would
--- pair every message with every one of ours first.
+-- Whom a message reached, and since when that was known: grouped before it is asked who of them is ours, since DuckDB
+-- would pair every message with every one of ours first.
 recipients_of_counted_messages as (
 
     select
