@@ -496,10 +496,14 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     # dbt takes some seconds to start, so that this falls among its models
     assert kill_in_step(copy, "dbt", 12, "run")
     assert copy.published_file.read_bytes() == before
+    with duckdb.connect(str(copy.private_file)) as connection:
+        was_complete = connection.execute("select is_complete from raw.refreshes").fetchall()[0][0]
     process = copy.start("run")
     _, stderr = process.communicate(timeout=180)
     assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
     assert published(copy.published_file) == published(refreshed.workspace.published_file)
+    # In part after a refresh that ended, whole after one that did not.
+    assert copy.query("select is_complete, is_in_part from raw.refreshes") == [(True, was_complete)]
     assert set(leadspace.looked_up.values()) == {1}, "a customer was sent twice"
     assert copy.query(
         "select count(*) from duckdb_tables() where table_name like '%\\_\\_dbt%' escape '\\'"
