@@ -20,6 +20,10 @@
     {%- set parts = [] -%}
     {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] -%}
         {%- do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) -%}
+        {%- if node.resource_type == 'seed' and node.name == 'score_components' -%}
+            {#- dbt does not tell of macros, and of the project's folder only through its seeds -#}
+            {%- do parts.append(run_query(files_fingerprint(node.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- for name in ['score_version', 'reply_limit_hours', 'reciprocity_prior_messages'] -%}
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}

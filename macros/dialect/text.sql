@@ -31,3 +31,18 @@
 {% macro spark__text_key(text) -%}
     {{ return("cast(conv(substr(md5(" ~ text ~ "), 1, 15), 16, 10) as bigint)") }}
 {%- endmacro %}
+
+
+{#- Query for one text that is another where a file's content is, of all files that a pattern names. -#}
+{% macro files_fingerprint(pattern) -%}
+    {{ return(adapter.dispatch('files_fingerprint', 'customer_engagement')(pattern)) }}
+{%- endmacro %}
+
+{% macro duckdb__files_fingerprint(pattern) -%}
+    {{ return("select md5(string_agg(content, '' order by filename)) from read_text('" ~ pattern ~ "')") }}
+{%- endmacro %}
+
+{#- There every refresh is whole, so that nobody has to know. -#}
+{% macro spark__files_fingerprint(pattern) -%}
+    {{ return("select ''") }}
+{%- endmacro %}
