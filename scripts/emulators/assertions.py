@@ -66,7 +66,8 @@ def _thumbprint(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm) 
 def _certificate_named(header: dict[str, Any], certificates: Sequence[bytes]) -> x509.Certificate:
     """Find the certificate that the header names by its thumbprint, among those in PEM that the app has."""
     algorithms = {"x5t#S256": hashes.SHA256(), "x5t": hashes.SHA1()}
-    given = {name: header[name] for name in algorithms if name in header}
+    # Microsoft's own library sends it with its padding.
+    given = {name: str(header[name]).rstrip("=") for name in algorithms if name in header}
     if not given:
         raise _malformed("No certificate thumbprint specified in token header.")
     for pem in certificates:
@@ -126,9 +127,10 @@ def check_assertion(
             )
     if claims.get("aud") != audience:
         raise AssertionRefused(700023, "Client assertion audience claim does not match Realm issuer.")
-    begins, ends = claims.get("nbf"), claims.get("exp")
-    if not isinstance(begins, int) or not isinstance(ends, int):
-        raise _malformed("It does not say from when until when it is valid.")
+    # Microsoft's own library leaves the beginning out and sends fractions of seconds.
+    begins, ends = claims.get("nbf", now), claims.get("exp")
+    if not isinstance(begins, int | float) or not isinstance(ends, int | float):
+        raise _malformed("It does not say until when it is valid.")
     if not begins - CLOCK_SKEW <= now < ends + CLOCK_SKEW:
         raise AssertionRefused(700024, "Client assertion is not within its valid time range.")
     identifier = claims.get("jti")
