@@ -26,7 +26,13 @@ from emulators.traffic import NOW
 DATA_DIR = Path("data/demo")
 START_SECONDS = 60.0
 # what would make the demo read or write something of the real installation
-FOREIGN_VARIABLES = ("ENGAGEMENT_PRIVATE_FILE", "ENGAGEMENT_PUBLISHED_FILE", "ENGAGEMENT_HASH_KEY")
+FOREIGN_VARIABLES = (
+    "ENGAGEMENT_PRIVATE_FILE",
+    "ENGAGEMENT_PUBLISHED_FILE",
+    "ENGAGEMENT_HASH_KEY",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+)
 SCRIPTS = Path(__file__).resolve().parents[1]
 
 

@@ -2,8 +2,8 @@
 
 It is strict: what the service refuses is refused with the service's own status, code and body, and what this
 emulator does not implement is answered with 501 `NotImplemented` naming the path or the option, never by
-guessing. Its clock (`Date` header) is `tenant.now`, which stands still; only the life of tokens runs on the
-real clock.
+guessing. Its clock (`Date` header) is `tenant.now`, which stands still; only the life of tokens and the times of
+a certificate's sign-in run on the real clock.
 
 `/users/{id}` takes an object id or a user principal name, as the service does; a mere mail address needs a
 `$filter` (or the switch `users_by_mail`). Mail and calendar paths take any address of the mailbox. Records
@@ -34,6 +34,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from emulators.assertions import ASSERTION_TYPE, AssertionRefused, check_assertion
 from emulators.identifiers import changeable_id, folder_id, seeded_bytes, seeded_guid
 from emulators.server import (
     Fault,
@@ -482,6 +483,7 @@ class Emulator(Service):
         self.tenant = tenant
         self.switches = switches
         self._tokens: dict[str, float] = {}  # token: when it ends, monotonic seconds
+        self.used_assertions: set[str] = set()  # the `jti` of every assertion that was taken
         self._mailboxes: dict[str, _Mailbox] = {}
         self._denials = 0
         self._directory: tuple[list[Person], dict[str, Person], dict[str, Person]] | None = None
@@ -490,6 +492,7 @@ class Emulator(Service):
         """Drop log, faults, tokens and what was derived from the tenant."""
         super().forget()
         self._tokens.clear()
+        self.used_assertions.clear()
         self._mailboxes.clear()
         self._denials = 0
         self._directory = None
@@ -762,7 +765,7 @@ def _token_error(emulator: Emulator, status: int, error: str, code: int, text: s
 
 
 async def token(request: Request) -> Response:
-    """Answer the client credentials flow with a secret; a certificate's assertion is not implemented."""
+    """Answer the client credentials flow, with a secret or with a certificate's assertion."""
     emulator = _state(request)
     tenant = emulator.tenant
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
@@ -784,8 +787,10 @@ async def token(request: Request) -> Response:
                 900144,
                 f"The request body must contain the following parameter: '{name}'.",
             )
-    if "client_assertion" in given:
-        raise not_implemented("client_assertion, a certificate's sign-in")
+    if "client_assertion" in given and "client_secret" in given:
+        raise not_implemented("client_assertion and client_secret in one request")
+    if "client_assertion" in given and given.get("client_assertion_type") != ASSERTION_TYPE:
+        raise not_implemented("a client_assertion_type other than jwt-bearer")
     if given["grant_type"] != "client_credentials":
         return _token_error(
             emulator,
@@ -810,7 +815,27 @@ async def token(request: Request) -> Response:
             700016,
             f"Application with identifier '{given['client_id']}' was not found in the directory.",
         )
-    if given.get("client_secret") != tenant.client_secret:
+    if "client_assertion" in given:
+        try:
+            check_assertion(
+                given["client_assertion"],
+                client_id=tenant.client_id,
+                audience=f"{request.url.scheme}://{request.url.netloc}{request.url.path}",
+                certificates=tenant.client_certificates,
+                used=emulator.used_assertions,
+                now=time.time(),
+            )
+        except AssertionRefused as refused:
+            return _token_error(emulator, refused.status, refused.error, refused.code, refused.text)
+    elif "client_secret" not in given:
+        return _token_error(
+            emulator,
+            401,
+            "invalid_client",
+            7000218,
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+        )
+    elif given["client_secret"] != tenant.client_secret:
         return _token_error(
             emulator,
             401,

@@ -96,3 +96,6 @@ class Tenant:
     tenant_id: str = "11111111-2222-3333-4444-555555555555"
     client_id: str = "99999999-8888-7777-6666-555555555555"
     client_secret: str = "emulator-secret-not-a-real-one"
+    client_certificates: list[bytes] = field(
+        default_factory=list
+    )  # in PEM, as uploaded to the app registration

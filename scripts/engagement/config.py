@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,6 +23,9 @@ from pydantic import Discriminator as PydanticDiscriminator
 from pydantic_core import PydanticCustomError
 
 from engagement.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from engagement.certificate import Certificate
 
 REFRESH_PERIODS = {
     "hourly": dt.timedelta(hours=1),
@@ -37,6 +40,8 @@ DEFAULT_AUTHORITY_URL = "https://login.microsoftonline.com"
 DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
 DEFAULT_LEADSPACE_URL = "https://apigw.leadspace.com"
 GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+# What may stand in the place of a secret.
+INSTEAD = {"AZURE_CLIENT_SECRET": "AZURE_CLIENT_CERTIFICATE_PATH"}
 LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
@@ -278,6 +283,9 @@ class Settings:
     tenant_id: str | None = None
     client_id: str | None = None
     client_secret: SecretStr | None = None
+    # Read only where Graph will be contacted.
+    certificate: Certificate | None = None
+    certificate_password: SecretStr | None = None
     leadspace_token: SecretStr | None = None
     hash_key: SecretStr | None = None
     retry_seconds: float = 300.0
@@ -449,12 +457,19 @@ def load(
         (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
         (LEADSPACE, LEADSPACE_SECRETS, "to the perpetual key that Leadspace sent you"),
     ):
-        missing = [name for name in names if not environment.get(name)]
+        missing = [
+            f"{name} or {INSTEAD[name]}" if name in INSTEAD else name
+            for name in names
+            if not environment.get(name) and not environment.get(INSTEAD.get(name, ""))
+        ]
         if missing and service in services and _contacts(service, configuration):
             findings.append(
                 f"environment: {', '.join(missing)} not set;"
                 f" set {'it' if len(missing) == 1 else 'them'} {whose}"
             )
+    certificate = None
+    if OFFICE in services and _contacts(OFFICE, configuration):
+        certificate = _certificate(environment, path_of, findings)
     token = environment.get("LEADSPACE_TOKEN")
     if token and not (
         token.isascii() and token.isprintable() and " " not in token and len(token) >= SHORTEST_TOKEN
@@ -478,6 +493,7 @@ def load(
             findings=findings,
         )
     secret = environment.get("AZURE_CLIENT_SECRET")
+    password = environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD")
     hash_key = environment.get("ENGAGEMENT_HASH_KEY")
     return Settings(
         configuration=configuration,
@@ -492,12 +508,14 @@ def load(
         tenant_id=environment.get("AZURE_TENANT_ID") or None,
         client_id=environment.get("AZURE_CLIENT_ID") or None,
         client_secret=SecretStr(secret) if secret else None,
+        certificate=certificate,
+        certificate_password=SecretStr(password) if password else None,
         leadspace_token=SecretStr(token) if token else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
         retry_seconds=retry_seconds,
         leadspace_wait_seconds=leadspace_wait_seconds,
         workers=int(workers),
-        warnings=tuple(_repeated_addresses(configuration)),
+        warnings=(*_repeated_addresses(configuration), *(certificate.warnings() if certificate else ())),
     )
 
 
@@ -506,6 +524,28 @@ def _contacts(service: str, configuration: Configuration | None) -> bool:
     if configuration is None:
         return service == OFFICE
     return any(enrichment.type == service and enrichment.is_ready for enrichment in configuration.enrichments)
+
+
+def _certificate(
+    environment: Mapping[str, str], path_of: Callable[[str, Path], Path], findings: list[str]
+) -> Certificate | None:
+    """The certificate to sign in with; None where none is named, or a finding says what is wrong with it."""
+    name = INSTEAD["AZURE_CLIENT_SECRET"]
+    if not environment.get(name):
+        return None
+    if environment.get("AZURE_CLIENT_SECRET"):
+        findings.append(f"environment: AZURE_CLIENT_SECRET and {name} are both set; keep one of them")
+        return None
+    # Its libraries take a tenth of a second to load, and most commands sign in with a secret or not at all.
+    from engagement import certificate
+
+    try:
+        return certificate.read(
+            path_of(name, Path()), environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None
+        )
+    except ConfigurationError as error:
+        findings.append(error.message)
+        return None
 
 
 def _number(

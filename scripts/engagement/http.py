@@ -42,6 +42,12 @@ _PREFER = 'IdType="ImmutableId", outlook.timezone="UTC"'
 _TOKEN_HINTS = {
     7000215: "AZURE_CLIENT_SECRET is wrong; set it to the secret's value, not to its id",
     7000222: "AZURE_CLIENT_SECRET has expired; make a new secret in the app registration",
+    700027: "AZURE_CLIENT_CERTIFICATE_PATH names a certificate that the app registration does not have, or that"
+    " has expired there; upload its public part",
+    1000502: "AZURE_CLIENT_CERTIFICATE_PATH names a certificate outside its dates; make a new one and upload it",
+    700024: "the clock of this machine is off by many minutes; set it",
+    700023: "the certificate's sign-in was meant for another address; check ENGAGEMENT_AUTHORITY_URL and"
+    " AZURE_TENANT_ID",
     700016: "AZURE_CLIENT_ID is not known in this tenant; compare it with the app registration",
     90002: "AZURE_TENANT_ID names no tenant; compare it with the app registration",
     900023: "AZURE_TENANT_ID is neither a tenant id nor a domain; compare it with the app registration",
@@ -70,6 +76,9 @@ class Page(Protocol):
 
 
 P = TypeVar("P", bound=Page)
+# Of the client id and the token endpoint's address: the fields of one token request that hold a secret or an
+# assertion.
+Proof = Callable[[str, str], Mapping[str, str]]
 
 
 class MailboxUnreadable(Exception):
@@ -167,7 +176,10 @@ def error_code(response: httpx.Response) -> str:
 
 
 class Tokens:
-    """The app's token, shared by all threads: asked for once, renewed before it expires or after a 401."""
+    """The app's token, shared by all threads: asked for once, renewed before it expires or after a 401.
+
+    `prove` gives the part of the form that proves who we are, anew for every request.
+    """
 
     def __init__(
         self,
@@ -175,7 +187,7 @@ class Tokens:
         authority_url: str,
         tenant_id: str,
         client_id: str,
-        client_secret: str,
+        prove: Proof,
         patience: Patience,
         graph_url: str = "https://graph.microsoft.com",
     ) -> None:
@@ -185,10 +197,11 @@ class Tokens:
         scope = f"{graph_url}/.default" if host.scheme == "https" else SCOPE
         self._form = {
             "client_id": client_id,
-            "client_secret": client_secret,
             "grant_type": "client_credentials",
             "scope": scope,
         }
+        self._client_id = client_id
+        self._prove = prove
         self._patience = patience
         self._lock = threading.Lock()
         self._token: str | None = None
@@ -216,13 +229,16 @@ class Tokens:
         attempt = 0
         while True:
             reason, asked = "", None
+            # Anew for every attempt: an assertion may be used once.
+            form = {**self._form, **self._prove(self._client_id, self._url)}
+            sent_at = self._patience.clock()
             try:
                 with httpx.Client(timeout=client_timeout(), verify=trusted_certificates()) as client:
-                    response = client.post(self._url, data=self._form)
+                    response = client.post(self._url, data=form)
             except httpx.HTTPError as error:
                 reason = network_reason(error)
             else:
-                if response.status_code == 200 and self._keep(response):
+                if response.status_code == 200 and self._keep(response, sent_at):
                     return
                 if response.status_code in (400, 401, 403, 404):
                     raise AuthenticationError(self._refusal(response))
@@ -245,7 +261,7 @@ class Tokens:
                 )
             attempt += 1
 
-    def _keep(self, response: httpx.Response) -> bool:
+    def _keep(self, response: httpx.Response, sent_at: float) -> bool:
         try:
             answer = response.json()
             token, life = answer["access_token"], float(answer["expires_in"])
@@ -254,8 +270,9 @@ class Tokens:
         if not isinstance(token, str) or not token:
             return False
         self._token = token
-        # A short-lived token is renewed at four fifths of its life.
-        self._renew_at = self._patience.clock() + max(life - _RENEW_SECONDS_BEFORE_EXPIRY, life * 0.8)
+        # Counted on our own monotonic clock, which no wrong date and no set clock disturbs, and from the request
+        # on, since the life begins before the answer arrives. A short-lived token is renewed at four fifths of it.
+        self._renew_at = sent_at + max(life - _RENEW_SECONDS_BEFORE_EXPIRY, life * 0.8)
         if self.service_time is None:
             self.service_time = _date(response.headers.get("Date", ""))
         return True
@@ -268,7 +285,7 @@ class Tokens:
             numbers = []
         hint = next(
             (_TOKEN_HINTS[number] for number in numbers if number in _TOKEN_HINTS),
-            "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+            "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH",
         )
         codes = "".join(f" AADSTS{number}" for number in numbers)
         return f"{SIGN_IN}: refused with status {response.status_code}{codes}; {hint}"

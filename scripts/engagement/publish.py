@@ -26,7 +26,7 @@ from typing import Any
 import duckdb
 
 from engagement import warehouse
-from engagement.config import OfficeEnrichment, Settings
+from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN, Refusal
@@ -263,6 +263,10 @@ def secret_values(settings: Settings) -> list[str]:
     """Every secret that this process can know, as text."""
     given = (settings.client_secret, settings.leadspace_token, settings.hash_key)
     secrets = [secret.get_secret_value() for secret in given if secret]
+    password = settings.certificate_password
+    # A short one, which is common here, would be found in every second text.
+    if password and len(password.get_secret_value()) >= SHORTEST_TOKEN:
+        secrets.append(password.get_secret_value())
     if settings.hash_key_file.is_file():
         secrets.append(settings.hash_key_file.read_text(encoding="utf-8").strip())
     return [secret for secret in secrets if secret]

@@ -29,7 +29,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = os.pathsep.join([str(CHECKOUT / "scripts"), str(Path(__file__).parent)])
 START_SECONDS = 120.0
 # what would make a run read or write something of another installation
-FOREIGN_VARIABLES = ("ENGAGEMENT_PRIVATE_FILE", "ENGAGEMENT_PUBLISHED_FILE", "ENGAGEMENT_HASH_KEY")
+FOREIGN_VARIABLES = (
+    "ENGAGEMENT_PRIVATE_FILE",
+    "ENGAGEMENT_PUBLISHED_FILE",
+    "ENGAGEMENT_HASH_KEY",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+)
 
 Row = Mapping[str, Any]
 

@@ -59,7 +59,16 @@ BAD_INPUT: dict[str, tuple[Spoil, int, str]] = {
         2,
         "enrichments[0].active: 'on' is not allowed; allowed: true or false",
     ),
-    "a missing secret": (unset("AZURE_CLIENT_SECRET"), 2, "environment: AZURE_CLIENT_SECRET not set"),
+    "a missing secret": (
+        unset("AZURE_CLIENT_SECRET"),
+        2,
+        "environment: AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH not set",
+    ),
+    "a secret and a certificate": (
+        lambda workspace: workspace.environment.update(AZURE_CLIENT_CERTIFICATE_PATH="app.pem"),
+        2,
+        "environment: AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH are both set; keep one of them",
+    ),
     "no configuration": (
         lambda workspace: (workspace.root / "enrichments.yml").unlink(),
         2,

@@ -351,6 +351,7 @@ def test_demo_runs_the_command_against_the_emulator(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("ENGAGEMENT_PRIVATE_FILE", "/somewhere/real.duckdb")
     monkeypatch.setenv("ENGAGEMENT_HASH_KEY", "a real key")
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "a real secret")
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PATH", "/somewhere/real.pem")
     folder = tmp_path / "data" / "demo"
     folder.parent.mkdir()
     folder.mkdir(mode=0o700)
@@ -365,7 +366,8 @@ def test_demo_runs_the_command_against_the_emulator(tmp_path: Path, monkeypatch:
     assert told["ENGAGEMENT_CONFIG"] == str(folder / "enrichments.yml")
     assert told["ENGAGEMENT_GRAPH_URL"] == told["ENGAGEMENT_AUTHORITY_URL"]
     assert told["AZURE_CLIENT_SECRET"] == Tenant(now=AS_OF).client_secret
-    assert not {"ENGAGEMENT_PRIVATE_FILE", "ENGAGEMENT_HASH_KEY"} & set(told)
+    foreign = {"ENGAGEMENT_PRIVATE_FILE", "ENGAGEMENT_HASH_KEY", "AZURE_CLIENT_CERTIFICATE_PATH"}
+    assert not foreign & set(told)
     assert (folder / "private.duckdb").read_bytes() == b"left over", "a second demo is a refresh"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     with pytest.raises(httpx.ConnectError):

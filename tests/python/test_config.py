@@ -156,7 +156,7 @@ def test_all_findings_come_at_once(workspace: Workspace) -> None:
         "enrichments[1].output_table: 'OFFICE' is already taken by enrichments[0]",
         "enrichments[1].refresh: 'never'",
         "ENGAGEMENT_GRAPH_URL: not allowed",
-        "AZURE_CLIENT_ID, AZURE_CLIENT_SECRET not set; set them",
+        "AZURE_CLIENT_ID, AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH not set; set them",
     ):
         assert said in found
     assert len(found.splitlines()) == 7
@@ -218,8 +218,8 @@ def test_secrets_are_needed_only_by_what_will_be_contacted(workspace: Workspace)
     with pytest.raises(ConfigurationError) as caught:
         workspace.settings()
     assert caught.value.findings == (
-        "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET not set; set them to the app"
-        " registration's values (docs/errors.md)",
+        "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH"
+        " not set; set them to the app registration's values (docs/errors.md)",
     )
 
 

@@ -216,10 +216,6 @@ def test_token_refusals(graph: Graph, changed: dict[str, str], status: int, erro
     assert {"timestamp", "trace_id", "correlation_id"} <= set(body)
 
 
-def test_certificate_sign_in_is_not_implemented(graph: Graph) -> None:
-    refused(graph.token(client_assertion="x"), 501, "NotImplemented", "client_assertion")
-
-
 def test_requests_without_a_living_token_are_refused(graph: Graph) -> None:
     url = f"{graph.handle.url}/v1.0/users/{ANNA}"
     refused(httpx.get(url, **LOOPBACK), 401, "InvalidAuthenticationToken", "empty")

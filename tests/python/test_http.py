@@ -212,6 +212,65 @@ def test_a_short_lived_token_is_renewed_before_it_ends(workspace: Workspace, ten
         assert 401 not in statuses(handle)
 
 
+def test_a_token_of_an_hour_is_renewed_five_minutes_before_it_ends(
+    client: GraphClient, graph: Handle, waits: Waits
+) -> None:
+    read_messages(client)
+    for seconds, asked in ((3298.0, 1), (1.5, 2), (3298.0, 2), (1.5, 3)):
+        waits.waited.append(seconds)
+        read_messages(client)
+        assert len([request for request in graph.requests if "oauth2" in request.path]) == asked
+    assert 401 not in statuses(graph)
+
+
+@pytest.mark.parametrize("days", [-400, -1, 1, 400])
+def test_a_wall_clock_that_is_wrong_or_set_does_not_touch_the_token(
+    connected: Workspace, graph: Handle, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The life of a token counts on the monotonic clock; the service's `Date` is of another year anyway."""
+    service = Service(connected.settings())
+    with service.client() as client:
+        read_messages(client)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+        read_messages(client)
+        monkeypatch.undo()
+        read_messages(client)
+    assert len([request for request in graph.requests if "oauth2" in request.path]) == 1
+    assert 401 not in statuses(graph)
+
+
+@pytest.mark.parametrize(("life", "asked"), [(3599, 1), (100, 2)])
+def test_the_life_of_a_token_counts_from_the_request_that_asked_for_it(
+    workspace: Workspace, waits: Waits, life: int, asked: int
+) -> None:
+    """An answer that takes 75 seconds leaves five of the eighty that a token of a hundred is used for."""
+    count = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal count
+        body = b'{"value": []}'
+        if request.command == "POST":
+            request.rfile.read(int(request.headers["Content-Length"]))
+            count += 1
+            waits.waited.append(75.0)
+            body = json.dumps({"access_token": f"token {count}", "expires_in": life}).encode()
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with answering(answer) as url:
+        workspace.environment |= {"ENGAGEMENT_AUTHORITY_URL": url, "ENGAGEMENT_GRAPH_URL": url}
+        service = Service(workspace.settings(), waits)
+        service.sign_in()
+        with service.client() as client:
+            for seconds in (4.0, 2.0):
+                waits.waited.append(seconds)
+                client.get("/users/{id}", ours.decode_users, permission="User", ids={"id": "1"})
+    assert count == asked
+
+
 def test_one_renewal_serves_all_threads(connected: Workspace, graph: Handle) -> None:
     service = Service(connected.settings())
     service.sign_in()

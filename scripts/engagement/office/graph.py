@@ -14,7 +14,7 @@ import msgspec
 
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
-from engagement.http import GatewayTimeout, GraphClient, Patience, Tokens, decoder
+from engagement.http import GatewayTimeout, GraphClient, Patience, Proof, Tokens, decoder
 
 T = TypeVar("T")
 
@@ -174,14 +174,23 @@ def instant(text: str | None) -> datetime | None:
         return None
 
 
+def _proof(settings: Settings) -> Proof | None:
+    """What a token request proves who we are with: the certificate or the secret; None where neither is set."""
+    if settings.certificate is not None:
+        return settings.certificate.proof
+    secret = settings.client_secret
+    return None if secret is None else lambda *_: {"client_secret": secret.get_secret_value()}
+
+
 class Service:
     """Microsoft Graph for one run: one sign-in, a client per thread, and the service's clock."""
 
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
-        secret = settings.client_secret
-        if settings.tenant_id is None or settings.client_id is None or secret is None:
+        prove = _proof(settings)
+        if settings.tenant_id is None or settings.client_id is None or prove is None:
             raise ConfigurationError(
-                "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are needed; set them"
+                "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or"
+                " AZURE_CLIENT_CERTIFICATE_PATH are needed; set them"
             )
         self._graph_url = settings.graph_url
         self._patience = patience or Patience(seconds=settings.retry_seconds)
@@ -196,7 +205,7 @@ class Service:
             authority_url=settings.authority_url,
             tenant_id=settings.tenant_id,
             client_id=settings.client_id,
-            client_secret=secret.get_secret_value(),
+            prove=prove,
             patience=sign_in,
             graph_url=settings.graph_url,
         )
