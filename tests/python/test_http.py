@@ -305,7 +305,7 @@ def test_a_permission_that_was_not_granted_is_named(
     with (
         emulated(tenant, workspace, missing_permissions={"mail"}),
         Service(workspace.settings(), waits).client() as client,
-        pytest.raises(AuthenticationError, match="grant the app the permission Mail with"),
+        pytest.raises(AuthenticationError, match=r"grant the app Mail \(docs/permissions\.md\)"),
     ):
         read_messages(client)
 
