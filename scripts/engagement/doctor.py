@@ -118,7 +118,9 @@ def doctor(settings: Settings) -> Outcome:
     require_consents(settings, OFFICE)
     chosen = settings.ready(OfficeEnrichment)
     for position, enrichment in chosen:
+        # Wrong files are told before anything is asked.
         mailboxes.listed_addresses(settings, position, enrichment)
+        mailboxes.opt_out_of(settings, position, enrichment)
     report = _Report()
     service = Service(settings)
     asked = f"sign-in as app {settings.client_id} in tenant {settings.tenant_id}"

@@ -101,11 +101,29 @@ def test_without_both_consents_nothing_is_requested(connected: Workspace, graph:
     assert graph.requests == []
 
 
-def test_a_wrong_list_is_told_before_anything_is_requested(connected: Workspace, graph: Handle) -> None:
+@pytest.mark.parametrize("key", ["addresses", "opt_out"])
+def test_a_wrong_list_is_told_before_anything_is_requested(
+    connected: Workspace, graph: Handle, key: str
+) -> None:
     (connected.root / "list.txt").write_text(f"anna@{OURS}\nnonsense\n")
-    connected.configure(addresses={"path": "list.txt"})
-    assert connected.run("doctor").exit_code == 2
+    connected.configure(**{key: {"path": "list.txt"}})
+    done = connected.run("doctor")
+    assert done.exit_code == 2
+    assert f"list.txt line 2: not an e-mail address (enrichments[0].{key}.path)" in done.stderr
     assert graph.requests == []
+
+
+def test_an_address_of_two_people(workspace: Workspace, tenant: Tenant) -> None:
+    twice = (f"smtp:shared@{OURS}",)
+    tenant.people += [person("fay", proxy_addresses=twice), person("gil", proxy_addresses=twice)]
+    workspace.configure(addresses=[f"shared@{OURS}", f"sales@{OURS}"])
+    with emulated(tenant, workspace):
+        checks = examined(workspace, code=11)
+    result, found = checks["enrichments[0].addresses[0], the person or group with this address"]
+    assert result == "failed" and "2 people have this address in the directory" in found
+    # the others are examined all the same
+    assert checks["enrichments[0].addresses[1], the person or group with this address"][0] == "passed"
+    assert checks[f"{MESSAGES}{person('ben').id}"][0] == "passed"
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def resolve(
     people's, AuthenticationError and ServiceError; with `failed` it is told of them instead, address by address.
     """
     selection = Selection(enrichment.enrichment_id)
-    opted_out = _opt_out(settings, position, enrichment)
+    opted_out = opt_out_of(settings, position, enrichment)
     left_out: set[str] = set()
 
     def choose(user: graph.User, via_group: str | None) -> None:
@@ -302,7 +302,8 @@ def addresses_of(user: graph.User) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _opt_out(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
+def opt_out_of(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
+    """The normalised addresses of who opted out. ConfigurationError names a line that is wrong."""
     if enrichment.opt_out is None:
         return set()
     key = f"enrichments[{position}].opt_out.path"
