@@ -170,7 +170,7 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
 @_as_json
 @_verbose
 def doctor(as_json: bool, verbose: bool) -> None:
-    """Try at Microsoft what a run needs, and say what is to be granted, or was granted too far.
+    """Try what the app may read, and say what to grant.
 
     \b
     Examples:
@@ -178,7 +178,8 @@ def doctor(as_json: bool, verbose: bool) -> None:
       engagement doctor --json
 
     Signs in, reads one page of mail and one of the calendar of one listed mailbox, resolves every listed
-    address, and asks for the mailbox that must be refused. Nothing is stored. Ends with 11 where a check fails.
+    address, and asks for the mailbox that must be refused. Nothing is stored. Ends with 11 where a check fails: what
+    is not granted, or granted too far, is then printed with what to do about it.
     """
     _conclude(examining.doctor, as_json=as_json, verbose=verbose, services=(OFFICE,))
 

@@ -75,10 +75,9 @@ class _Report:
     checks: list[Check] = field(default_factory=list)
     roles: dict[str, None] = field(default_factory=dict)  # of Exchange, in the order of need
     consents: dict[str, None] = field(default_factory=dict)  # permissions of Entra
-    refused_ids: dict[str, None] = field(
-        default_factory=dict
-    )  # Entra ids of mailboxes that must be in the scope
-    readable_ids: dict[str, None] = field(default_factory=dict)  # and of those that must not
+    # Entra ids of mailboxes that must be in the scope, and of those that must not.
+    refused_ids: dict[str, None] = field(default_factory=dict)
+    readable_ids: dict[str, None] = field(default_factory=dict)
 
     def add(self, asked: str, result: str, found: str) -> None:
         self.checks.append(Check(asked, result, found))
@@ -202,13 +201,17 @@ def _resolve(
     for error, listed in failures.values():
         more = f" and {len(listed) - 1:,} more" if len(listed) > 1 else ""
         report.note(f"{listed[0].where}{more}, the person or group with this address", error)
-    if "User.Read.All" in report.consents and "GroupMember.Read.All" not in report.consents:
+    without_people = [
+        listed[0]
+        for error, listed in failures.values()
+        if isinstance(error, PermissionMissing) and error.permission == graph.USER_PERMISSION
+    ]
+    for listed_address in without_people[:1]:
         # Groups are asked for only once no person was found: without this the next call would find the next lack.
-        first = next(iter(failures.values()))[1][0]
         try:
-            mailboxes.groups_of(client, first)
+            mailboxes.groups_of(client, listed_address)
         except EngagementError as error:
-            report.note(f"{first.where}, a group with this address", error)
+            report.note(f"{listed_address.where}, a group with this address", error)
     total = f"{place(position, enrichment)}, people in all"
     if failures:
         report.add(total, NOT_ASKED, "not every address could be asked about")
@@ -378,6 +381,7 @@ def _advice(report: _Report, client_id: str) -> Iterator[str]:
         yield from (f"  {line}" for line in grant_lines(client_id, tuple(report.roles)))
         for entra_id in report.refused_ids or ("<a mailbox of the list>",):
             yield f'  Test-ServicePrincipalAuthorization -Identity "{client_id}" -Resource "{entra_id}"'
+        yield "  No row for the role in its answer: not granted. InScope False: the mailbox is outside the scope."
         yield f"  {_WAIT}"
     if report.consents:
         yield (

@@ -106,7 +106,8 @@ def test_a_wrong_list_is_told_before_anything_is_requested(
     connected: Workspace, graph: Handle, key: str
 ) -> None:
     (connected.root / "list.txt").write_text(f"anna@{OURS}\nnonsense\n")
-    connected.configure(**{key: {"path": "list.txt"}})
+    wrong: dict[str, Any] = {key: {"path": "list.txt"}}
+    connected.configure(**wrong)
     done = connected.run("doctor")
     assert done.exit_code == 2
     assert f"list.txt line 2: not an e-mail address (enrichments[0].{key}.path)" in done.stderr
@@ -189,6 +190,7 @@ def test_a_mailbox_that_is_refused(
     )
     assert f'-Identity "99999999-8888-7777-6666-555555555555" -Resource "{ANNA.id}"' in told
     assert "Roles of Exchange and consents in Entra add up" in told
+    assert "InScope False: the mailbox is outside the scope" in told
 
 
 def test_everything_that_is_missing_is_found_at_once(workspace: Workspace, tenant: Tenant) -> None:
@@ -225,6 +227,21 @@ def test_a_consent_that_is_missing(
         f" Graph, Application permissions: add {permission}; then Grant admin consent."
     ]
     assert "New-ManagementRoleAssignment" not in told
+
+
+def test_several_enrichments_are_examined_each(connected: Workspace, graph: Handle) -> None:
+    """What one is refused does not keep another from being asked about."""
+    connected.configure(
+        lambda raw: raw["enrichments"].append(
+            {**raw["enrichments"][0], "name": "Other", "output_table": "Other", "addresses": [f"emea@{OURS}"]}
+        )
+    )
+    denied = {"error": {"code": "Authorization_RequestDenied", "message": "x"}}
+    graph.fail(f"/users/anna@{OURS}", status=403, body=denied)
+    checks = examined(connected, code=11)
+    assert checks["enrichments[0].addresses[0], the person or group with this address"][0] == "failed"
+    assert checks["enrichments[1] (other), people in all"] == ("passed", "2 (allowed: 2 to 2,500)")
+    assert checks[f"enrichments[1] (other), a page of messages of user {person('carl').id}"][0] == "passed"
 
 
 def test_a_group_that_hides_its_members(workspace: Workspace, tenant: Tenant) -> None:
