@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from engagement import check as checking
+from engagement import doctor as examining
 from engagement import extract as extracting
 from engagement import run as running
 from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, load
@@ -34,7 +35,7 @@ Exit codes:
   2 configuration or customer files wrong  7 the gate refused the file, nothing published
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
-                                          10 the credits at Leadspace are used up
+  10 the credits at Leadspace are used up  11 doctor: a check failed
 """
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -130,6 +131,7 @@ def cli() -> None:
     \b
     Examples:
       engagement check --connect     what is configured, and whom the addresses resolve to
+      engagement doctor              what the app may read, and what is to be granted
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
 
@@ -162,6 +164,24 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
         verbose=verbose,
         services=SERVICES if connect else (),
     )
+
+
+@cli.command()
+@_as_json
+@_verbose
+def doctor(as_json: bool, verbose: bool) -> None:
+    """Try what the app may read, and say what to grant.
+
+    \b
+    Examples:
+      engagement doctor
+      engagement doctor --json
+
+    Signs in, reads one page of mail and one of the calendar of one listed mailbox, resolves every listed
+    address, and asks for the mailbox that must be refused. Nothing is stored. Ends with 11 where a check fails: what
+    is not granted, or granted too far, is then printed with what to do about it.
+    """
+    _conclude(examining.doctor, as_json=as_json, verbose=verbose, services=(OFFICE,))
 
 
 @cli.group()

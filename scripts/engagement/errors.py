@@ -10,6 +10,8 @@
     ├── BusyError              8  another run is going on: wait for it
     └── CreditsError          10  the provider's credits are used up: buy some, or go on without
 
+11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far.
+
 Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
 
 Every message is one line: what, where, what to do next. A message never holds an address, a secret, a query
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 
 DONE = 0
 DONE_WITH_UNREAD_MAILBOXES = 9
+CHECKS_FAILED = 11
 
 
 class EngagementError(Exception):

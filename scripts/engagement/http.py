@@ -2,6 +2,7 @@
 Graph: sign-in, throttling, pages. Nothing personal ever reaches a log or message.
 
 MailboxUnreadable   one mailbox cannot be read (denied, not_found, on_premises): note it and go on
+PermissionMissing   403: the app was not granted a permission that the request needs
 ResourceMissing     404 of a directory object
 GatewayTimeout      504 twice in a row for a page that can be smaller: ask for less
 """
@@ -82,11 +83,25 @@ Proof = Callable[[str, str], Mapping[str, str]]
 
 
 class MailboxUnreadable(Exception):
-    """One mailbox cannot be read; `state` is its word in raw.office_mailboxes."""
+    """One mailbox cannot be read; `state` is its word in raw.office_mailboxes, `answer` what was said: "status
+    403 ErrorAccessDenied".
+    """
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, answer: str = "") -> None:
         super().__init__(state)
         self.state = state
+        self.answer = answer
+
+
+class PermissionMissing(AuthenticationError):
+    """The app lacks what `permission` says in words; `answer` is what was said: "status 403
+    Authorization_RequestDenied".
+    """
+
+    def __init__(self, message: str, *, permission: str, answer: str) -> None:
+        super().__init__(message)
+        self.permission = permission
+        self.answer = answer
 
 
 class ResourceMissing(Exception):
@@ -328,8 +343,8 @@ def network_reason(error: httpx.HTTPError) -> str:
 class GraphClient:
     """GET requests to Graph for one thread: retried, decoded, followed page by page.
 
-    `permission` of a request is what the administrator has to grant when Graph denies it for want of
-    permission.
+    `permission` of a request says in words what the administrator has to grant when Graph denies it for want of
+    permission: "the permission User.Read.All".
     """
 
     # Set after a request was given up: the next ones get a tenth of the budget, so that a service that is
@@ -502,20 +517,21 @@ class GraphClient:
 def _refused(response: httpx.Response, path: str, permission: str, mailbox: bool) -> Exception:
     """What an answer that no repetition mends means."""
     status, code = response.status_code, error_code(response)
-    what = f"{GRAPH}: GET {path} answered status {status}{f' {code}' if code else ''}"
+    answer = f"status {status}{f' {code}' if code else ''}"
+    what = f"{GRAPH}: GET {path} answered {answer}"
     if status == 401:
         return AuthenticationError(
             f"{what} to a new token; check that ENGAGEMENT_GRAPH_URL and ENGAGEMENT_AUTHORITY_URL"
             " belong together"
         )
     if status == 403 and (not mailbox or code == "Authorization_RequestDenied"):
-        return AuthenticationError(
-            f"{what}; grant the app the permission {permission} with the administrator's consent"
+        return PermissionMissing(
+            f"{what}; grant the app {permission} (docs/permissions.md)", permission=permission, answer=answer
         )
     if status == 403:
-        return MailboxUnreadable("denied")
+        return MailboxUnreadable("denied", answer)
     if status == 404 and mailbox:
-        return MailboxUnreadable(_MAILBOX_STATES.get(code, "not_found"))
+        return MailboxUnreadable(_MAILBOX_STATES.get(code, "not_found"), answer)
     if status == 404:
         return ResourceMissing(path)
     return ServiceError(f"{what}; this is no passing fault, please report it with this line")

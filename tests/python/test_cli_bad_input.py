@@ -129,7 +129,7 @@ def test_a_permission_for_mail_that_is_missing(workspace: Workspace) -> None:
     with emulated(small_tenant(), workspace, missing_permissions={"calendar"}):
         done = workspace.run("extract", "office")
     assert done.exit_code == 3
-    assert "grant the app the permission Calendars.ReadBasic.All" in done.stderr
+    assert "grant the app the role Application Calendars.Read over a management scope" in done.stderr
 
 
 def test_too_much_unread_publishes_nothing(connected: Workspace, graph: Handle) -> None:
@@ -330,7 +330,7 @@ def test_the_table_of_errors_is_the_code() -> None:
         )
     }
     in_code = {(kind.exit_code, kind.__name__) for kind in errors.EngagementError.__subclasses__()}
-    assert documented == in_code | {(0, ""), (1, "EngagementError"), (9, "")}
+    assert documented == in_code | {(0, ""), (1, "EngagementError"), (9, ""), (errors.CHECKS_FAILED, "")}
     codes = {name: {int(code) for code in found.split(", ")} for name, found in re.findall(
         r"^\| ([^|]+?) \| [^|]+ \| (\d(?:, \d)*) \|$", text.partition("## Bad input")[2], re.MULTILINE
     )}  # fmt: skip

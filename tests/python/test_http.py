@@ -364,7 +364,7 @@ def test_a_permission_that_was_not_granted_is_named(
     with (
         emulated(tenant, workspace, missing_permissions={"mail"}),
         Service(workspace.settings(), waits).client() as client,
-        pytest.raises(AuthenticationError, match="grant the app the permission Mail with"),
+        pytest.raises(AuthenticationError, match=r"grant the app Mail \(docs/permissions\.md\)"),
     ):
         read_messages(client)
 
@@ -490,7 +490,7 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

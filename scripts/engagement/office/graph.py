@@ -20,10 +20,15 @@ T = TypeVar("T")
 
 LARGEST_PAGE, SMALLEST_PAGE = 500, 25
 
-MAIL_PERMISSION = "Mail.ReadBasic.All"
-CALENDAR_PERMISSION = "Calendars.ReadBasic.All"
-USER_PERMISSION = "User.Read.All"
-GROUP_PERMISSION = "GroupMember.Read.All"
+# What an administrator grants. Roles of Exchange can be limited to some mailboxes; consents in Entra cannot, and
+# there is no role for calendars without their texts (fact sheet 1.3: second-hand).
+MAIL_ROLE = "Application Mail.ReadBasic"
+CALENDAR_ROLE = "Application Calendars.Read"
+MAIL_PERMISSION = f"the role {MAIL_ROLE} over a management scope in Exchange"
+CALENDAR_PERMISSION = f"the role {CALENDAR_ROLE} over a management scope in Exchange"
+USER_PERMISSION = "the permission User.Read.All with the administrator's consent in Entra"
+GROUP_PERMISSION = "the permission GroupMember.Read.All with the administrator's consent in Entra"
+HIDDEN_MEMBERS_PERMISSION = "Member.Read.Hidden"
 
 USER_SELECT = "id,mail,userPrincipalName,proxyAddresses,userType"
 GROUP_SELECT = "id,mail"

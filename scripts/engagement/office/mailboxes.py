@@ -19,8 +19,8 @@ from engagement.config import (
     OfficeEnrichment,
     Settings,
 )
-from engagement.errors import ConfigurationError
-from engagement.http import GraphClient, MailboxUnreadable, ResourceMissing
+from engagement.errors import ConfigurationError, EngagementError
+from engagement.http import GraphClient, MailboxUnreadable, PermissionMissing, ResourceMissing
 from engagement.office import graph
 from engagement.warehouse import Connection, Row, append, empty_twin, transaction, upsert_addresses
 
@@ -34,6 +34,8 @@ READABLE, DENIED, NOT_FOUND, ON_PREMISES, INCOMPLETE = (
     "incomplete",
 )
 UNREADABLE = (DENIED, NOT_FOUND, ON_PREMISES)
+# What is limited, each for itself.
+MAIL, CALENDAR = "mail", "calendar"
 _SMTP = "smtp:"
 
 T = TypeVar("T")
@@ -133,15 +135,21 @@ def addresses_of_file(path: Path, key: str) -> list[ListedAddress]:
 
 
 def resolve(
-    client: GraphClient, settings: Settings, position: int, enrichment: OfficeEnrichment
+    client: GraphClient,
+    settings: Settings,
+    position: int,
+    enrichment: OfficeEnrichment,
+    *,
+    failed: Callable[[ListedAddress, EngagementError], None] | None = None,
 ) -> Selection:
     """Asks the directory for every listed address; people of groups are found through all levels.
 
     A person chosen twice counts once, and directly listed beats through a group. Whoever opted out is left
-    out here, before anything about him is stored. ConfigurationError where the total is not 2 to 2,500.
+    out here, before anything about him is stored. Raises ConfigurationError where an address is several
+    people's, AuthenticationError and ServiceError; with `failed` it is told of them instead, address by address.
     """
     selection = Selection(enrichment.enrichment_id)
-    opted_out = _opt_out(settings, position, enrichment)
+    opted_out = opt_out_of(settings, position, enrichment)
     left_out: set[str] = set()
 
     def choose(user: graph.User, via_group: str | None) -> None:
@@ -156,35 +164,50 @@ def resolve(
             known.via_group = None
 
     for listed in listed_addresses(settings, position, enrichment):
-        user = _user_of(client, listed)
-        if user is not None:
-            choose(user, None)
-            selection.counts.append(ListedCount(listed.where, "person", 1))
-            continue
-        groups: dict[str, list[graph.User]] = {}
-        for group in _groups_of(client, listed):
-            # A group may be deleted between the two questions.
-            with contextlib.suppress(ResourceMissing):
-                groups[group.id] = _members(client, group)
-        if not groups:
-            selection.unknown.append(listed)
-            selection.counts.append(ListedCount(listed.where, "unknown", 0))
-            selection.warnings.append(
-                f"{listed.where}: the directory knows neither a person nor a group with this address;"
-                " correct it or remove it"
-            )
-            continue
-        members = {member.id: member for people in groups.values() for member in people}
-        for member in members.values():
-            choose(member, next(iter(groups)))
-        selection.counts.append(ListedCount(listed.where, "group", len(members)))
-        if not members:
-            selection.warnings.append(
-                f"{listed.where}: the group has no people; it is empty, or its members are hidden"
-                " (grant the permission Member.Read.Hidden)"
-            )
+        try:
+            _resolve_one(client, listed, selection, choose)
+        except EngagementError as error:
+            if failed is None:
+                raise
+            failed(listed, error)
     selection.opted_out = len(left_out)
     return selection
+
+
+def _resolve_one(
+    client: GraphClient,
+    listed: ListedAddress,
+    selection: Selection,
+    choose: Callable[[graph.User, str | None], None],
+) -> None:
+    """The person or the people of one listed address, with their count."""
+    user = user_of(client, listed)
+    if user is not None:
+        choose(user, None)
+        selection.counts.append(ListedCount(listed.where, "person", 1))
+        return
+    groups: dict[str, list[graph.User]] = {}
+    for group in groups_of(client, listed):
+        # A group may be deleted between the two questions.
+        with contextlib.suppress(ResourceMissing):
+            groups[group.id] = _members(client, group)
+    if not groups:
+        selection.unknown.append(listed)
+        selection.counts.append(ListedCount(listed.where, "unknown", 0))
+        selection.warnings.append(
+            f"{listed.where}: the directory knows neither a person nor a group with this address;"
+            " correct it or remove it"
+        )
+        return
+    members = {member.id: member for people in groups.values() for member in people}
+    for member in members.values():
+        choose(member, next(iter(groups)))
+    selection.counts.append(ListedCount(listed.where, "group", len(members)))
+    if not members:
+        selection.warnings.append(
+            f"{listed.where}: the group has no people; it is empty, or its members are hidden"
+            f" (grant the permission {graph.HIDDEN_MEMBERS_PERMISSION})"
+        )
 
 
 def check_size(selection: Selection, position: int) -> None:
@@ -206,46 +229,59 @@ def check_forbidden(
     mailboxes is set for each apart. ConfigurationError where either can be read; a warning where it proves
     nothing.
     """
-    if enrichment.probe_forbidden is None:
+    user = forbidden_person(client, position, enrichment)
+    if user is None:
         return None
     where = f"enrichments[{position}].probe_forbidden"
-    listed = ListedAddress.of(enrichment.probe_forbidden, where)
-    user = _user_of(client, listed) if listed is not None else None
-    if user is None:
-        raise ConfigurationError(f"{where}: the directory knows no person with this address; correct it")
-    window = {
-        "startDateTime": f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
-        "endDateTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-    }
-    states = {
-        "mail": _state_of(client, "/users/{id}/messages", graph.MAIL_PERMISSION, user, {}),
-        "calendar": _state_of(client, "/users/{id}/calendarView", graph.CALENDAR_PERMISSION, user, window),
-    }
+    states = {area: forbidden_state(client, area, user.id, now) for area in (MAIL, CALENDAR)}
     if readable := [area for area, state in states.items() if state == READABLE]:
         raise ConfigurationError(
             f"{where}: the app can read this mailbox though it must not ({' and '.join(readable)}); limit the"
-            " app in Exchange (RBAC for Applications) and remove tenant-wide consent, then run again"
+            " app in Exchange (RBAC for Applications) and remove tenant-wide consent (docs/permissions.md),"
+            " then run again"
         )
     if other := [state for state in states.values() if state != DENIED]:
         return f"{where}: has no mailbox ({other[0]}), so it proves nothing; name one that exists"
     return None
 
 
-def _state_of(
-    client: GraphClient, path: str, permission: str, user: graph.User, params: dict[str, str]
-) -> str:
-    """Whether one list of a mailbox can be read: the state of a mailbox."""
+def forbidden_person(client: GraphClient, position: int, enrichment: OfficeEnrichment) -> graph.User | None:
+    """The owner of the mailbox that must be refused; None where none is named. ConfigurationError where the
+    directory does not know him, AuthenticationError or ServiceError where it does not say.
+    """
+    if enrichment.probe_forbidden is None:
+        return None
+    where = f"enrichments[{position}].probe_forbidden"
+    listed = ListedAddress.of(enrichment.probe_forbidden, where)
+    user = user_of(client, listed) if listed is not None else None
+    if user is None:
+        raise ConfigurationError(f"{where}: the directory knows no person with this address; correct it")
+    return user
+
+
+def forbidden_state(client: GraphClient, area: str, entra_id: str, now: datetime) -> str:
+    """Whether mail or calendar of a mailbox can be read: the state of a mailbox. Asks for the id of one item;
+    any 403 is a refusal, whatever its code.
+    """
+    params = {"$select": "id", "$top": "1"}
+    if area == CALENDAR:
+        params |= {
+            "startDateTime": f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+            "endDateTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        }
     try:
         client.get(
-            path,
+            "/users/{id}/calendarView" if area == CALENDAR else "/users/{id}/messages",
             graph.decode_folders,
-            permission=permission,
-            ids={"id": user.id},
-            params={**params, "$select": "id", "$top": "1"},
+            permission=graph.CALENDAR_PERMISSION if area == CALENDAR else graph.MAIL_PERMISSION,
+            ids={"id": entra_id},
+            params=params,
             mailbox=True,
         )
     except MailboxUnreadable as unreadable:
         return unreadable.state
+    except PermissionMissing:
+        return DENIED
     return READABLE
 
 
@@ -266,7 +302,8 @@ def addresses_of(user: graph.User) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _opt_out(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
+def opt_out_of(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
+    """The normalised addresses of who opted out. ConfigurationError names a line that is wrong."""
     if enrichment.opt_out is None:
         return set()
     key = f"enrichments[{position}].opt_out.path"
@@ -279,7 +316,7 @@ def _filter_value(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
+def user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
     """By sign-in name, then by primary address, then by alias."""
     address = listed.asked
     if not address.startswith("$"):
@@ -317,7 +354,7 @@ def _user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
     return None
 
 
-def _groups_of(client: GraphClient, listed: ListedAddress) -> list[graph.Group]:
+def groups_of(client: GraphClient, listed: ListedAddress) -> list[graph.Group]:
     return _listed(
         client.pages(
             "/groups",

@@ -112,6 +112,17 @@ def _fetch_settled(
     )
 
 
+def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
+    """What is asked of a calendar's entries that overlap [start, end), naive UTC; `top` items a page."""
+    return {
+        "startDateTime": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+        "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        "$select": graph.MEETING_SELECT,
+        "$top": str(top),
+        "$count": "true",
+    }
+
+
 def _fetch(
     client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
 ) -> tuple[dict[str, graph.Meeting], int | None, bool]:
@@ -124,13 +135,7 @@ def _fetch(
         graph.decode_meetings,
         permission=graph.CALENDAR_PERMISSION,
         ids={"id": entra_id},
-        params={
-            "startDateTime": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-            "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}",
-            "$select": graph.MEETING_SELECT,
-            "$top": str(top),
-            "$count": "true",
-        },
+        params=query(start, end, top),
         mailbox=True,
         can_shrink=top > graph.SMALLEST_PAGE,
     ):

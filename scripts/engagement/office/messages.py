@@ -103,6 +103,18 @@ def read(
     return read
 
 
+def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
+    """What is asked of a mailbox's messages received in [start, end), naive UTC; `top` items a page."""
+    return {
+        "$filter": f"receivedDateTime ge {start:%Y-%m-%dT%H:%M:%SZ} and receivedDateTime lt"
+        f" {end:%Y-%m-%dT%H:%M:%SZ}",
+        "$orderby": "receivedDateTime",
+        "$select": graph.MESSAGE_SELECT,
+        "$top": str(top),
+        "$count": "true",
+    }
+
+
 def _fetch(
     client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
 ) -> tuple[dict[str, graph.Message], int | None]:
@@ -114,14 +126,7 @@ def _fetch(
         graph.decode_messages,
         permission=graph.MAIL_PERMISSION,
         ids={"id": entra_id},
-        params={
-            "$filter": f"receivedDateTime ge {start:%Y-%m-%dT%H:%M:%SZ} and receivedDateTime lt"
-            f" {end:%Y-%m-%dT%H:%M:%SZ}",
-            "$orderby": "receivedDateTime",
-            "$select": graph.MESSAGE_SELECT,
-            "$top": str(top),
-            "$count": "true",
-        },
+        params=query(start, end, top),
         mailbox=True,
         can_shrink=top > graph.SMALLEST_PAGE,
     ):
