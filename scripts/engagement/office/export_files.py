@@ -216,7 +216,7 @@ class Export:
 
     def problems(self) -> list[str]:
         """One line for every missing data set and column, and for every file that cannot be read from its
-        beginning. Columns are looked for in the first rows of every file.
+        beginning. Columns are looked for in the first rows of every file, whoever they are of; nothing is kept.
         """
         found = list(self.missing())
         for dataset, paths in self.files.items():
