@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from engagement import customers
@@ -11,7 +12,8 @@ from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationEr
 from engagement.extract import extract_leadspace, require_consents
 from engagement.http import Patience
 from engagement.leadspace.client import TOKEN_HINT, LeadspaceClient
-from engagement.office import mailboxes
+from engagement.office import data_connect, mailboxes
+from engagement.office.export_files import Export, described
 from engagement.office.graph import Service
 from engagement.outcome import Outcome
 
@@ -45,6 +47,9 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
             fact["addresses"] = len(listed)
             noun = "address" if len(listed) == 1 else "addresses"
             line += f": {len(listed)} {noun}, {enrichment.retention} days, refreshed {enrichment.refresh}"
+            if enrichment.export is not None and enrichment.active:
+                fact["export"] = _export(settings, position, enrichment)
+                line += f", from an export: {', '.join(fact['export'])}"
         else:
             fact["dataset"] = enrichment.dataset
             line += (
@@ -71,13 +76,34 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
     return outcome
 
 
+def _export(settings: Settings, position: int, enrichment: OfficeEnrichment) -> list[str]:
+    """The data sets of an export with the number of their files; ConfigurationError where it cannot be used.
+
+    Before both consents are there no file of it is opened, as no request is sent.
+    """
+    if enrichment.is_ready:
+        return list(described(data_connect.opened(settings, position, enrichment)))
+    assert enrichment.export is not None
+    export = Export.find(settings.resolved(enrichment.export))
+    data_connect.require(position, enrichment, list(export.missing()))
+    return list(described(export))
+
+
 def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[str, Any]]) -> None:
-    service = Service(settings)
-    now = service.sign_in()
+    """Whom the listed addresses resolve to, in Graph's directory or in an export, for which nobody is asked."""
     refused: list[str] = []
-    with service.client() as client:
+    with ExitStack() as stack:
+        service: Service | None = None
         for position, enrichment in settings.ready(OfficeEnrichment):
-            selection = mailboxes.resolve(client, settings, position, enrichment)
+            if enrichment.export is not None:
+                export = data_connect.opened(settings, position, enrichment)
+                selection = data_connect.resolve(export, settings, position, enrichment)
+            else:
+                if service is None:
+                    service = Service(settings)
+                    now = service.sign_in()
+                    client = stack.enter_context(service.client())
+                selection = mailboxes.resolve(client, settings, position, enrichment)
             outcome.lines += [
                 f"  {count.where}: {count.kind}, {count.people:,}"
                 f" {'person' if count.people == 1 else 'people'}"
@@ -96,7 +122,10 @@ def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[
             ]
             try:
                 mailboxes.check_size(selection, position)
-                if warning := mailboxes.check_forbidden(client, position, enrichment, now):
+                # Without a mailbox that must be refused there is nothing to ask.
+                if enrichment.probe_forbidden is not None and (
+                    warning := mailboxes.check_forbidden(client, position, enrichment, now)
+                ):
                     outcome.lines.append(f"  {warning}")
             except ConfigurationError as error:
                 refused.append(error.message)

@@ -51,7 +51,6 @@ SERVICES = (OFFICE, LEADSPACE)
 
 # What the design has and this version does not do is refused, so that nobody relies on it.
 NOT_YET = {
-    "source": "graph (files of Data Connect are not read by this version)",
     "small_numbers": "show (this version cannot band small numbers; keep the file from readers who must not see them)",
 }
 
@@ -181,6 +180,12 @@ class AddressFile(_Part):
     path: Text
 
 
+class DataConnect(_Part):
+    """A folder with the files of a Microsoft Graph Data Connect export, read instead of asking Graph."""
+
+    data_connect: Text
+
+
 class _Enrichment(_Part):
     """What every enrichment has."""
 
@@ -208,7 +213,14 @@ class _Enrichment(_Part):
 class OfficeEnrichment(_Enrichment):
     type: Literal["office"]
     tenant_consent: Consent | None = None
-    source: Literal["graph"] = "graph"
+    source: Annotated[
+        Annotated[Literal["graph"], Tag("graph")] | Annotated[DataConnect, Tag("export")],
+        PydanticDiscriminator(
+            lambda value: "export" if isinstance(value, dict | DataConnect) else "graph",
+            custom_error_type="not_allowed",
+            custom_error_message="graph, or {data_connect: <folder>}",
+        ),
+    ] = "graph"
     addresses: Annotated[
         Annotated[tuple[ListedAddress, ...], Field(strict=False, min_length=1), Tag("list")]
         | Annotated[AddressFile, Tag("file")],
@@ -223,6 +235,11 @@ class OfficeEnrichment(_Enrichment):
     domain_matching: bool = False
     retention: Annotated[int, BeforeValidator(_retention)] = Field(default=760)
     tolerated_failures: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.02
+
+    @property
+    def export(self) -> str | None:
+        """The folder of the Data Connect export that is read; None where Graph is asked."""
+        return self.source.data_connect if isinstance(self.source, DataConnect) else None
 
     @property
     def missing_consents(self) -> tuple[str, ...]:
@@ -523,7 +540,13 @@ def _contacts(service: str, configuration: Configuration | None) -> bool:
     """Whether a service will be contacted; of a configuration that is wrong, Graph is assumed."""
     if configuration is None:
         return service == OFFICE
-    return any(enrichment.type == service and enrichment.is_ready for enrichment in configuration.enrichments)
+    return any(
+        enrichment.type == service
+        and enrichment.is_ready
+        # Who reads an export asks nobody.
+        and not (isinstance(enrichment, OfficeEnrichment) and enrichment.export is not None)
+        for enrichment in configuration.enrichments
+    )
 
 
 def _certificate(
@@ -661,6 +684,7 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
         return f"{path}.type: {given} is not allowed; allowed: office, leadspace"
     if kind == "literal_error":
         allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        allowed = "graph, or {data_connect: <folder>}" if keys[-1] == "source" else allowed
         allowed = NOT_YET.get(str(keys[-1]), allowed)
     elif kind == "not_allowed":
         allowed = str(context.get("allowed") or problem["msg"])
@@ -684,7 +708,7 @@ def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | 
     for index, part in enumerate(location):
         if _holds(node, part):
             node = node[part]
-        elif index < len(location) - 1 or part in ("list", "file"):
+        elif index < len(location) - 1 or part in ("list", "file", "graph", "export"):
             continue
         else:
             node = None
@@ -739,6 +763,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "consent": Consent,
         "tenant_consent": Consent,
         "file": AddressFile,
+        "export": DataConnect,
         "opt_out": AddressFile,
         "mapping": Mapping_,
     }
@@ -791,6 +816,7 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
             block = entry.get(key)
             if isinstance(block, dict):
                 paths.append((f"enrichments[{position}].{key}.path", block.get("path")))
+        findings += _exported(position, entry, folder, needs_files)
         findings += _unmapped(position, entry.get("mapping"), raw)
         findings += _no_website(position, entry, raw)
     for where, path in paths if needs_files else ():
@@ -801,6 +827,25 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
                 " enrichments.yml)"
             )
     return findings
+
+
+def _exported(position: int, entry: dict[str, Any], folder: Path, needs_files: bool) -> Iterator[str]:
+    """What an enrichment that reads an export cannot have, and a folder that is not there."""
+    source = entry.get("source")
+    if not isinstance(source, dict):
+        return
+    where = f"enrichments[{position}].source.data_connect"
+    path = source.get("data_connect")
+    if needs_files and isinstance(path, str) and path and not (folder / Path(path).expanduser()).is_dir():
+        yield (
+            f"{where}: {_shown(path, where)} is no folder; put the export there or correct the path"
+            " (relative paths start at the folder of enrichments.yml)"
+        )
+    if entry.get("probe_forbidden") is not None:
+        yield (
+            f"enrichments[{position}].probe_forbidden: asks Microsoft Graph, which nobody does for an export;"
+            " remove it, and limit the people in the pipeline of the export"
+        )
 
 
 def _unmapped(position: int, mapping: object, raw: dict[str, Any]) -> Iterator[str]:

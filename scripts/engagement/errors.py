@@ -1,7 +1,7 @@
 """What can go wrong, by what the reader does next.
 
     EngagementError            1  unexpected
-    ├── ConfigurationError     2  enrichments.yml, the environment or the customer files: correct them
+    ├── ConfigurationError     2  enrichments.yml, the environment, the customer files, an export: correct them
     ├── AuthenticationError    3  sign-in or a permission was refused: ask the administrator
     ├── ServiceError           4  a service failed or answers nonsense: try again later
     ├── IncompleteError        5  more mailboxes unread than tolerated: run again
@@ -45,7 +45,7 @@ class EngagementError(Exception):
 
 
 class ConfigurationError(EngagementError):
-    """enrichments.yml, the environment or the customer files are wrong."""
+    """enrichments.yml, the environment, the customer files or an export are wrong."""
 
     exit_code = 2
 

@@ -133,7 +133,7 @@ def read_office(
             result = office.extract(settings, connection, book, state, read_anew=read_anew)
             for enrichment_id, entry in entries.items():
                 entry.selected, entry.processed = result.by_enrichment[enrichment_id]
-                entry.read_to_at = instant_text(result.clock)
+                entry.read_to_at = instant_text(result.clocks.get(enrichment_id))
                 if line := result.beyond_tolerance.get(enrichment_id):
                     entry.detail = line
                     continue

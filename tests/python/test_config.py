@@ -63,10 +63,30 @@ def test_secrets_never_show(workspace: Workspace) -> None:
         (office(retention="365 days"), "enrichments[0].retention: '365 days' is not allowed"),
         (office(retention=760), "enrichments[0].retention: 760 is not allowed"),
         (office(refresh="yearly"), "allowed: manual, hourly, daily, weekly, monthly"),
-        (office(source="imap"), "enrichments[0].source: 'imap' is not allowed; allowed: graph"),
+        (
+            office(source="imap"),
+            "enrichments[0].source: 'imap' is not allowed; allowed: graph, or {data_connect: <folder>}",
+        ),
+        (
+            office(source=["graph"]),
+            "enrichments[0].source: a list is not allowed; allowed: graph, or {data_connect: <folder>}",
+        ),
+        (office(source={}), "enrichments[0].source.data_connect: missing; add it"),
+        (
+            office(source={"data_connect": 7}),
+            "enrichments[0].source.data_connect: 7 is not allowed; allowed: text",
+        ),
+        (
+            office(source={"data_conect": "x", "data_connect": "."}),
+            "enrichments[0].source.data_conect: unknown key; did you mean data_connect?",
+        ),
         (
             office(source={"data_connect": "x"}),
-            "enrichments[0].source: a block of keys is not allowed; allowed: graph",
+            "enrichments[0].source.data_connect: 'x' is no folder; put the",
+        ),
+        (
+            office(source={"data_connect": "."}, probe_forbidden="eve@northwind.example"),
+            "enrichments[0].probe_forbidden: asks Microsoft Graph, which nobody does for an export",
         ),
         (office(active="yes"), "enrichments[0].active: 'yes' is not allowed; allowed: true or false"),
         (office(output_table="drop table"), "enrichments[0].output_table: 'drop table' is not allowed"),
@@ -221,6 +241,16 @@ def test_secrets_are_needed_only_by_what_will_be_contacted(workspace: Workspace)
         "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH"
         " not set; set them to the app registration's values (docs/errors.md)",
     )
+
+
+def test_an_export_needs_no_secret_of_graph(workspace: Workspace) -> None:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        del workspace.environment[name]
+    workspace.configure(source={"data_connect": "."})
+    [(_, enrichment)] = workspace.settings().ready(OfficeEnrichment)
+    assert enrichment.export == "."
+    workspace.configure(source="graph")
+    assert "AZURE_TENANT_ID" in findings(workspace)[0]
 
 
 LEADSPACE: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """The office extraction: resolve, plan, read in threads, write in one.
 
 Readers fetch, decode and hash; a single writer lands what they hand over, several reads in one transaction
-with their ledger rows, so a kill at any instant leaves whole slices only.
+with their ledger rows, so a kill at any instant leaves whole slices only. Exports of Data Connect are landed by the
+same writer, without readers and without a request.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from engagement.addresses import AddressBook
 from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError, EngagementError, ServiceError
 from engagement.http import GraphClient, MailboxUnreadable, Patience
-from engagement.office import mailboxes, meetings, messages
+from engagement.office import data_connect, mailboxes, meetings, messages
+from engagement.office.export_files import Export
 from engagement.office.graph import Service
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, reads
@@ -62,6 +64,8 @@ class OfficeResult:
     # By enrichment: people selected, of these read, and one line where too many were not.
     by_enrichment: dict[str, tuple[int, int]] = field(default_factory=dict)
     beyond_tolerance: dict[str, str] = field(default_factory=dict)
+    # By enrichment: the service's clock, or the export's moment; and the newest of them.
+    clocks: dict[str, datetime] = field(default_factory=dict)
     clock: datetime | None = None
 
     @property
@@ -133,19 +137,140 @@ def extract(
         raise ConfigurationError(
             "enrichments: nothing to extract; no active office enrichment has both consents"
         )
-    service = Service(settings, patience)
-    now = service.sign_in()
-    result = OfficeResult(clock=now)
-    with service.client() as client:
-        selections = _resolved(client, settings, chosen, now, result)
-    to_read = mailboxes.save(connection, book, selections, now=now)
-    result.warnings += [warning for selection in selections for warning in selection.warnings]
-    result.selected = len(to_read)
-    tasks = _tasks(connection, chosen, to_read, selections, now, read_anew)
-    tolerances = _tolerances(book, chosen, selections)
-    _run(service, settings, connection, book, state, tasks, tolerances, now, result)
+    result = OfficeResult()
+    # An export that cannot be used is known before anybody is asked.
+    exported = [
+        _opened(settings, position, enrichment, result)
+        for position, enrichment in chosen
+        if enrichment.export is not None
+    ]
+    asked = [(position, enrichment) for position, enrichment in chosen if enrichment.export is None]
+    selections: list[mailboxes.Selection] = []
+    if asked:
+        service = Service(settings, patience)
+        now = service.sign_in()
+        with service.client() as client:
+            selections = _resolved(client, settings, asked, now, result)
+    _require_one_source(exported, asked, selections)
+    for one in exported:
+        _land_export(one, connection, book, state, result, read_anew)
+    if asked:
+        to_read = mailboxes.save(connection, book, selections, now=now)
+        result.warnings += [warning for selection in selections for warning in selection.warnings]
+        result.selected += len(to_read)
+        result.clocks |= {enrichment.enrichment_id: now for _, enrichment in asked}
+        tasks = _tasks(connection, asked, to_read, selections, now, read_anew)
+        tolerances = _tolerances(book, asked, selections)
+        _run(service, settings, connection, book, state, tasks, tolerances, now, result)
+    result.clock = max(result.clocks.values())
     _settle(connection, chosen, result)
     return result
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """An enrichment that reads an export, and whom it chose there."""
+
+    position: int
+    enrichment: OfficeEnrichment
+    export: Export
+    selection: mailboxes.Selection
+
+
+def _opened(
+    settings: Settings, position: int, enrichment: OfficeEnrichment, result: OfficeResult
+) -> _Exported:
+    export = data_connect.opened(settings, position, enrichment)
+    selection = data_connect.resolve(export, settings, position, enrichment)
+    mailboxes.check_size(selection, position)
+    result.opted_out += selection.opted_out
+    return _Exported(position, enrichment, export, selection)
+
+
+def _require_one_source(
+    exported: Sequence[_Exported],
+    asked: Sequence[tuple[int, OfficeEnrichment]],
+    selections: Sequence[mailboxes.Selection],
+) -> None:
+    """ConfigurationError where a mailbox is chosen from two sources: each would take for gone what only the other
+    has.
+    """
+    sources = [
+        (place(one.position, one.enrichment), one.selection, str(one.export.folder.resolve()))
+        for one in exported
+    ]
+    sources += [
+        (place(position, enrichment), selection, "graph")
+        for (position, enrichment), selection in zip(asked, selections, strict=True)
+    ]
+    first: dict[str, tuple[str, str]] = {}
+    for where, selection, source in sources:
+        for entra_id in selection.people:
+            other, known = first.setdefault(entra_id.lower(), (where, source))
+            if known != source:
+                raise ConfigurationError(
+                    f"{where}: user {entra_id} is also chosen by {other}, from another source; a mailbox is read"
+                    " from one, so list the person in one of them or give both the same source"
+                )
+
+
+def _land_export(
+    one: _Exported,
+    connection: Connection,
+    book: AddressBook,
+    state: RunState,
+    result: OfficeResult,
+    read_anew: bool,
+) -> None:
+    """Lands an export whole, or nothing of it where a row cannot be read. ConfigurationError says which."""
+    ids = {entra_id: book.hasher.mailbox(entra_id) for entra_id in one.selection.people}
+    where = place(one.position, one.enrichment)
+    try:
+        people = {entra_id.lower(): mailbox_id for entra_id, mailbox_id in ids.items()}
+        staged = data_connect.stage(connection, book, one.export, people)
+        if not staged.mailbox_ids:
+            raise ConfigurationError(
+                f"{where}: the export has no message and no entry of the people chosen; check the people of its"
+                " pipeline"
+            )
+        now = staged.moment
+        mailboxes.save(connection, book, [one.selection], now=now)
+        result.warnings += one.selection.warnings
+        result.selected += len(ids)
+        result.clocks[one.enrichment.enrichment_id] = now
+        # Whoever was never in an export has no mailbox there; whoever was, is merely quiet.
+        read_before = {row[0] for row in connection.execute(_MAILBOXES_READ).fetchall()}
+        found = {
+            entra_id: mailbox_id
+            for entra_id, mailbox_id in ids.items()
+            if mailbox_id in staged.mailbox_ids or mailbox_id in read_before
+        }
+        with progress("mailboxes", total=len(ids)) as bar:
+            writer = _Writer(connection, book, state, result, (), now, bar)
+            for kind in (MESSAGES, MEETINGS):
+                for landing in data_connect.landings(
+                    connection,
+                    staged,
+                    kind,
+                    list(found.values()),
+                    retention_days=one.enrichment.retention,
+                    read_anew=read_anew,
+                ):
+                    writer.take(landing)
+            for entra_id, mailbox_id in ids.items():
+                known = mailboxes.READABLE if entra_id in found else mailboxes.NOT_FOUND
+                writer.take(_Done(mailbox_id, entra_id, known))
+            writer.land()
+        if len(found) < len(ids):
+            result.warnings.append(
+                f"{where}: the export has nothing of {len(ids) - len(found)} of {len(ids)} people; Data Connect"
+                " exports licensed mailboxes in the cloud alone, check the people of its pipeline"
+            )
+    finally:
+        data_connect.unstage(connection)
+
+
+_MAILBOXES_READ = "select distinct mailbox_id from raw.office_units"
 
 
 def _resolved(
@@ -401,21 +526,25 @@ class _Writer:
             try:
                 item = handed.get(timeout=SECONDS_PER_TRANSACTION)
             except queue.Empty:
-                self._land()
+                self.land()
                 continue
             if isinstance(item, _Stopped):
-                self._land()
+                self.land()
                 raise item.error
-            if isinstance(item, Landing):
-                self._landings.append(item)
-                self._rows += len(item.read.rows)
-            else:
-                ended += 1
-                self._note(item)
-            late = time.monotonic() - self._landed_at >= SECONDS_PER_TRANSACTION
-            if self._rows >= ROWS_PER_TRANSACTION or late:
-                self._land()
-        self._land()
+            ended += isinstance(item, _Done)
+            self.take(item)
+        self.land()
+
+    def take(self, item: Landing | _Done) -> None:
+        """Notes an item, and lands what has come together once it is enough or old."""
+        if isinstance(item, Landing):
+            self._landings.append(item)
+            self._rows += len(item.read.rows)
+        else:
+            self._note(item)
+        late = time.monotonic() - self._landed_at >= SECONDS_PER_TRANSACTION
+        if self._rows >= ROWS_PER_TRANSACTION or late:
+            self.land()
 
     def _note(self, done: _Done) -> None:
         self._done.append(done)
@@ -432,10 +561,11 @@ class _Writer:
             tolerance.failed += done.mailbox_id in tolerance.mailbox_ids
             beyond = beyond or tolerance.failed > tolerance.tolerated
         if beyond and self._failures_in_a_row >= FAILURES_IN_A_ROW:
-            self._land()
+            self.land()
             raise done.failure
 
-    def _land(self) -> None:
+    def land(self) -> None:
+        """Writes what was taken, in one transaction."""
         self._landed_at = time.monotonic()
         if not self._landings and not self._done:
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from engagement.addresses import Address, AddressBook, normalised
 from engagement.config import (
@@ -134,6 +134,38 @@ def addresses_of_file(path: Path, key: str) -> list[ListedAddress]:
     return listed
 
 
+class Directory(Protocol):
+    """What knows people and groups by their addresses; `unknown` is said of an address that it does not know."""
+
+    unknown: str
+
+    def user(self, listed: ListedAddress) -> graph.User | None:
+        """The one person with this address; ConfigurationError where several have it."""
+
+    def groups(self, listed: ListedAddress) -> dict[str, list[graph.User]]:
+        """The people of every group with this address, by the group's id."""
+
+
+class GraphDirectory:
+    """The directory of Microsoft Graph."""
+
+    unknown = "the directory knows neither a person nor a group with this address; correct it or remove it"
+
+    def __init__(self, client: GraphClient) -> None:
+        self._client = client
+
+    def user(self, listed: ListedAddress) -> graph.User | None:
+        return user_of(self._client, listed)
+
+    def groups(self, listed: ListedAddress) -> dict[str, list[graph.User]]:
+        groups: dict[str, list[graph.User]] = {}
+        for group in groups_of(self._client, listed):
+            # A group may be deleted between the two questions.
+            with contextlib.suppress(ResourceMissing):
+                groups[group.id] = _members(self._client, group)
+        return groups
+
+
 def resolve(
     client: GraphClient,
     settings: Settings,
@@ -142,7 +174,19 @@ def resolve(
     *,
     failed: Callable[[ListedAddress, EngagementError], None] | None = None,
 ) -> Selection:
-    """Asks the directory for every listed address; people of groups are found through all levels.
+    """Asks Graph's directory for every listed address, as `resolve_in` does."""
+    return resolve_in(GraphDirectory(client), settings, position, enrichment, failed=failed)
+
+
+def resolve_in(
+    directory: Directory,
+    settings: Settings,
+    position: int,
+    enrichment: OfficeEnrichment,
+    *,
+    failed: Callable[[ListedAddress, EngagementError], None] | None = None,
+) -> Selection:
+    """Asks a directory for every listed address; people of groups are found through all levels.
 
     A person chosen twice counts once, and directly listed beats through a group. Whoever opted out is left
     out here, before anything about him is stored. Raises ConfigurationError where an address is several
@@ -165,7 +209,7 @@ def resolve(
 
     for listed in listed_addresses(settings, position, enrichment):
         try:
-            _resolve_one(client, listed, selection, choose)
+            _resolve_one(directory, listed, selection, choose)
         except EngagementError as error:
             if failed is None:
                 raise
@@ -175,29 +219,22 @@ def resolve(
 
 
 def _resolve_one(
-    client: GraphClient,
+    directory: Directory,
     listed: ListedAddress,
     selection: Selection,
     choose: Callable[[graph.User, str | None], None],
 ) -> None:
     """The person or the people of one listed address, with their count."""
-    user = user_of(client, listed)
+    user = directory.user(listed)
     if user is not None:
         choose(user, None)
         selection.counts.append(ListedCount(listed.where, "person", 1))
         return
-    groups: dict[str, list[graph.User]] = {}
-    for group in groups_of(client, listed):
-        # A group may be deleted between the two questions.
-        with contextlib.suppress(ResourceMissing):
-            groups[group.id] = _members(client, group)
+    groups = directory.groups(listed)
     if not groups:
         selection.unknown.append(listed)
         selection.counts.append(ListedCount(listed.where, "unknown", 0))
-        selection.warnings.append(
-            f"{listed.where}: the directory knows neither a person nor a group with this address;"
-            " correct it or remove it"
-        )
+        selection.warnings.append(f"{listed.where}: {directory.unknown}")
         return
     members = {member.id: member for people in groups.values() for member in people}
     for member in members.values():
@@ -288,18 +325,23 @@ def forbidden_state(client: GraphClient, area: str, entra_id: str, now: datetime
 def addresses_of(user: graph.User) -> tuple[str, ...]:
     """Every address of a person in its normalised form: primary, sign-in name, aliases; X.500 forms too."""
     found: dict[str, None] = {}
-    candidates = [user.mail, user.user_principal_name]
-    for proxy in user.proxy_addresses or ():
-        kind, colon, value = proxy.partition(":")
-        if not colon or kind.lower() == "smtp":
-            candidates.append(value or proxy)
-        elif kind.lower() == "x500":
-            candidates.append(proxy)
-    for candidate in candidates:
+    for candidate in [user.mail, user.user_principal_name, *aliases_of(user)]:
         address = normalised(candidate)
         if address is not None:
             found[address.text] = None
     return tuple(found)
+
+
+def aliases_of(user: graph.User) -> list[str]:
+    """The addresses among a person's proxyAddresses ("SMTP:...", "smtp:...", "x500:..."), as they stand."""
+    aliases = []
+    for proxy in user.proxy_addresses or ():
+        kind, colon, value = proxy.partition(":")
+        if not colon or kind.lower() == "smtp":
+            aliases.append(value or proxy)
+        elif kind.lower() == "x500":
+            aliases.append(proxy)
+    return aliases
 
 
 def opt_out_of(settings: Settings, position: int, enrichment: OfficeEnrichment) -> set[str]:
@@ -344,14 +386,18 @@ def user_of(client: GraphClient, listed: ListedAddress) -> graph.User | None:
             ),
             lambda page: page.value,
         )
-        if len(found) > 1:
-            raise ConfigurationError(
-                f"{listed.where}: {len(found)} people have this address in the directory; list one"
-                " that is unique"
-            )
         if found:
-            return found[0]
+            return only_one(listed, found)
     return None
+
+
+def only_one(listed: ListedAddress, found: Sequence[graph.User]) -> graph.User:
+    """The one person found; ConfigurationError where there are several."""
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{listed.where}: {len(found)} people have this address in the directory; list one that is unique"
+        )
+    return found[0]
 
 
 def groups_of(client: GraphClient, listed: ListedAddress) -> list[graph.Group]:

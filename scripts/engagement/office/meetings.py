@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
@@ -13,6 +14,7 @@ from engagement.office.rows import Read
 
 _READ_ATTEMPTS = 3
 _NOT_KEPT = ("private", "confidential")
+IN_UTC = (None, "", "UTC")
 
 
 def read(
@@ -34,55 +36,72 @@ def read(
     """
     items = _fetch_settled(client, entra_id, start, end)
     read = Read()
-    hasher = book.hasher
     for item in items.values():
-        item_key = hasher.item(item.id)
-        if item.sensitivity in _NOT_KEPT or item.is_draft or item.type == "seriesMaster":
-            read.dropped_keys.append(item_key)
+        if not is_kept(item):
+            read.dropped_keys.append(book.hasher.item(item.id))
             continue
-        start_at, end_at = _moment(item.start), _moment(item.end)
-        if start_at is not None and not start <= start_at < end:
-            continue
-        keys: list[int] = []
-        types: list[str] = []
-        responses: list[str] = []
-        for attendee in item.attendees or ():
-            key = book.key(attendee.email_address.address) if attendee.email_address is not None else None
-            if key is None:
-                continue
-            keys.append(key)
-            types.append(attendee.type or "required")
-            responses.append((attendee.status.response if attendee.status is not None else None) or "none")
-        read.rows.append(
-            (
-                mailbox_id,
-                item_key,
-                hasher.ical((item.i_cal_u_id or "").strip() or item.id),
-                start_at,
-                end_at,
-                bool(item.is_all_day),
-                bool(item.is_cancelled),
-                bool(item.is_organizer),
-                (item.response_status.response if item.response_status is not None else None) or "none",
-                book.key(item.organizer.address) if item.organizer is not None else None,
-                keys,
-                types,
-                responses,
-                now,
-                None,
-            )
-        )
-        if start_at is None or end_at is None:
-            read.undated_keys.append(item_key)
-        if start_at is not None:
-            read.moments.append(start_at)
+        start_at = moment_of(item.start)
+        if start_at is None or start <= start_at < end:
+            add(read, row_of(book, item, mailbox_id=mailbox_id, now=now))
     return read
 
 
-def _moment(moment: graph.Moment | None) -> datetime | None:
+def is_kept(item: graph.Meeting) -> bool:
+    """Whether anything of an entry is stored: not of private and confidential ones, drafts and series masters."""
+    return not (item.sensitivity in _NOT_KEPT or item.is_draft or item.type == "seriesMaster")
+
+
+def row_of(
+    book: AddressBook, item: graph.Meeting, *, mailbox_id: int, now: datetime | None
+) -> tuple[Any, ...]:
+    """What is stored of an entry: the columns of raw.office_meetings in their order, without the landing.
+
+    Raises ServiceError where its times are not in UTC.
+    """
+    keys: list[int] = []
+    types: list[str] = []
+    responses: list[str] = []
+    for attendee in item.attendees or ():
+        key = book.key(attendee.email_address.address) if attendee.email_address is not None else None
+        if key is None:
+            continue
+        keys.append(key)
+        types.append(attendee.type or "required")
+        responses.append((attendee.status.response if attendee.status is not None else None) or "none")
+    return (
+        mailbox_id,
+        book.hasher.item(item.id),
+        book.hasher.ical((item.i_cal_u_id or "").strip() or item.id),
+        moment_of(item.start),
+        moment_of(item.end),
+        bool(item.is_all_day),
+        bool(item.is_cancelled),
+        bool(item.is_organizer),
+        (item.response_status.response if item.response_status is not None else None) or "none",
+        book.key(item.organizer.address) if item.organizer is not None else None,
+        keys,
+        types,
+        responses,
+        now,
+        None,
+    )
+
+
+def add(read: Read, row: tuple[Any, ...]) -> None:
+    """Adds a row of `row_of` to what was read."""
+    item_key, start_at, end_at = row[1], row[3], row[4]
+    read.rows.append(row)
+    if start_at is None or end_at is None:
+        read.undated_keys.append(item_key)
+    if start_at is not None:
+        read.moments.append(start_at)
+
+
+def moment_of(moment: graph.Moment | None) -> datetime | None:
+    """A start or end as a naive UTC instant; ServiceError where it is in another time zone."""
     if moment is None:
         return None
-    if moment.time_zone not in (None, "", "UTC"):
+    if moment.time_zone not in IN_UTC:
         raise ServiceError(
             "Microsoft Graph: GET /users/{id}/calendarView answered in another time zone than UTC,"
             " which was asked for;"

@@ -6,6 +6,7 @@ import base64
 import binascii
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
@@ -65,41 +66,9 @@ def read(
                 " run again later, what was read is kept"
             )
     read = Read()
-    hasher = book.hasher
     for item in items.values():
-        received_at = graph.instant(item.received_date_time)
-        item_key = hasher.item(item.id)
-        message_id = (item.internet_message_id or "").strip()
-        recipients: dict[int, None] = {}
-        for listed in (item.to_recipients, item.cc_recipients, item.bcc_recipients):
-            for recipient in listed or ():
-                key = book.key(recipient.address)
-                if key is not None:
-                    recipients[key] = None
-        from_key = book.key(item.from_.address) if item.from_ is not None else None
-        sender_key = book.key(item.sender.address) if item.sender is not None else None
-        read.rows.append(
-            (
-                mailbox_id,
-                item_key,
-                hasher.message(message_id or item.id),
-                hasher.thread(thread_of(item.conversation_id, item.conversation_index, mailbox_id, item.id)),
-                received_at,
-                graph.instant(item.sent_date_time),
-                from_key,
-                sender_key,
-                list(recipients),
-                bool(item.is_draft),
-                (item.odata_type or "").startswith(_MEETING_MAIL),
-                item.parent_folder_id in search_folder_ids,
-                now,
-                None,
-            )
-        )
-        if received_at is None:
-            read.undated_keys.append(item_key)
-        else:
-            read.moments.append(received_at)
+        row = row_of(book, item, mailbox_id=mailbox_id, search_folder_ids=search_folder_ids, now=now)
+        add(read, row)
     return read
 
 
@@ -113,6 +82,51 @@ def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
         "$top": str(top),
         "$count": "true",
     }
+
+
+def row_of(
+    book: AddressBook,
+    item: graph.Message,
+    *,
+    mailbox_id: int,
+    search_folder_ids: frozenset[str],
+    now: datetime | None,
+) -> tuple[Any, ...]:
+    """What is stored of a message: the columns of raw.office_messages in their order, without the landing."""
+    hasher = book.hasher
+    message_id = (item.internet_message_id or "").strip()
+    recipients: dict[int, None] = {}
+    for listed in (item.to_recipients, item.cc_recipients, item.bcc_recipients):
+        for recipient in listed or ():
+            key = book.key(recipient.address)
+            if key is not None:
+                recipients[key] = None
+    return (
+        mailbox_id,
+        hasher.item(item.id),
+        hasher.message(message_id or item.id),
+        hasher.thread(thread_of(item.conversation_id, item.conversation_index, mailbox_id, item.id)),
+        graph.instant(item.received_date_time),
+        graph.instant(item.sent_date_time),
+        book.key(item.from_.address) if item.from_ is not None else None,
+        book.key(item.sender.address) if item.sender is not None else None,
+        list(recipients),
+        bool(item.is_draft),
+        (item.odata_type or "").startswith(_MEETING_MAIL),
+        item.parent_folder_id in search_folder_ids,
+        now,
+        None,
+    )
+
+
+def add(read: Read, row: tuple[Any, ...]) -> None:
+    """Adds a row of `row_of` to what was read."""
+    item_key, received_at = row[1], row[4]
+    read.rows.append(row)
+    if received_at is None:
+        read.undated_keys.append(item_key)
+    else:
+        read.moments.append(received_at)
 
 
 def _fetch(

@@ -75,7 +75,7 @@ class Plan:
         needed = [
             piece
             for piece in self.slices()
-            if piece.end > self.again_from or not _covers(complete, piece.start, piece.end)
+            if piece.end > self.again_from or not covers(complete, piece.start, piece.end)
         ]
         return needed[::-1]
 
@@ -104,6 +104,21 @@ def calendar_slices(start: datetime, end: datetime, *, now: datetime) -> Iterato
         at = following
 
 
+def whole_slices(start: datetime, end: datetime, *, now: datetime) -> Iterator[Slice]:
+    """The days from that of `start` to the one that ends at `end`, as months where a whole month lies in them.
+
+    Nothing before or after them is claimed, unlike by `calendar_slices`.
+    """
+    days_from = first_of_month(now - DAYS_KEPT_AS_DAYS)
+    at = midnight(start)
+    while at < end:
+        following = next_month(at)
+        if at != first_of_month(at) or following > min(end, days_from):
+            following = at + timedelta(days=1)
+        yield Slice(at, following)
+        at = following
+
+
 def merged(ledger: Iterable[Covered]) -> list[Slice]:
     """The ledger's intervals with touching ones joined, oldest first."""
     joined: list[Slice] = []
@@ -115,7 +130,8 @@ def merged(ledger: Iterable[Covered]) -> list[Slice]:
     return joined
 
 
-def _covers(complete: Sequence[Slice], start: datetime, end: datetime) -> bool:
+def covers(complete: Sequence[Slice], start: datetime, end: datetime) -> bool:
+    """Whether one of the merged intervals holds [start, end) whole."""
     return any(piece.start <= start and end <= piece.end for piece in complete)
 
 
