@@ -8,7 +8,7 @@ Exchange Online PowerShell follow its reference and were not run against a live 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,19 +121,14 @@ def doctor(settings: Settings) -> Outcome:
         mailboxes.listed_addresses(settings, position, enrichment)
         mailboxes.opt_out_of(settings, position, enrichment)
     report = _Report()
-    service = Service(settings)
-    asked = f"sign-in as app {settings.client_id} in tenant {settings.tenant_id}"
-    try:
-        now = service.sign_in()
-    except (AuthenticationError, ServiceError) as error:
-        report.note(asked, error)
-        for position, enrichment in chosen:
-            report.add(place(position, enrichment), NOT_ASKED, "nobody is signed in")
-    else:
-        report.add(asked, PASSED, "a token was given")
-        with service.client() as client:
-            for position, enrichment in chosen:
-                _examine(client, settings, position, enrichment, now, report)
+    asked = [(position, enrichment) for position, enrichment in chosen if enrichment.export is None]
+    if asked:
+        _ask_graph(settings, asked, report)
+    for position, enrichment in chosen:
+        if enrichment.export is not None:
+            report.add(
+                place(position, enrichment), NOT_ASKED, "it reads an export, and Graph is not asked for it"
+            )
     advice = list(_advice(report, settings.client_id or "<client id>"))
     facts: dict[str, Any] = {"checks": [asdict(check) for check in report.checks], "advice": advice}
     if errors := [check.line for check in report.checks if check.result in (FAILED, UNANSWERED)]:
@@ -148,6 +143,23 @@ def doctor(settings: Settings) -> Outcome:
     return Outcome(
         report.exit_code, [*lines, *advice, f"{counted(len(report.checks), 'check')}: {summary}"], facts
     )
+
+
+def _ask_graph(settings: Settings, asked: Sequence[tuple[int, OfficeEnrichment]], report: _Report) -> None:
+    """Signs in, and examines every enrichment that is read from Graph."""
+    service = Service(settings)
+    sign_in = f"sign-in as app {settings.client_id} in tenant {settings.tenant_id}"
+    try:
+        now = service.sign_in()
+    except (AuthenticationError, ServiceError) as error:
+        report.note(sign_in, error)
+        for position, enrichment in asked:
+            report.add(place(position, enrichment), NOT_ASKED, "nobody is signed in")
+        return
+    report.add(sign_in, PASSED, "a token was given")
+    with service.client() as client:
+        for position, enrichment in asked:
+            _examine(client, settings, position, enrichment, now, report)
 
 
 def _examine(

@@ -403,3 +403,16 @@ def test_any_403_refuses_the_forbidden_mailbox(connected: Workspace, graph: Hand
     graph.fail(f"/users/{EVE.id}/", times=2, status=403, body=body)
     done = connected.run("extract", "office")
     assert done.exit_code == 0, done.stderr
+
+
+def test_an_export_is_no_reason_to_ask(connected: Workspace, graph: Handle) -> None:
+    """Who reads an export needs no permission at Graph, and nobody is asked for him."""
+    (connected.root / "export").mkdir()
+    connected.configure(source={"data_connect": "export"})
+    assert examined(connected, code=0) == {
+        "enrichments[0] (account-engagement)": (
+            "not asked",
+            "it reads an export, and Graph is not asked for it",
+        )
+    }
+    assert graph.requests == []
