@@ -234,7 +234,7 @@ def land(
     with warehouse.transaction(connection):
         for table, rows in people_rows(made, clock.time_zone).items():
             warehouse.replace_table(connection, table, rows)
-        for kind, table in ((MESSAGES, "office_messages"), (MEETINGS, "office_meetings")):
+        for kind in (MESSAGES, MEETINGS):
             landings = [
                 landing
                 for one in made
@@ -243,7 +243,7 @@ def land(
                 for landing in _reads(random, one, mailbox, kind, now, clock, whole)
             ]
             if landings:
-                extract.land(connection, table, landings, run_id="run", now=now)
+                extract.land(connection, landings, run_id="run", now=now)
         # What has been read is another matter than what of it was read again.
         landing_id = connection.execute("select max(landing_id) from raw.office_units").fetchone()
         assert landing_id is not None

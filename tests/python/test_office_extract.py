@@ -733,7 +733,7 @@ def test_landing_is_all_or_nothing(workspace: Workspace) -> None:
     with warehouse.private_file(settings) as connection:
         with pytest.raises(Exception, match="boom"), warehouse.transaction(connection):
             warehouse.upsert_addresses(connection, [(6, "x.example", "person")])
-            extract.land(connection, "office_messages", [good], run_id="r", now=at)
+            extract.land(connection, [good], run_id="r", now=at)
             raise RuntimeError("boom")
         for table in ("office_messages", "office_units", "office_addresses"):
             assert connection.execute(f"from raw.{table}").fetchall() == []
@@ -764,7 +764,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
             start=1,
         ):
             landing = Landing(1, MESSAGES, (june,), (at,), read)
-            extract.land(connection, "office_messages", [landing], run_id="r", now=at)
+            extract.land(connection, [landing], run_id="r", now=at)
             assert connection.execute("select max(landing_id) from raw.office_units").fetchall() == [
                 (number,)
             ]
@@ -777,7 +777,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
         connection.execute("insert into raw.refreshes (landing_id) values (40)")
         for start in (at, at, at + timedelta(days=1)):
             landing = Landing(1, MEETINGS, (june,), (at,), Read([entry(1, start)], [start]))
-            extract.land(connection, "office_meetings", [landing], run_id="r", now=at)
+            extract.land(connection, [landing], run_id="r", now=at)
         # Of meetings the newest read speaks, so every one is new.
         assert numbers(connection, "office_meetings") == {1: 43}
         assert connection.execute("from raw.office_replaced where kind = 'meetings'").fetchall() == [
@@ -785,7 +785,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
         ]
         # What a read no longer sees is another, too.
         landing = Landing(1, MEETINGS, (june,), (at,), Read([], []))
-        extract.land(connection, "office_meetings", [landing], run_id="r", now=at)
+        extract.land(connection, [landing], run_id="r", now=at)
         assert numbers(connection, "office_meetings") == {1: 44}
 
 

@@ -235,7 +235,7 @@ def land_a_week(connection: duckdb.DuckDBPyConnection, old: Clock, new: Clock) -
         for mailbox_id, read in rows.items()
     ]
     with warehouse.transaction(connection):
-        extract.land(connection, "office_messages", landings, run_id="run", now=new.end)
+        extract.land(connection, landings, run_id="run", now=new.end)
         newest = connection.execute("select max(landing_id) from raw.office_units").fetchall()[0][0]
         ours = connection.execute("select distinct mailbox_id from raw.office_mailboxes").fetchall()
         made = History("all", [Mailbox(mailbox_id, []) for (mailbox_id,) in ours])

@@ -30,7 +30,7 @@ from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError
 from engagement.office import export_files, graph, mailboxes, meetings, messages
 from engagement.office.export_files import Export, Row
-from engagement.office.rows import Landing, Read
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Read
 from engagement.office.slices import (
     MEETINGS,
     MEETINGS_AHEAD,
@@ -50,9 +50,7 @@ from engagement.warehouse import Connection, append, utc_now
 _ROWS_AT_ONCE = 20_000
 _DAY = timedelta(days=1)
 _ADD = {MESSAGES: messages.add, MEETINGS: meetings.add}
-# The raw table of a kind, when an item of it happened, and the instant by which it lies in the exported range.
-_TABLE = {MESSAGES: "office_messages", MEETINGS: "office_meetings"}
-_TIME = {MESSAGES: "received_at", MEETINGS: "start_at"}
+# The instant by which an item lies in the exported range.
 _REACH = {
     MESSAGES: "received_at",
     MEETINGS: "greatest(start_at, coalesce(end_at, start_at) - interval 1 microsecond)",
@@ -180,7 +178,7 @@ def stage(connection: Connection, book: AddressBook, export: Export, people: Map
 
 def unstage(connection: Connection) -> None:
     """Drops the temporary tables, also those of a stage that failed."""
-    for kind in _TABLE:
+    for kind in TABLE:
         connection.execute(f"drop table if exists temp.export_incoming_{kind}")
         connection.execute(f"drop table if exists temp.export_{kind}")
     connection.execute("drop table if exists temp.export_changed")
@@ -233,7 +231,7 @@ class _Stager:
             create or replace temporary table export_incoming_{kind} as
             select * exclude (landing_id), null::timestamp as changed_at, 0::bigint as number,
                 false as is_dropped, false as decides
-            from raw.{_TABLE[kind]} limit 0
+            from raw.{TABLE[kind]} limit 0
             """
         )
 
@@ -256,7 +254,7 @@ class _Stager:
     def finish(self) -> tuple[datetime, datetime] | None:
         """Each item once, in the order in which it is landed; the first and last instant covered."""
         self._flush()
-        time = _TIME[self._kind]
+        time = TIME_COLUMN[self._kind]
         first_last = self._connection.execute(
             f"select min({_REACH[self._kind]}), max({time}) from temp.export_incoming_{self._kind}"
             f" where decides and {time} is not null"
@@ -355,7 +353,7 @@ def _read_to(piece: Slice, moment: datetime) -> datetime:
 
 def _note_changes(connection: Connection, kind: str, start: datetime, end: datetime) -> None:
     """Days (of their mailbox) whose rows are not those that were landed before, into export_changed."""
-    time = _TIME[kind]
+    time = TIME_COLUMN[kind]
     day = f"select mailbox_id, date_trunc('day', {time}) as day, count(*) as item_count,"
     digest = f"sum(hash(item_key, {_CONTENT[kind]})::hugeint) as digest"
     connection.execute(
@@ -368,7 +366,7 @@ def _note_changes(connection: Connection, kind: str, start: datetime, end: datet
             group by all
         ),
         known as (
-            {day} {digest} from raw.{_TABLE[kind]}
+            {day} {digest} from raw.{TABLE[kind]}
             where gone_at is null and {time} >= $start and {time} < $end
             group by all
         )
@@ -412,7 +410,7 @@ def _without_a_day(connection: Connection, kind: str, mailbox_id: int, moment: d
             f"""
             select item_key from temp.export_{kind}
             where mailbox_id = $mailbox_id and is_dropped and item_key in (
-                select item_key from raw.{_TABLE[kind]} where mailbox_id = $mailbox_id
+                select item_key from raw.{TABLE[kind]} where mailbox_id = $mailbox_id
             )
             """,
             {"mailbox_id": mailbox_id},
@@ -421,9 +419,9 @@ def _without_a_day(connection: Connection, kind: str, mailbox_id: int, moment: d
     for row in connection.execute(
         f"""
         select * exclude (is_dropped) replace ($moment::timestamp as read_at) from temp.export_{kind}
-        where mailbox_id = $mailbox_id and not is_dropped and {_TIME[kind]} is null
+        where mailbox_id = $mailbox_id and not is_dropped and {TIME_COLUMN[kind]} is null
             and hash(item_key, {_CONTENT[kind]}) not in (
-                select hash(item_key, {_CONTENT[kind]}) from raw.{_TABLE[kind]}
+                select hash(item_key, {_CONTENT[kind]}) from raw.{TABLE[kind]}
                 where mailbox_id = $mailbox_id and gone_at is null
             )
         """,
@@ -439,7 +437,8 @@ def _rows(
     return connection.execute(
         f"""
         select * exclude (is_dropped) replace ($moment::timestamp as read_at) from temp.export_{kind}
-        where mailbox_id = $mailbox_id and not is_dropped and {_TIME[kind]} >= $start and {_TIME[kind]} < $end
+        where mailbox_id = $mailbox_id and not is_dropped
+            and {TIME_COLUMN[kind]} >= $start and {TIME_COLUMN[kind]} < $end
         """,
         {"mailbox_id": mailbox_id, "moment": moment, "start": start, "end": end},
     ).fetchall()

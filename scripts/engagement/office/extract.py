@@ -25,7 +25,7 @@ from engagement.http import GraphClient, MailboxUnreadable, Patience
 from engagement.office import data_connect, mailboxes, meetings, messages
 from engagement.office.export_files import Export
 from engagement.office.graph import Service
-from engagement.office.rows import Landing, Read
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Read
 from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, reads
 from engagement.progress import Progress, progress
 from engagement.run_state import RunState
@@ -573,10 +573,10 @@ class _Writer:
         try:
             with transaction(self._connection):
                 upsert_addresses(self._connection, addresses)
-                for kind, table in ((MESSAGES, "office_messages"), (MEETINGS, "office_meetings")):
+                for kind in (MESSAGES, MEETINGS):
                     landings = [landing for landing in self._landings if landing.kind == kind]
                     if landings:
-                        land(self._connection, table, landings, run_id=self._run_id, now=self._now)
+                        land(self._connection, landings, run_id=self._run_id, now=self._now)
                 _save_states(self._connection, self._done)
         except BaseException:
             self._book.put_back(addresses)
@@ -592,22 +592,18 @@ class _Writer:
         self._landings, self._done, self._rows = [], [], 0
 
 
-# When an item happened, which says to what slice it belongs.
-_TIME_COLUMN = {MESSAGES: "received_at", MEETINGS: "start_at"}
 # What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
 _IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
 
 
-def land(
-    connection: Connection, table: str, landings: Sequence[Landing], *, run_id: str, now: datetime
-) -> None:
+def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, now: datetime) -> None:
     """Rows of several reads of one kind, and their ledger rows; to be called inside a transaction.
 
     The newest read wins by (mailbox_id, item_key). Rows of the slices read that were not seen get gone_at. A
     ledger row takes the place of those inside it: a month, once read, of its days.
     """
     kind = landings[0].kind
-    column = _TIME_COLUMN[kind]
+    table, column = TABLE[kind], TIME_COLUMN[kind]
     identity = _IDENTITY[kind]
     replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
     landing_id = _next_landing_id(connection)

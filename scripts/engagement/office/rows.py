@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from engagement.office.slices import Slice
+from engagement.office.slices import MEETINGS, MESSAGES, Slice
+
+# The raw table of a kind, and when an item of it happened, which says to what slice it belongs.
+TABLE = {MESSAGES: "office_messages", MEETINGS: "office_meetings"}
+TIME_COLUMN = {MESSAGES: "received_at", MEETINGS: "start_at"}
 
 
 @dataclass(slots=True)
