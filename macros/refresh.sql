@@ -20,11 +20,10 @@
     {%- set parts = [] -%}
     {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] -%}
         {%- do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) -%}
-        {%- if node.resource_type == 'seed' and node.name == 'score_components' -%}
-            {#- dbt does not tell of macros, and of the project's folder only through its seeds -#}
-            {%- do parts.append(run_query(files_fingerprint(node.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
-        {%- endif -%}
     {%- endfor -%}
+    {#- dbt tells of no macro, and of the project's folder only through its seeds -#}
+    {%- set seed = graph.nodes.values() | selectattr('resource_type', 'equalto', 'seed') | first -%}
+    {%- do parts.append(run_query(files_fingerprint(seed.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
     {%- for name in ['score_version', 'reply_limit_hours', 'reciprocity_prior_messages'] -%}
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}
     {%- endfor -%}
