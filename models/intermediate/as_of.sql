@@ -36,7 +36,7 @@ mailboxes_that_can_be_read as (
     from {{ ref('stg_office__mailboxes') }} as mailboxes
     inner join enrichments on mailboxes.enrichment_id = enrichments.enrichment_id
     where
-        mailboxes.mailbox_state in ('readable', 'incomplete')
+        mailboxes.mailbox_state in ('readable', 'incomplete', 'throttled')
         and mailboxes.monitored_to_at is null
 
 ),

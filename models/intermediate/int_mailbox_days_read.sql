@@ -3,7 +3,7 @@ with
 mailboxes as (
 
     select * from {{ ref('stg_office__mailboxes') }}
-    where mailbox_state in ('readable', 'incomplete') and monitored_to_at is null
+    where mailbox_state in ('readable', 'incomplete', 'throttled') and monitored_to_at is null
 
 ),
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -180,44 +180,47 @@ class Hasher:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._address = self._state(key, b"address")
-        self._mailbox = self._state(key, b"mailbox")
-        self._item = self._state(key, b"item")
-        self._message = self._state(key, b"message")
-        self._thread = self._state(key, b"thread")
-        self._ical = self._state(key, b"ical")
+        # Of a normalised address, an item's id, an internet message id, a meeting's iCalUId.
+        self.address = self._of_text(key, b"address")
+        self.item = self._of_text(key, b"item")
+        self.message = self._of_text(key, b"message")
+        self.ical = self._of_text(key, b"ical")
+        self.thread = self._of_bytes(key, b"thread")
+        self._mailbox = self._of_text(key, b"mailbox")
         check = self._state(key, b"check").copy()
         check.update(b"key")
         self.key_check = check.hexdigest()
+
+    def mailbox(self, entra_id: str) -> int:
+        """Hash of a directory object's id, in whatever case it is written."""
+        return self._mailbox(entra_id.lower())
 
     @staticmethod
     def _state(key: bytes, kind: bytes) -> blake2b:
         return blake2b(digest_size=8, key=key, person=kind)
 
-    @staticmethod
-    def _hash(state: blake2b, value: bytes) -> int:
-        own = state.copy()
-        own.update(value)
-        return int.from_bytes(own.digest(), "big", signed=True)
+    @classmethod
+    def _of_bytes(cls, key: bytes, kind: bytes) -> Callable[[bytes], int]:
+        # Closures: three of them run for every message, and a method each would cost as much as its hash.
+        copy, from_bytes = cls._state(key, kind).copy, int.from_bytes
 
-    def address(self, text: str) -> int:
-        """Hash of a normalised address."""
-        return self._hash(self._address, text.encode("utf-8", "surrogatepass"))
+        def hashed(value: bytes) -> int:
+            own = copy()
+            own.update(value)
+            return from_bytes(own.digest(), "big", signed=True)
 
-    def mailbox(self, entra_id: str) -> int:
-        return self._hash(self._mailbox, entra_id.lower().encode())
+        return hashed
 
-    def item(self, item_id: str) -> int:
-        return self._hash(self._item, item_id.encode("utf-8", "surrogatepass"))
+    @classmethod
+    def _of_text(cls, key: bytes, kind: bytes) -> Callable[[str], int]:
+        copy, from_bytes = cls._state(key, kind).copy, int.from_bytes
 
-    def message(self, message_id: str) -> int:
-        return self._hash(self._message, message_id.encode("utf-8", "surrogatepass"))
+        def hashed(value: str) -> int:
+            own = copy()
+            own.update(value.encode("utf-8", "surrogatepass"))
+            return from_bytes(own.digest(), "big", signed=True)
 
-    def thread(self, thread: bytes) -> int:
-        return self._hash(self._thread, thread)
-
-    def ical(self, uid: str) -> int:
-        return self._hash(self._ical, uid.encode("utf-8", "surrogatepass"))
+        return hashed
 
 
 AddressRow = tuple[int, str | None, str]

@@ -308,6 +308,8 @@ class Settings:
     retry_seconds: float = 300.0
     leadspace_wait_seconds: float = 3600.0
     workers: int = 8
+    requests_per_mailbox: int = 4
+    mailbox_seconds: float = 3600.0
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -470,6 +472,8 @@ def load(
         environment, "ENGAGEMENT_LEADSPACE_WAIT_SECONDS", 3600.0, 0, 86_400, findings
     )
     workers = _number(environment, "ENGAGEMENT_WORKERS", 8, 1, 100, findings)
+    requests_per_mailbox = _number(environment, "ENGAGEMENT_REQUESTS_PER_MAILBOX", 4, 1, 100, findings)
+    mailbox_seconds = _number(environment, "ENGAGEMENT_MAILBOX_SECONDS", 3600.0, 1, 864_000, findings)
     for service, names, whose in (
         (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
         (LEADSPACE, LEADSPACE_SECRETS, "to the perpetual key that Leadspace sent you"),
@@ -532,6 +536,8 @@ def load(
         retry_seconds=retry_seconds,
         leadspace_wait_seconds=leadspace_wait_seconds,
         workers=int(workers),
+        requests_per_mailbox=int(requests_per_mailbox),
+        mailbox_seconds=mailbox_seconds,
         warnings=(*_repeated_addresses(configuration), *(certificate.warnings() if certificate else ())),
     )
 

@@ -23,8 +23,8 @@ from engagement.errors import (
     ServiceError,
 )
 from engagement.extract import require_consents
-from engagement.http import GraphClient, MailboxUnreadable, PermissionMissing
 from engagement.office import graph, mailboxes, meetings, messages
+from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing
 from engagement.office.graph import Service
 from engagement.outcome import Outcome, counted
 

@@ -20,10 +20,11 @@ import pytest
 from conftest import NOW, OURS, Workspace, emulated, message, person, small_tenant
 from emulators.graph import Handle
 from emulators.tenant import Tenant
-from engagement import http
 from engagement.errors import AuthenticationError, ServiceError
-from engagement.http import GatewayTimeout, GraphClient, MailboxUnreadable, Patience, ResourceMissing
+from engagement.http import Patience
+from engagement.office import client as office_client
 from engagement.office import graph as ours
+from engagement.office.client import GatewayTimeout, GraphClient, MailboxUnreadable, ResourceMissing
 from engagement.office.graph import Service
 
 ANNA = person("anna")
@@ -52,7 +53,7 @@ def client(connected: Workspace, waits: Waits) -> Iterator[GraphClient]:
 
 
 def read_messages(client: GraphClient, **changes: str) -> list[str]:
-    params = {"$select": "id", "$top": "5"} | changes
+    params = {"$select": ours.MESSAGE_SELECT, "$top": "5"} | changes
     pages = client.pages(
         MAIL, ours.decode_messages, permission="Mail", ids={"id": ANNA.id}, params=params, mailbox=True
     )
@@ -187,7 +188,7 @@ def test_a_token_that_ends_is_renewed_once_and_the_page_repeated(client: GraphCl
         ours.decode_messages,
         permission="Mail",
         ids={"id": ANNA.id},
-        params={"$select": "id"},
+        params={"$select": ours.MESSAGE_SELECT},
         mailbox=True,
     )
     seen = [item.id for item in next(iter(pages)).value]
@@ -431,6 +432,7 @@ def test_a_page_too_heavy_is_read_in_smaller_ones(workspace: Workspace) -> None:
     tenant = small_tenant()
     tenant.messages[ANNA.id] = [message(ANNA, f"m{n}", NOW - timedelta(minutes=n + 60)) for n in range(300)]
     with emulated(tenant, workspace) as handle:
+        handle.fail("$top=1000", times=1000, status=504)
         handle.fail("$top=500", times=1000, status=504)
         handle.fail("$top=250", times=1000, status=504)
         settings = workspace.settings()
@@ -448,7 +450,7 @@ def test_a_page_too_heavy_is_read_in_smaller_ones(workspace: Workspace) -> None:
             )
         assert len(read.rows) == 300
         sizes = [request.query["$top"] for request in handle.requests if request.path.endswith("/messages")]
-        assert sizes[:4] == ["500", "500", "250", "250"] and set(sizes[4:]) == {"125"}
+        assert sizes[:6] == ["1000", "1000", "500", "500", "250", "250"] and set(sizes[6:]) == {"125"}
 
 
 def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace, graph: Handle) -> None:
@@ -457,7 +459,7 @@ def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace
 
     settings = connected.settings()
     book = AddressBook(Hasher(b"k" * 32), SenderPatterns.load(settings.sender_patterns_file))
-    for top in (500, 250, 125, 62, 31):
+    for top in (1000, 500, 250, 125, 62, 31):
         graph.fail(f"$top={top}&", times=1000, status=504)
     graph.fail("$top=25&", times=3, status=504)
     with Service(settings, Waits()).client() as client:
@@ -472,7 +474,24 @@ def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace
         )
     assert len(read.rows) == 3
     sizes = [request.query["$top"] for request in graph.requests if request.path.endswith("/calendarView")]
-    assert sizes == ["500", "500", "250", "250", "125", "125", "62", "62", "31", "31", "25", "25", "25", "25"]
+    assert sizes == [
+        "1000",
+        "1000",
+        "500",
+        "500",
+        "250",
+        "250",
+        "125",
+        "125",
+        "62",
+        "62",
+        "31",
+        "31",
+        "25",
+        "25",
+        "25",
+        "25",
+    ]
 
 
 @contextmanager
@@ -571,8 +590,8 @@ def test_ever_new_links_without_a_new_item_end(workspace: Workspace, waits: Wait
 def test_empty_pages_without_end_end(
     workspace: Workspace, waits: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert http.EMPTY_PAGES >= 1000
-    monkeypatch.setattr(http, "EMPTY_PAGES", 100)
+    assert office_client.EMPTY_PAGES >= 1000
+    monkeypatch.setattr(office_client, "EMPTY_PAGES", 100)
     with pytest.raises(ServiceError, match="repeats a page without end"):
         listing(lambda n, link: page_of([], link), waits, workspace)
 

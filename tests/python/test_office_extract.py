@@ -450,6 +450,9 @@ def test_an_unreadable_date_is_kept_as_none_until_it_can_be_read(connected: Work
         {"id": "year 9999", "receivedDateTime": "9999-12-31T23:59:59Z"},
         {"id": "no date", "isDraft": True},
     ]
+    # The emulator's own items have every property; so have these.
+    events = [dict.fromkeys(office_graph.MEETING_REQUIRED.split(",")) | event for event in events]
+    mails = [dict.fromkeys(office_graph.MESSAGE_REQUIRED.split(",")) | mail for mail in mails]
     # one series of mail is read again, two of the calendar: the second time the entries come again
     for _ in range(2):
         graph.fail(f"{ANNA.id}/calendarView", status=200, body={"value": events})
@@ -547,8 +550,8 @@ def test_days_become_a_month_without_being_read_again(connected: Workspace, grap
         graph.requests.clear()
         extract_office(connected)
     reads = [request for request in graph.requests if request.path == f"/v1.0/users/{ANNA.id}/messages"]
-    # three weeks and the overlap
-    assert len(reads) == 1
+    # three weeks and the overlap, and the month whose turn it is
+    assert len(reads) == 2
     gaps = connected.query(
         """
         with ordered as (
@@ -645,7 +648,8 @@ def test_failures_in_a_row_end_the_run_only_beyond_what_is_tolerated(
     if code == 9:
         assert states == {"readable": 17, "incomplete": 3}
     else:
-        assert states["readable"] == 10
+        # What came before the third failure is kept.
+        assert workspace.query("select count(distinct mailbox_id) >= 10 from raw.office_units") == [(True,)]
 
 
 @pytest.mark.parametrize(

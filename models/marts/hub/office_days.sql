@@ -16,7 +16,7 @@ as_of as (
 mailboxes as (
 
     select * from {{ ref('stg_office__mailboxes') }}
-    where monitored_to_at is null and mailbox_state in ('readable', 'incomplete')
+    where monitored_to_at is null and mailbox_state in ('readable', 'incomplete', 'throttled')
 
 ),
 

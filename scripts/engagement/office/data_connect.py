@@ -154,12 +154,16 @@ def stage(connection: Connection, book: AddressBook, export: Export, people: Map
         *((MEETINGS, dataset) for dataset in (export_files.CALENDAR_VIEW, export_files.EVENT)),
     )
     folders = _search_folders(export, people)
+    stored = {
+        mailbox_id: messages.RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=folders, now=None)
+        for mailbox_id in people.values()
+    }
     with progress("data sets of the export", total=len(datasets)) as bar:
         for kind, dataset in datasets:
             decides = dataset in (export_files.MESSAGE, export.calendar)
             for row in export.rows(dataset, people):
                 if kind == MESSAGES:
-                    raw, is_dropped = _message(book, row, people[row.owner], folders), False
+                    raw, is_dropped = stored[people[row.owner]](row.typed(graph.Message)), False
                 else:
                     raw, is_dropped = _meeting(book, row, people[row.owner])
                 stagers[kind].take(row, raw, is_dropped=is_dropped, decides=decides)
@@ -182,11 +186,6 @@ def unstage(connection: Connection) -> None:
         connection.execute(f"drop table if exists temp.export_incoming_{kind}")
         connection.execute(f"drop table if exists temp.export_{kind}")
     connection.execute("drop table if exists temp.export_changed")
-
-
-def _message(book: AddressBook, row: Row, mailbox_id: int, folders: frozenset[str]) -> tuple[Any, ...]:
-    item = row.typed(graph.Message)
-    return messages.row_of(book, item, mailbox_id=mailbox_id, search_folder_ids=folders, now=None)
 
 
 def _meeting(book: AddressBook, row: Row, mailbox_id: int) -> tuple[tuple[Any, ...], bool]:
@@ -393,9 +392,9 @@ def _ledger(
         # As of an earlier moment a day that was still to come was read, but not complete.
         to = read_to if read_at >= moment else min(read_to, read_at)
         if start < to:
-            complete.append(Covered(start, to))
+            complete.append(Covered(start, to, read_at))
         if read_at > moment:
-            newer.append(Covered(start, end))
+            newer.append(Covered(start, end, read_at))
     return merged(complete), merged(newer)
 
 

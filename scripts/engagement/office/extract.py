@@ -7,26 +7,26 @@ same writer, without readers and without a request.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import queue
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from engagement.addresses import AddressBook
 from engagement.config import OfficeEnrichment, Settings, place
-from engagement.errors import ConfigurationError, EngagementError, ServiceError
-from engagement.http import GraphClient, MailboxUnreadable, Patience
-from engagement.office import data_connect, mailboxes, meetings, messages
+from engagement.errors import ConfigurationError
+from engagement.http import Patience
+from engagement.office import data_connect, mailboxes
+from engagement.office.client import GraphClient
 from engagement.office.export_files import Export
 from engagement.office.graph import Service
-from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Read
-from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, reads
+from engagement.office.reading import Broken, Done, Failed, Item, Readers, Schedule, Task
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing
+from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan
 from engagement.progress import Progress, progress
 from engagement.run_state import RunState
 from engagement.warehouse import (
@@ -60,6 +60,8 @@ class OfficeResult:
     units: int = 0
     bad_dates: int = 0
     opted_out: int = 0
+    # Properties that the service sent unasked, by name: on how many items. None of them was kept.
+    unasked: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     # By enrichment: people selected, of these read, and one line where too many were not.
     by_enrichment: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -75,47 +77,16 @@ class OfficeResult:
 
     @property
     def incomplete(self) -> int:
-        """Mailboxes that the service gave up on in part or whole, each once."""
-        return self.states.get(mailboxes.INCOMPLETE, 0)
+        """Mailboxes that the service was given up on for, in part or whole, each once."""
+        return sum(self.states.get(state, 0) for state in mailboxes.UNFINISHED)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One mailbox: who, and what of it is needed (kind, series of slices), newest first."""
-
-    mailbox_id: int
-    entra_id: str
-    plans: tuple[Plan, ...]
-    ledger: dict[str, tuple[Covered, ...]]
-
-
-@dataclass(frozen=True)
-class _Done:
-    """The end of a mailbox: its state, and the failure where the service gave up on it."""
-
-    mailbox_id: int
-    entra_id: str
-    state: str
-    failure: EngagementError | None = None
-
-
-@dataclass
 class _Tolerance:
     """How many of an enrichment's mailboxes may stay unread before its run is in vain."""
 
     mailbox_ids: frozenset[int]
     tolerated: int
-    failed: int = 0
-
-
-@dataclass(frozen=True)
-class _Stopped:
-    """A reader met something that ends the whole run."""
-
-    error: BaseException
-
-
-_Item = Landing | _Done | _Stopped
 
 
 def extract(
@@ -259,7 +230,7 @@ def _land_export(
                     writer.take(landing)
             for entra_id, mailbox_id in ids.items():
                 known = mailboxes.READABLE if entra_id in found else mailboxes.NOT_FOUND
-                writer.take(_Done(mailbox_id, entra_id, known))
+                writer.take(Done(mailbox_id, entra_id, known))
             writer.land()
         if len(found) < len(ids):
             result.warnings.append(
@@ -298,7 +269,7 @@ def _tasks(
     selections: Sequence[mailboxes.Selection],
     now: datetime,
     read_anew: bool,
-) -> list[_Task]:
+) -> list[Task]:
     """A mailbox is read once, whatever the number of enrichments that chose it, as far back as any of them
     wants.
     """
@@ -308,14 +279,14 @@ def _tasks(
             retention[entra_id] = max(retention.get(entra_id, 0), enrichment.retention)
     ledger: dict[tuple[int, str], list[Covered]] = {}
     if not read_anew:
-        for mailbox_id, kind, start, read_to in connection.execute(
+        for mailbox_id, kind, start, read_to, read_at in connection.execute(
             # A day read before it came may have changed since: it is complete up to the moment of reading.
-            "select mailbox_id, kind, slice_start, least(read_to, read_at) from raw.office_units"
+            "select mailbox_id, kind, slice_start, least(read_to, read_at), read_at from raw.office_units"
             " where slice_start < read_at"
         ).fetchall():
-            ledger.setdefault((mailbox_id, kind), []).append(Covered(start, read_to))
+            ledger.setdefault((mailbox_id, kind), []).append(Covered(start, read_to, read_at))
     return [
-        _Task(
+        Task(
             mailbox_id=mailbox_id,
             entra_id=entra_id,
             plans=tuple(
@@ -352,144 +323,24 @@ def _run(
     connection: Connection,
     book: AddressBook,
     state: RunState,
-    tasks: Sequence[_Task],
+    tasks: Sequence[Task],
     tolerances: Sequence[_Tolerance],
     now: datetime,
     result: OfficeResult,
 ) -> None:
-    """Readers and the writer. The queue is bounded, so readers wait rather than fill the memory."""
-    waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-    for task in tasks:
-        waiting.put(task)
-    handed: queue.Queue[_Item] = queue.Queue(maxsize=4 * settings.workers)
-    stop = threading.Event()
-    threads = [
-        threading.Thread(
-            target=_reader,
-            args=(service, book, waiting, handed, stop, now),
-            name=f"reader-{number}",
-            daemon=True,
-        )
-        for number in range(min(settings.workers, len(tasks)))
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        with progress("mailboxes", total=len(tasks)) as bar:
-            _Writer(connection, book, state, result, tolerances, now, bar).write(handed, len(tasks))
-    finally:
-        stop.set()
-        _let_go(threads, handed)
-
-
-def _let_go(threads: Sequence[threading.Thread], handed: queue.Queue[_Item]) -> None:
-    """Ends the readers: whatever they still hand over is not wanted any more. Ten seconds, then the process
-    may go.
-    """
-    until = time.monotonic() + 10
-    while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
-        with contextlib.suppress(queue.Empty):
-            handed.get(timeout=0.05)
-
-
-def _reader(
-    service: Service,
-    book: AddressBook,
-    waiting: queue.SimpleQueue[_Task],
-    handed: queue.Queue[_Item],
-    stop: threading.Event,
-    now: datetime,
-) -> None:
-    try:
-        with service.client() as client:
-            while not stop.is_set():
-                try:
-                    task = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                _read_mailbox(client, book, task, handed, stop, now)
-    except BaseException as error:
-        handed.put(_Stopped(error))
-
-
-def _read_mailbox(
-    client: GraphClient,
-    book: AddressBook,
-    task: _Task,
-    handed: queue.Queue[_Item],
-    stop: threading.Event,
-    now: datetime,
-) -> None:
-    """Everything that one mailbox needs. A read that the service fails on does not keep the others from being
-    read.
-    """
-    failure: ServiceError | None = None
-    client.impatient = False
-    try:
-        for plan in task.plans:
-            try:
-                read_one = _reader_of(client, book, task, plan.kind, now)
-            except ServiceError as error:
-                # Without its search folders no message can be told from its copy.
-                failure, client.impatient = failure or error, True
-                continue
-            for series in reads(plan.needed(task.ledger[plan.kind])):
-                if stop.is_set():
-                    return
-                start, end = series[0].start, min(series[-1].end, plan.read_end)
-                try:
-                    read = read_one(start, end)
-                except ServiceError as error:
-                    failure, client.impatient = failure or error, True
-                    continue
-                client.impatient = False
-                read_to = tuple(plan.read_to(piece) for piece in series)
-                handed.put(Landing(task.mailbox_id, plan.kind, tuple(series), read_to, read))
-    except MailboxUnreadable as unreadable:
-        handed.put(_Done(task.mailbox_id, task.entra_id, unreadable.state))
-        return
-    state = mailboxes.READABLE if failure is None else mailboxes.INCOMPLETE
-    handed.put(_Done(task.mailbox_id, task.entra_id, state, failure))
-
-
-def _reader_of(
-    client: GraphClient, book: AddressBook, task: _Task, kind: str, now: datetime
-) -> Callable[[datetime, datetime], Read]:
-    """What reads [start, end) of one kind of a mailbox."""
-    if kind == MESSAGES:
-        return partial(
-            _read_messages, client, book, task, messages.search_folders(client, task.entra_id), now
-        )
-    return partial(_read_meetings, client, book, task, now)
-
-
-def _read_messages(
-    client: GraphClient,
-    book: AddressBook,
-    task: _Task,
-    folders: frozenset[str],
-    now: datetime,
-    start: datetime,
-    end: datetime,
-) -> Read:
-    return messages.read(
-        client,
-        book,
-        entra_id=task.entra_id,
-        mailbox_id=task.mailbox_id,
-        start=start,
-        end=end,
-        search_folder_ids=folders,
-        now=now,
-    )
-
-
-def _read_meetings(
-    client: GraphClient, book: AddressBook, task: _Task, now: datetime, start: datetime, end: datetime
-) -> Read:
-    return meetings.read(
-        client, book, entra_id=task.entra_id, mailbox_id=task.mailbox_id, start=start, end=end, now=now
-    )
+    """Readers and the writer."""
+    schedule = Schedule(tasks, service)
+    with progress("mailboxes", total=len(tasks)) as bar:
+        writer = _Writer(connection, book, state, result, tolerances, now, bar)
+        idle = schedule.idle()
+        for done in idle:
+            writer.take(done)
+        readers = Readers(service, book, schedule, workers=settings.workers, now=now)
+        readers.start()
+        try:
+            writer.write(readers.handed, len(tasks) - len(idle))
+        finally:
+            readers.end()
 
 
 class _Writer:
@@ -513,14 +364,16 @@ class _Writer:
         self._now = now
         self._bar = bar
         self._landings: list[Landing] = []
-        self._done: list[_Done] = []
+        self._done: list[Done] = []
         self._rows = 0
         self._landed_at = time.monotonic()
-        self._failures_in_a_row = 0
+        self._failed: set[int] = set()
+        self._failed_in_a_row: set[int] = set()
         # An entry without a start comes in every slice that it reaches into.
         self._undated: set[tuple[int, int]] = set()
 
-    def write(self, handed: queue.Queue[_Item], mailbox_count: int) -> None:
+    def write(self, handed: queue.Queue[Item], mailbox_count: int) -> None:
+        """Takes what the readers hand over until so many mailboxes have ended."""
         ended = 0
         while ended < mailbox_count:
             try:
@@ -528,41 +381,40 @@ class _Writer:
             except queue.Empty:
                 self.land()
                 continue
-            if isinstance(item, _Stopped):
+            if isinstance(item, Broken):
                 self.land()
                 raise item.error
-            ended += isinstance(item, _Done)
+            ended += isinstance(item, Done)
             self.take(item)
         self.land()
 
-    def take(self, item: Landing | _Done) -> None:
+    def take(self, item: Landing | Failed | Done) -> None:
         """Notes an item, and lands what has come together once it is enough or old."""
         if isinstance(item, Landing):
             self._landings.append(item)
             self._rows += len(item.read.rows)
+            self._failed_in_a_row.clear()
+        elif isinstance(item, Failed):
+            self._note_failure(item)
         else:
-            self._note(item)
+            self._done.append(item)
+            self._bar.advance()
+            self._result.read += item.state == mailboxes.READABLE
         late = time.monotonic() - self._landed_at >= SECONDS_PER_TRANSACTION
         if self._rows >= ROWS_PER_TRANSACTION or late:
             self.land()
 
-    def _note(self, done: _Done) -> None:
-        self._done.append(done)
-        self._bar.advance()
-        if done.state == mailboxes.READABLE:
-            self._result.read += 1
-        if done.failure is None:
-            self._failures_in_a_row = 0
-            return
-        self._failures_in_a_row += 1
-        self._result.warnings.append(f"user {done.entra_id}: {done.failure.message}")
-        beyond = False
-        for tolerance in self._tolerances:
-            tolerance.failed += done.mailbox_id in tolerance.mailbox_ids
-            beyond = beyond or tolerance.failed > tolerance.tolerated
-        if beyond and self._failures_in_a_row >= FAILURES_IN_A_ROW:
+    def _note_failure(self, failed: Failed) -> None:
+        self._failed_in_a_row.add(failed.mailbox_id)
+        if failed.mailbox_id not in self._failed:
+            self._failed.add(failed.mailbox_id)
+            self._result.warnings.append(f"user {failed.entra_id}: {failed.failure.message}")
+        beyond = any(
+            len(self._failed & tolerance.mailbox_ids) > tolerance.tolerated for tolerance in self._tolerances
+        )
+        if beyond and len(self._failed_in_a_row) >= FAILURES_IN_A_ROW:
             self.land()
-            raise done.failure
+            raise failed.failure
 
     def land(self) -> None:
         """Writes what was taken, in one transaction."""
@@ -583,6 +435,7 @@ class _Writer:
             raise
         for landing in self._landings:
             self._result.units += len(landing.pieces)
+            self._result.unasked.update(landing.read.unasked)
             self._undated |= {(landing.mailbox_id, key) for key in landing.read.undated_keys}
             if landing.kind == MESSAGES:
                 self._result.messages += len(landing.read.rows)
@@ -685,8 +538,8 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
         using "{units}" as units
         where raw.office_units.mailbox_id = units.mailbox_id
             and raw.office_units.kind = units.kind
-            and raw.office_units.slice_start >= units.slice_start
-            and raw.office_units.slice_end <= units.slice_end
+            and raw.office_units.slice_start < units.slice_end
+            and raw.office_units.slice_end > units.slice_start
         """
     )
     connection.execute(f'insert into raw.office_units select * from "{units}"')
@@ -726,7 +579,7 @@ def _keep_landing_of_unchanged(connection: Connection, twin: str) -> None:
     )
 
 
-def _save_states(connection: Connection, done: Sequence[_Done]) -> None:
+def _save_states(connection: Connection, done: Sequence[Done]) -> None:
     for state in {item.state for item in done}:
         ids = [item.mailbox_id for item in done if item.state == state]
         connection.execute(
@@ -756,7 +609,7 @@ def _settle(
             """
             select count(*),
                 count(*) filter (where state = 'readable'),
-                count(*) filter (where state = 'incomplete')
+                count(*) filter (where state in ('incomplete', 'throttled'))
             from raw.office_mailboxes where monitored_to is null and enrichment_id = ?
             """,
             [enrichment.enrichment_id],
@@ -770,6 +623,11 @@ def _settle(
                 " mailboxes not read whole,"
                 f" tolerated {enrichment.tolerated_failures:.0%}; what was read is kept, run again"
             )
+    if result.unasked:
+        names = ", ".join(f"{name} on {count:,} items" for name, count in sorted(result.unasked.items()))
+        result.warnings.append(
+            f"Microsoft Graph sent properties that were not asked for: {names}; none of them was kept"
+        )
     for state, reason in (
         (mailboxes.DENIED, "refused to the app (check its scope in Exchange)"),
         (mailboxes.NOT_FOUND, "not found (check the list, or licences)"),

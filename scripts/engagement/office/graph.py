@@ -6,19 +6,26 @@ for. Names of properties are Graph's own (msgspec renames them).
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from engagement.concurrency import Concurrency
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
-from engagement.http import GatewayTimeout, GraphClient, Patience, Proof, Tokens, decoder
+from engagement.http import Patience, decoder
+from engagement.office.client import MAILBOX_SHARE, Allowance, GatewayTimeout, GraphClient, SchemaDrift
+from engagement.office.sign_in import Proof, Tokens
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
-LARGEST_PAGE, SMALLEST_PAGE = 500, 25
+LARGEST_PAGE, SMALLEST_PAGE = 1000, 25
 
 # What an administrator grants. Roles of Exchange can be limited to some mailboxes; consents in Entra cannot, and
 # there is no role for calendars without their texts (fact sheet 1.3: second-hand).
@@ -42,6 +49,11 @@ MEETING_SELECT = (
     "id,iCalUId,type,start,end,isAllDay,isCancelled,isOrganizer,isDraft,organizer,attendees,sensitivity,"
     "responseStatus"
 )
+# Without these an item would be counted wrongly in silence; the others may be left out by the service.
+MESSAGE_REQUIRED = (
+    "internetMessageId,conversationId,parentFolderId,receivedDateTime,isDraft,from,toRecipients,ccRecipients"
+)
+MEETING_REQUIRED = "iCalUId,type,start,end,isCancelled,organizer,attendees,sensitivity,responseStatus"
 # Advanced directory queries need it on every page.
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 
@@ -50,6 +62,10 @@ _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 
 class _Struct(msgspec.Struct, rename="camel", gc=False):
     pass
+
+
+# What the service puts on an item besides what was selected, and rightly.
+_ANNOTATION = "@odata."
 
 
 class EmailAddress(_Struct):
@@ -146,20 +162,100 @@ class FolderPage(_Page, kw_only=True):
     value: list[Folder]
 
 
-class MessagePage(_Page, kw_only=True):
-    value: list[Message]
+class _Items(_Page, Generic[S], kw_only=True):
+    value: list[S]
 
 
-class MeetingPage(_Page, kw_only=True):
-    value: list[Meeting]
+class _Names(msgspec.Struct):
+    """A page of which only the names of the items' properties are looked at."""
 
+    value: list[dict[str, msgspec.Raw]]
+
+
+@dataclass(slots=True)
+class ItemPage(Generic[S]):
+    """A page of messages or entries; `unasked` says of properties that came unasked on how many items."""
+
+    value: list[S]
+    next_link: str | None
+    count: int | None
+    unasked: Counter[str]
+
+
+class ItemDecoder(Generic[S]):
+    """Decodes pages of items of which certain properties were selected, and watches over what comes.
+
+    A property that was not selected is dropped and counted. SchemaDrift where a selected property is of another
+    type than documented, or a `required` one is absent from every item of a page: a null that is none would
+    count as a message without a sender.
+    """
+
+    def __init__(self, kind: type[S], required: str) -> None:
+        known = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+        self._required = [(name, known[name]) for name in required.split(",")]
+        self._known = frozenset(known)
+        # An etag comes with every item; declared, it does not make every page a strange one.
+        strict = msgspec.defstruct(
+            f"Strict{kind.__name__}",
+            [("odata_etag", msgspec.Raw | None, msgspec.field(name=f"{_ANNOTATION}etag", default=None))],
+            bases=(kind,),
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        decode_strict: Any = msgspec.json.Decoder(_Items[strict])  # type: ignore[valid-type]
+        decode_any: Any = msgspec.json.Decoder(_Items[kind])  # type: ignore[valid-type]
+        self._decode_strict: Callable[[bytes], _Items[S]] = decode_strict.decode
+        self._decode_any: Callable[[bytes], _Items[S]] = decode_any.decode
+
+    def __call__(self, content: bytes) -> ItemPage[S]:
+        """A page. Raises SchemaDrift, and msgspec.MsgspecError for what is no page at all."""
+        unasked: Counter[str] = Counter()
+        try:
+            page = self._decode_strict(content)
+        except msgspec.ValidationError:
+            names = msgspec.json.decode(content, type=_Names)
+            try:
+                page = self._decode_any(content)
+            except msgspec.ValidationError as error:
+                raise SchemaDrift(f"{_place_of(error)} of another form than documented") from None
+            for item in names.value:
+                unasked.update(
+                    shown(name)
+                    for name in item
+                    if name not in self._known and not name.startswith(_ANNOTATION)
+                )
+        if page.value and any(getattr(page.value[0], field) is None for _, field in self._required):
+            self._require_all(content)
+        return ItemPage(page.value, page.next_link, page.count, unasked)
+
+    def _require_all(self, content: bytes) -> None:
+        items = msgspec.json.decode(content, type=_Names).value
+        missing = [name for name, _ in self._required if not any(name in item for item in items)]
+        if missing:
+            raise SchemaDrift(f"no {', '.join(missing)} in any item, which was asked for")
+
+
+def shown(name: str) -> str:
+    """A property's name as it may stand in a message: the service's own, where it looks like one."""
+    return name if _PROPERTY.fullmatch(name) else "(of another form)"
+
+
+def _place_of(error: msgspec.ValidationError) -> str:
+    """The property that an error is about, as far as it is one of ours."""
+    found = _PLACE.search(str(error)) or _MISSING.search(str(error))
+    return "an item" if found is None else found.group(1)
+
+
+_PROPERTY = re.compile(r"[A-Za-z@][A-Za-z0-9_.@]{0,60}")
+_PLACE = re.compile(r"`\$\.value\[\d+\]\.([A-Za-z.]+)")
+_MISSING = re.compile(r"missing required field `([A-Za-z]+)`")
 
 decode_user = decoder(User)
 decode_users = decoder(UserPage)
 decode_groups = decoder(GroupPage)
 decode_folders = decoder(FolderPage)
-decode_messages = decoder(MessagePage)
-decode_meetings = decoder(MeetingPage)
+decode_messages = ItemDecoder(Message, MESSAGE_REQUIRED)
+decode_meetings = ItemDecoder(Meeting, MEETING_REQUIRED)
 
 
 def instant(text: str | None) -> datetime | None:
@@ -171,7 +267,8 @@ def instant(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        # The usual form of mail, whose zone need not be worked out.
+        moment = datetime.fromisoformat(text[:-1] if len(text) == 20 and text[19] == "Z" else text)
         if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
             return None
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
@@ -197,21 +294,21 @@ class Service:
                 "environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or"
                 " AZURE_CLIENT_CERTIFICATE_PATH are needed; set them"
             )
-        self._graph_url = settings.graph_url
-        self._patience = patience or Patience(seconds=settings.retry_seconds)
-        # A sign-in that does not work is more often a wrong address than a service that will be back.
-        sign_in = Patience(
-            seconds=min(self._patience.seconds, 30.0),
-            sleep=self._patience.sleep,
-            clock=self._patience.clock,
-            spread=self._patience.spread,
+        self.patience = patience or Patience(seconds=settings.retry_seconds)
+        self.concurrency = Concurrency(
+            most=settings.workers,
+            most_per_mailbox=min(settings.requests_per_mailbox, settings.workers),
+            patience=self.patience,
         )
+        self._graph_url = settings.graph_url
+        self._mailbox_seconds = settings.mailbox_seconds
         self._tokens = Tokens(
             authority_url=settings.authority_url,
             tenant_id=settings.tenant_id,
             client_id=settings.client_id,
             prove=prove,
-            patience=sign_in,
+            # A sign-in that does not work is more often a wrong address than a service that will be back.
+            patience=self.patience.with_seconds(min(self.patience.seconds, 30.0)),
             graph_url=settings.graph_url,
         )
 
@@ -222,15 +319,34 @@ class Service:
         return moment.astimezone(UTC).replace(tzinfo=None)
 
     def client(self) -> GraphClient:
-        """A client of its own for one thread; the token is shared."""
-        return GraphClient(graph_url=self._graph_url, tokens=self._tokens, patience=self._patience)
+        """A client of its own for one thread; the token and the concurrency are shared."""
+        return GraphClient(
+            graph_url=self._graph_url,
+            tokens=self._tokens,
+            patience=self.patience,
+            concurrency=self.concurrency,
+        )
+
+    def allowance(self, entra_id: str) -> Allowance:
+        """What one mailbox may cost."""
+        return Allowance(
+            entra_id,
+            waiting_seconds=self.patience.seconds * MAILBOX_SHARE,
+            working_seconds=self._mailbox_seconds,
+        )
 
 
-def by_page_size(fetch: Callable[[int], T]) -> T:
-    """What `fetch` gives for the largest page size that the service can make, halved after every 504."""
-    top = LARGEST_PAGE
-    while True:
-        try:
-            return fetch(top)
-        except GatewayTimeout:
-            top = max(top // 2, SMALLEST_PAGE)
+class PageSize:
+    """How many items a page of one mailbox may have: halved after every 504, and kept so for what follows."""
+
+    def __init__(self) -> None:
+        self._top = LARGEST_PAGE
+
+    def largest(self, fetch: Callable[[int], T]) -> T:
+        """What `fetch` gives for the largest page that the service can make."""
+        while True:
+            top = self._top
+            try:
+                return fetch(top)
+            except GatewayTimeout:
+                self._top = max(top // 2, SMALLEST_PAGE)

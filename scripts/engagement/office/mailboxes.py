@@ -20,20 +20,23 @@ from engagement.config import (
     Settings,
 )
 from engagement.errors import ConfigurationError, EngagementError
-from engagement.http import GraphClient, MailboxUnreadable, PermissionMissing, ResourceMissing
 from engagement.office import graph
+from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing, ResourceMissing
 from engagement.warehouse import Connection, Row, append, empty_twin, transaction, upsert_addresses
 
 log = logging.getLogger(__name__)
 
-READABLE, DENIED, NOT_FOUND, ON_PREMISES, INCOMPLETE = (
+READABLE, DENIED, NOT_FOUND, ON_PREMISES, INCOMPLETE, THROTTLED = (
     "readable",
     "denied",
     "not_found",
     "on_premises",
     "incomplete",
+    "throttled",
 )
 UNREADABLE = (DENIED, NOT_FOUND, ON_PREMISES)
+# Given up on in part or whole: the next run goes on.
+UNFINISHED = (INCOMPLETE, THROTTLED)
 # What is limited, each for itself.
 MAIL, CALENDAR = "mail", "calendar"
 _SMTP = "smtp:"

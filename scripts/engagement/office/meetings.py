@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
-from engagement.http import GraphClient
 from engagement.office import graph
-from engagement.office.rows import Read
+from engagement.office.client import GraphClient
+from engagement.office.rows import Read, TooMany, Uneven
 
 _READ_ATTEMPTS = 3
 _NOT_KEPT = ("private", "confidential")
@@ -26,17 +27,20 @@ def read(
     start: datetime,
     end: datetime,
     now: datetime,
+    page_size: graph.PageSize | None = None,
+    most: int | None = None,
 ) -> Read:
     """All entries that start in [start, end). Raises MailboxUnreadable, ServiceError, AuthenticationError.
 
     Private and confidential entries are dropped here and any earlier row of theirs is removed; so are unsent
     drafts. Entries that began before the range merely reach into it and belong to an earlier slice. All-day
     entries come with floating midnights and are not shifted. An entry whose start or end cannot be read is kept
-    without it, to be counted as such.
+    without it, to be counted as such. TooMany where the service counts more than `most`, Uneven where it gives
+    other entries each time.
     """
-    items = _fetch_settled(client, entra_id, start, end)
-    read = Read()
-    for item in items.values():
+    fetched = _fetch_settled(client, entra_id, start, end, page_size or graph.PageSize(), most)
+    read = Read(unasked=fetched.unasked)
+    for item in fetched.items.values():
         if not is_kept(item):
             read.dropped_keys.append(book.hasher.item(item.id))
             continue
@@ -110,22 +114,37 @@ def moment_of(moment: graph.Moment | None) -> datetime | None:
     return graph.instant(moment.date_time)
 
 
+class _Fetched(NamedTuple):
+    """Entries by id, the service's count at the first page, and whether that page was the only one."""
+
+    items: dict[str, graph.Meeting]
+    counted: int | None
+    single_page: bool
+    unasked: Counter[str]
+
+
 def _fetch_settled(
-    client: GraphClient, entra_id: str, start: datetime, end: datetime
-) -> dict[str, graph.Meeting]:
+    client: GraphClient,
+    entra_id: str,
+    start: datetime,
+    end: datetime,
+    size: graph.PageSize,
+    most: int | None,
+) -> _Fetched:
     """Lists page by position, so an entry that is deleted meanwhile makes another slip through: read until
     there are as many as were counted at the beginning, or two reads agree (the count is not documented for
     this list).
     """
     before: set[str] | None = None
     for _ in range(_READ_ATTEMPTS):
-        items, counted, single_page = graph.by_page_size(partial(_fetch, client, entra_id, start, end))
-        if single_page if counted is None else len(items) >= counted:
-            return items
-        if items.keys() == before:
-            return items
-        before = set(items)
-    raise ServiceError(
+        fetched = size.largest(partial(_fetch, client, entra_id, start, end, most))
+        counted = fetched.counted
+        if fetched.single_page if counted is None else len(fetched.items) >= counted:
+            return fetched
+        if fetched.items.keys() == before:
+            return fetched
+        before = set(fetched.items)
+    raise Uneven(
         "Microsoft Graph: GET /users/{id}/calendarView gave other entries each of three times;"
         " run again later, what was read is kept"
     )
@@ -143,10 +162,10 @@ def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
 
 
 def _fetch(
-    client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
-) -> tuple[dict[str, graph.Meeting], int | None, bool]:
-    """Entries by id, the service's count at the first page, and whether that page was the only one."""
+    client: GraphClient, entra_id: str, start: datetime, end: datetime, most: int | None, top: int
+) -> _Fetched:
     items: dict[str, graph.Meeting] = {}
+    unasked: Counter[str] = Counter()
     counted: int | None = None
     page_count = 0
     for page in client.pages(
@@ -160,6 +179,9 @@ def _fetch(
     ):
         page_count += 1
         counted = page.count if counted is None else counted
+        if most is not None and (counted or 0) > most:
+            raise TooMany
+        unasked.update(page.unasked)
         for item in page.value:
             items[item.id] = item
-    return items, counted, page_count == 1
+    return _Fetched(items, counted, page_count == 1, unasked)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
+from collections import Counter
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from engagement.addresses import AddressBook
-from engagement.errors import ServiceError
-from engagement.http import GraphClient
 from engagement.office import graph
-from engagement.office.rows import Read
+from engagement.office.client import GraphClient
+from engagement.office.rows import Read, TooMany, Uneven
 
 _COUNT_ATTEMPTS = 3
 _CONVERSATION_ID_BYTES = 59
@@ -48,28 +47,29 @@ def read(
     end: datetime,
     search_folder_ids: frozenset[str],
     now: datetime,
+    page_size: graph.PageSize | None = None,
+    most: int | None = None,
 ) -> Read:
     """All messages received in [start, end). Raises MailboxUnreadable, ServiceError, AuthenticationError.
 
     Lists page by position, so mail that is deleted meanwhile makes others slip through: fewer items than the
-    service counted at the beginning means reading once more. A message whose date cannot be read is kept without
-    it, to be counted as such.
+    service counted at the beginning means reading once more, and Uneven after three times. TooMany where it
+    counts more than `most`. A message whose date cannot be read is kept without it, to be counted as such.
     """
-    for attempt in range(1, _COUNT_ATTEMPTS + 1):
-        items, counted = graph.by_page_size(partial(_fetch, client, entra_id, start, end))
-        if counted is None or len(items) >= counted:
-            break
-        if attempt == _COUNT_ATTEMPTS:
-            raise ServiceError(
-                f"Microsoft Graph: GET /users/{{id}}/messages gave {len(items)} of {counted}"
-                " messages three times;"
-                " run again later, what was read is kept"
-            )
-    read = Read()
-    for item in items.values():
-        row = row_of(book, item, mailbox_id=mailbox_id, search_folder_ids=search_folder_ids, now=now)
-        add(read, row)
-    return read
+    stored = RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=search_folder_ids, now=now)
+    size = page_size or graph.PageSize()
+    for _ in range(_COUNT_ATTEMPTS):
+        fetched = size.largest(partial(_fetch, client, stored, entra_id, start, end, most))
+        if fetched.counted is None or len(fetched.rows) >= fetched.counted:
+            read = Read(unasked=fetched.unasked)
+            for row in fetched.rows.values():
+                add(read, row)
+            return read
+    raise Uneven(
+        f"Microsoft Graph: GET /users/{{id}}/messages gave {len(fetched.rows)} of {fetched.counted}"
+        " messages three times;"
+        " run again later, what was read is kept"
+    )
 
 
 def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
@@ -84,56 +84,102 @@ def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
     }
 
 
-def row_of(
-    book: AddressBook,
-    item: graph.Message,
-    *,
-    mailbox_id: int,
-    search_folder_ids: frozenset[str],
-    now: datetime | None,
-) -> tuple[Any, ...]:
-    """What is stored of a message: the columns of raw.office_messages in their order, without the landing."""
-    hasher = book.hasher
-    message_id = (item.internet_message_id or "").strip()
-    recipients: dict[int, None] = {}
-    for listed in (item.to_recipients, item.cc_recipients, item.bcc_recipients):
-        for recipient in listed or ():
-            key = book.key(recipient.address)
-            if key is not None:
-                recipients[key] = None
-    return (
-        mailbox_id,
-        hasher.item(item.id),
-        hasher.message(message_id or item.id),
-        hasher.thread(thread_of(item.conversation_id, item.conversation_index, mailbox_id, item.id)),
-        graph.instant(item.received_date_time),
-        graph.instant(item.sent_date_time),
-        book.key(item.from_.address) if item.from_ is not None else None,
-        book.key(item.sender.address) if item.sender is not None else None,
-        list(recipients),
-        bool(item.is_draft),
-        (item.odata_type or "").startswith(_MEETING_MAIL),
-        item.parent_folder_id in search_folder_ids,
-        now,
-        None,
-    )
+class RowMaker:
+    """What is stored of the messages of one mailbox: the columns of raw.office_messages in their order, without
+    the landing.
+    """
+
+    def __init__(
+        self,
+        book: AddressBook,
+        *,
+        mailbox_id: int,
+        search_folder_ids: frozenset[str],
+        now: datetime | None,
+    ) -> None:
+        self._book = book
+        self._hasher = book.hasher
+        self._mailbox_id = mailbox_id
+        self._search_folder_ids = search_folder_ids
+        self._now = now
+        # A conversation comes several times, and what makes a thread is the dearest part of a message.
+        self._thread_keys: dict[str, int] = {}
+
+    def __call__(self, item: graph.Message) -> tuple[Any, ...]:
+        hasher, key = self._hasher, self._book.key
+        message_id = (item.internet_message_id or "").strip()
+        recipients: dict[int, None] = {}
+        for listed in (item.to_recipients, item.cc_recipients, item.bcc_recipients):
+            if listed:
+                for recipient in listed:
+                    email = recipient.email_address
+                    if email is not None:
+                        recipient_key = key(email.address)
+                        if recipient_key is not None:
+                            recipients[recipient_key] = None
+        received, sent = item.received_date_time, item.sent_date_time
+        received_at = graph.instant(received)
+        return (
+            self._mailbox_id,
+            hasher.item(item.id),
+            hasher.message(message_id or item.id),
+            self._thread_key(item),
+            received_at,
+            received_at if sent == received else graph.instant(sent),
+            key(item.from_.address) if item.from_ else None,
+            key(item.sender.address) if item.sender else None,
+            list(recipients),
+            bool(item.is_draft),
+            bool(item.odata_type) and str(item.odata_type).startswith(_MEETING_MAIL),
+            item.parent_folder_id in self._search_folder_ids,
+            self._now,
+            None,
+        )
+
+    def _thread_key(self, item: graph.Message) -> int:
+        conversation_id = item.conversation_id
+        known = self._thread_keys.get(conversation_id) if conversation_id else None
+        if known is not None:
+            return known
+        decoded = _decoded_conversation_id(conversation_id) if conversation_id else None
+        if conversation_id is None or decoded is None:
+            # Where the id says nothing, the index of each message decides.
+            return self._hasher.thread(
+                thread_of(conversation_id, item.conversation_index, self._mailbox_id, item.id)
+            )
+        key = self._thread_keys[conversation_id] = self._hasher.thread(decoded)
+        return key
 
 
 def add(read: Read, row: tuple[Any, ...]) -> None:
-    """Adds a row of `row_of` to what was read."""
-    item_key, received_at = row[1], row[4]
+    """Adds a row of `RowMaker` to what was read."""
+    received_at = row[4]
     read.rows.append(row)
     if received_at is None:
-        read.undated_keys.append(item_key)
+        read.undated_keys.append(row[1])
     else:
         read.moments.append(received_at)
 
 
+class _Fetched(NamedTuple):
+    """Rows by item key, the last one seen winning, and the service's count at the first page."""
+
+    rows: dict[int, tuple[Any, ...]]
+    counted: int | None
+    unasked: Counter[str]
+
+
 def _fetch(
-    client: GraphClient, entra_id: str, start: datetime, end: datetime, top: int
-) -> tuple[dict[str, graph.Message], int | None]:
-    """Items by id, the last one seen winning, and the service's count at the first page."""
-    items: dict[str, graph.Message] = {}
+    client: GraphClient,
+    stored: RowMaker,
+    entra_id: str,
+    start: datetime,
+    end: datetime,
+    most: int | None,
+    top: int,
+) -> _Fetched:
+    rows: dict[int, tuple[Any, ...]] = {}
+    unasked: Counter[str] = Counter()
     counted: int | None = None
     for page in client.pages(
         "/users/{id}/messages",
@@ -145,9 +191,13 @@ def _fetch(
         can_shrink=top > graph.SMALLEST_PAGE,
     ):
         counted = page.count if counted is None else counted
+        if most is not None and counted is not None and counted > most:
+            raise TooMany
+        unasked.update(page.unasked)
         for item in page.value:
-            items[item.id] = item
-    return items, counted
+            row = stored(item)
+            rows[row[1]] = row
+    return _Fetched(rows, counted, unasked)
 
 
 def thread_of(
@@ -161,9 +211,9 @@ def thread_of(
     unhashed.
     """
     if conversation_id:
-        decoded = _base64(conversation_id.translate(_EXCHANGE_ALPHABET))
-        if decoded is not None and len(decoded) == _CONVERSATION_ID_BYTES:
-            return decoded[-16:]
+        decoded = _decoded_conversation_id(conversation_id)
+        if decoded is not None:
+            return decoded
     if conversation_index:
         decoded = _base64(conversation_index)
         if decoded is not None and len(decoded) >= _SHORTEST_INDEX:
@@ -172,8 +222,14 @@ def thread_of(
     return name.encode("utf-8", "surrogatepass")
 
 
+def _decoded_conversation_id(conversation_id: str) -> bytes | None:
+    """The part that is common to all mailboxes, of an id that has it."""
+    decoded = _base64(conversation_id.translate(_EXCHANGE_ALPHABET))
+    return decoded[-16:] if decoded is not None and len(decoded) == _CONVERSATION_ID_BYTES else None
+
+
 def _base64(text: str) -> bytes | None:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
     except (binascii.Error, ValueError):
         return None

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from engagement.errors import ServiceError
 from engagement.office.slices import MEETINGS, MESSAGES, Slice
 
 # The raw table of a kind, and when an item of it happened, which says to what slice it belongs.
 TABLE = {MESSAGES: "office_messages", MEETINGS: "office_meetings"}
 TIME_COLUMN = {MESSAGES: "received_at", MEETINGS: "start_at"}
+
+
+class TooMany(Exception):
+    """More items in a range than are read at once: read it in two halves."""
+
+
+class Uneven(ServiceError):
+    """A range that gives other items each time, or fewer than the service counts: its halves may not."""
 
 
 @dataclass(slots=True)
@@ -20,9 +30,10 @@ class Read:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     moments: list[datetime] = field(default_factory=list)
     dropped_keys: list[int] = field(default_factory=list)  # seen but not kept: an earlier row of theirs goes
-    undated_keys: list[int] = field(
-        default_factory=list
-    )  # rows with a date that cannot be read, and so is null
+    # Rows with a date that cannot be read, and so is null.
+    undated_keys: list[int] = field(default_factory=list)
+    # Properties that came unasked and were dropped, by name: on how many items.
+    unasked: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ MESSAGE_OVERLAP = timedelta(days=3)
 MEETING_OVERLAP = timedelta(days=35)
 MEETINGS_AHEAD = timedelta(days=14)
 LONGEST_READ = timedelta(days=31)
+# Mail that comes with an old date (an import, a restored archive) is found by reading old months again, one of
+# each kind and run, the one that was not looked at for longest; none more often than this.
+SHORTEST_ROTATION = timedelta(days=28)
+SHORTEST_SLICE = timedelta(minutes=1)
 
 
 class Slice(NamedTuple):
@@ -30,10 +34,11 @@ class Slice(NamedTuple):
 
 
 class Covered(NamedTuple):
-    """What the ledger says of one slice: [start, read_to) is complete."""
+    """What the ledger says of one slice: [start, read_to) is complete, as it was at `read_at`."""
 
     start: datetime
     read_to: datetime
+    read_at: datetime
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,36 @@ class Plan:
         moment = self.end if self.kind == MESSAGES else self.now
         return min(piece.end, moment) if piece.start < moment else piece.end
 
-    def needed(self, ledger: Iterable[Covered]) -> list[Slice]:
-        """The slices that the ledger does not cover whole, and those to be read again; newest first."""
+    def needed(self, ledger: Sequence[Covered]) -> list[Slice]:
+        """The slices that the ledger does not cover whole, those to be read again, and the month whose turn it is;
+        newest first.
+        """
         complete = merged(ledger)
+        turn = set(self.whose_turn_it_is(ledger))
         needed = [
             piece
             for piece in self.slices()
-            if piece.end > self.again_from or not covers(complete, piece.start, piece.end)
+            if piece.end > self.again_from or piece in turn or not covers(complete, piece.start, piece.end)
         ]
         return needed[::-1]
+
+    def whose_turn_it_is(self, ledger: Sequence[Covered]) -> list[Slice]:
+        """Of the months that are read already, the one that was read longest ago (its slices that are not due
+        anyhow): it may have been given items since. Of several the newest; nothing where all were read of late.
+        """
+        complete = merged(ledger)
+        months: dict[datetime, list[Slice]] = {}
+        for piece in self.slices():
+            if piece.end <= self.again_from and covers(complete, piece.start, piece.end):
+                months.setdefault(first_of_month(piece.start), []).append(piece)
+        turn: list[Slice] = []
+        turn_read_at = self.now - SHORTEST_ROTATION
+        for pieces in months.values():
+            start, end = pieces[0].start, pieces[-1].end
+            read_at = min(part.read_at for part in ledger if part.start < end and part.read_to > start)
+            if read_at <= turn_read_at:
+                turn, turn_read_at = pieces, read_at
+        return turn
 
 
 def first_of_month(moment: datetime) -> datetime:
@@ -122,7 +148,7 @@ def whole_slices(start: datetime, end: datetime, *, now: datetime) -> Iterator[S
 def merged(ledger: Iterable[Covered]) -> list[Slice]:
     """The ledger's intervals with touching ones joined, oldest first."""
     joined: list[Slice] = []
-    for start, read_to in sorted(ledger):
+    for start, read_to, _ in sorted(ledger):
         if joined and start <= joined[-1].end:
             joined[-1] = Slice(joined[-1].start, max(joined[-1].end, read_to))
         else:
@@ -133,6 +159,21 @@ def merged(ledger: Iterable[Covered]) -> list[Slice]:
 def covers(complete: Sequence[Slice], start: datetime, end: datetime) -> bool:
     """Whether one of the merged intervals holds [start, end) whole."""
     return any(piece.start <= start and end <= piece.end for piece in complete)
+
+
+def halved(pieces: Sequence[Slice], read_end: datetime) -> tuple[tuple[Slice, ...], ...]:
+    """The same range in two parts, the newer first: whole slices where there are several, else the halves of one
+    up to where it is read, at a whole minute; nothing where it is too short for that.
+    """
+    if len(pieces) > 1:
+        middle = len(pieces) // 2
+        return (tuple(pieces[middle:]), tuple(pieces[:middle]))
+    start, end = pieces[0]
+    half = (min(end, read_end) - start) / 2
+    cut = start + half // SHORTEST_SLICE * SHORTEST_SLICE
+    if cut - start < SHORTEST_SLICE:
+        return ()
+    return ((Slice(cut, end),), (Slice(start, cut),))
 
 
 def reads(needed: Sequence[Slice]) -> list[list[Slice]]:

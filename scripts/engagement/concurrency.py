@@ -1,0 +1,146 @@
+"""How many requests go out at once: found out, not configured, for the app and for each mailbox.
+
+The service allows so many at once for an app and a mailbox, and its documentation is of two minds about whether
+it counts by mailbox. So both limits rise while the answers are quiet, one step after as many quiet answers as
+make a round, and are halved by an answer that asks for less; up to a ceiling (settings). What a mailbox was asked
+to wait holds for all requests to it, since calls that come too early count as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engagement.http import Patience, Stopped
+
+FIRST_LIMIT = 4
+ROUNDS_BEFORE_RAISED = 4
+# A wait that has been slept is over, whatever the clock's last digit says.
+_HAIR = 1e-6
+
+
+@dataclass(eq=False)
+class _Window:
+    """Requests at once: how many are out, how many may be, and from when on."""
+
+    limit: int
+    most: int
+    busy: int = 0
+    quiet_answers: int = 0
+    not_before: float = 0.0
+
+    def rise(self) -> None:
+        self.quiet_answers += 1
+        if self.quiet_answers >= self.limit * ROUNDS_BEFORE_RAISED and self.limit < self.most:
+            self.limit, self.quiet_answers = self.limit + 1, 0
+
+    def fall(self) -> None:
+        self.limit, self.quiet_answers = max(self.limit // 2, 1), 0
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """A request that waits, and the windows that must have room for it."""
+
+    windows: list[_Window]
+
+    @property
+    def has_room(self) -> bool:
+        return all(window.busy < window.limit for window in self.windows)
+
+
+class Concurrency:
+    """The slots for requests of all threads. It waits by the patience's clock, and ends where that is told to."""
+
+    def __init__(self, *, most: int, most_per_mailbox: int, patience: Patience) -> None:
+        self._most_per_mailbox = most_per_mailbox
+        self._patience = patience
+        self._changed = threading.Condition()
+        self._app = _Window(min(FIRST_LIMIT, most), most)
+        self._app_lowered_until = 0.0
+        self._mailboxes: dict[str, _Window] = {}
+        self._waiting: list[_Ticket] = []
+
+    def stop(self) -> None:
+        """Everybody who waits gets Stopped."""
+        self._patience.stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def limit_of(self, mailbox: str) -> int:
+        """How many requests to a mailbox may be out at once."""
+        with self._changed:
+            return self._window(mailbox).limit
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be out at once."""
+        return self._app.limit
+
+    @contextmanager
+    def slot(self, mailbox: str | None) -> Iterator[None]:
+        """Waits until one more request may go out; Stopped when the run is told to end meanwhile."""
+        windows = self._wait_for(mailbox)
+        try:
+            yield
+        finally:
+            with self._changed:
+                for window in windows:
+                    window.busy -= 1
+                self._changed.notify_all()
+
+    def _wait_for(self, mailbox: str | None) -> list[_Window]:
+        while True:
+            with self._changed:
+                windows = [self._app] if mailbox is None else [self._app, self._window(mailbox)]
+                # First come, first served: a thread that asks again at once would else pass by those that wait.
+                ticket = _Ticket(windows)
+                self._waiting.append(ticket)
+                try:
+                    while True:
+                        if self._patience.stopped.is_set():
+                            raise Stopped("the run was ended while it waited")
+                        seconds = max(window.not_before for window in windows) - self._patience.clock()
+                        if seconds > _HAIR:
+                            break
+                        if next((one for one in self._waiting if one.has_room), None) is ticket:
+                            for window in windows:
+                                window.busy += 1
+                            return windows
+                        self._changed.wait()
+                finally:
+                    self._waiting.remove(ticket)
+                    self._changed.notify_all()
+            self._patience.sleep(seconds)
+
+    def quiet(self, mailbox: str | None) -> None:
+        """An answer without complaint."""
+        with self._changed:
+            self._app.rise()
+            if mailbox is not None:
+                self._window(mailbox).rise()
+            self._changed.notify_all()
+
+    def throttled(self, mailbox: str | None, seconds: float) -> None:
+        """An answer that asks for less, and to wait so long.
+
+        It speaks of the mailbox; where the mailbox had a single request out already, or there is none, of the
+        app. Whatever comes within the wait was sent before it, and lowers the app's limit no further.
+        """
+        with self._changed:
+            now = self._patience.clock()
+            box = None if mailbox is None else self._window(mailbox)
+            if box is None or box.limit == 1:
+                if self._app.limit == 1:
+                    self._app.not_before = max(self._app.not_before, now + seconds)
+                elif now >= self._app_lowered_until:
+                    self._app.fall()
+                    self._app_lowered_until = now + seconds
+            if box is not None:
+                box.fall()
+                box.not_before = max(box.not_before, now + seconds)
+
+    def _window(self, mailbox: str) -> _Window:
+        return self._mailboxes.setdefault(mailbox, _Window(1, self._most_per_mailbox))

@@ -1,0 +1,315 @@
+"""The readers: threads that take series of slices off a schedule, newest first, and hand over what they read.
+
+The schedule goes round the mailboxes, so that the newest month of every mailbox is there before the second newest
+of any: a first run that is ended early has left something of use. One mailbox is read by as many threads as its
+concurrency allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engagement.addresses import AddressBook
+from engagement.errors import EngagementError, ServiceError
+from engagement.http import Stopped
+from engagement.office import mailboxes, meetings, messages
+from engagement.office.client import (
+    GRAPH,
+    Allowance,
+    CorruptItem,
+    GraphClient,
+    MailboxUnreadable,
+    StartAgain,
+    Throttled,
+)
+from engagement.office.graph import PageSize, Service
+from engagement.office.rows import Landing, Read, TooMany, Uneven
+from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, Slice, halved, reads
+
+# Of two things that are to be said of a mailbox, the later here is said.
+_SEVERITY = (mailboxes.READABLE, mailboxes.INCOMPLETE, mailboxes.THROTTLED, *mailboxes.UNREADABLE)
+# What one read holds in memory at most; a range of more is read in halves.
+MOST_ITEMS = 10_000
+# How often a list is begun anew that the service forgets in the midst.
+_STARTS = 3
+# Threads beyond the requests that may be out: those that wait for a throttled mailbox do nothing meanwhile.
+_THREADS_PER_REQUEST = 2
+SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One mailbox: who, and what of it is needed (a plan for each kind)."""
+
+    mailbox_id: int
+    entra_id: str
+    plans: tuple[Plan, ...]
+    ledger: dict[str, tuple[Covered, ...]]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A series of a mailbox could not be read."""
+
+    mailbox_id: int
+    entra_id: str
+    failure: EngagementError
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of a mailbox: its state."""
+
+    mailbox_id: int
+    entra_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A reader met something that ends the whole run."""
+
+    error: BaseException
+
+
+Item = Landing | Failed | Done | Broken
+
+
+@dataclass(eq=False)
+class _Mailbox:
+    """What is left of a mailbox, and how it went."""
+
+    task: Task
+    allowance: Allowance
+    pending: deque[_Series]
+    active: int = 0
+    state: str = mailboxes.READABLE
+    page_sizes: dict[str, PageSize] = field(
+        default_factory=lambda: {MESSAGES: PageSize(), MEETINGS: PageSize()}
+    )
+    search_folder_ids: frozenset[str] | None = None
+    folders_lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Neighbouring slices of one kind, oldest first, read together."""
+
+    plan: Plan
+    pieces: tuple[Slice, ...]
+
+
+class Schedule:
+    """Who reads what next; shared by all readers."""
+
+    def __init__(self, tasks: Sequence[Task], service: Service) -> None:
+        self._service = service
+        self._changed = threading.Condition()
+        self._waiting: deque[_Mailbox] = deque()
+        self._ended = False
+        self.slice_count = 0
+        self.series_count = 0
+        for task in tasks:
+            by_kind = [
+                [_Series(plan, tuple(pieces)) for pieces in reads(plan.needed(task.ledger[plan.kind]))]
+                for plan in task.plans
+            ]
+            pending = deque(
+                series[rank]
+                for rank in range(max(map(len, by_kind), default=0))
+                for series in by_kind
+                if rank < len(series)
+            )
+            self.slice_count += sum(len(series.pieces) for series in pending)
+            self.series_count += len(pending)
+            self._waiting.append(_Mailbox(task, service.allowance(task.entra_id), pending))
+
+    def idle(self) -> list[Done]:
+        """The mailboxes of which nothing is needed, taken off the schedule."""
+        idle = [mailbox for mailbox in self._waiting if not mailbox.pending]
+        self._waiting = deque(mailbox for mailbox in self._waiting if mailbox.pending)
+        return [_done(mailbox) for mailbox in idle]
+
+    def end(self) -> None:
+        """Nobody is given anything any more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def next(self) -> tuple[_Mailbox, _Series] | None:
+        """The next series of the mailbox whose turn it is; None where nothing is left. Waits for its turn."""
+        with self._changed:
+            while not self._ended and self._waiting:
+                for _ in range(len(self._waiting)):
+                    mailbox = self._waiting.popleft()
+                    self._waiting.append(mailbox)
+                    if mailbox.pending and mailbox.active < self._service.concurrency.limit_of(
+                        mailbox.task.entra_id
+                    ):
+                        mailbox.active += 1
+                        return mailbox, mailbox.pending.popleft()
+                self._changed.wait()
+            return None
+
+    def finished(self, mailbox: _Mailbox) -> Done | None:
+        """A series of this mailbox is over; the mailbox's end, where it was the last."""
+        with self._changed:
+            mailbox.active -= 1
+            self._changed.notify_all()
+            if mailbox.active or mailbox.pending:
+                return None
+            self._waiting.remove(mailbox)
+            return _done(mailbox)
+
+    def note(self, mailbox: _Mailbox, state: str, *, drop_rest: bool = False) -> None:
+        """How it went with a mailbox; what is unreadable stays so, and throttled says more than incomplete."""
+        with self._changed:
+            mailbox.state = max(mailbox.state, state, key=_SEVERITY.index)
+            if drop_rest:
+                mailbox.pending.clear()
+
+
+def _done(mailbox: _Mailbox) -> Done:
+    return Done(mailbox.task.mailbox_id, mailbox.task.entra_id, mailbox.state)
+
+
+class Readers:
+    """The threads, and the queue into which they put what they read; its bound makes them wait rather than fill
+    the memory.
+    """
+
+    def __init__(
+        self, service: Service, book: AddressBook, schedule: Schedule, *, workers: int, now: datetime
+    ) -> None:
+        self._service = service
+        self._book = book
+        self._schedule = schedule
+        self._now = now
+        self.handed: queue.Queue[Item] = queue.Queue(maxsize=workers)
+        self._threads = [
+            threading.Thread(target=self._read, name=f"reader-{number}", daemon=True)
+            for number in range(min(workers * _THREADS_PER_REQUEST, schedule.series_count))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Ends the readers: whatever they still hand over is not wanted any more. After a few seconds the process
+        may go without those that wait for an answer that does not come.
+        """
+        self._schedule.end()
+        self._service.concurrency.stop()
+        until = time.monotonic() + SECONDS_TO_END
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < until:
+            with contextlib.suppress(queue.Empty):
+                self.handed.get(timeout=0.05)
+
+    def _read(self) -> None:
+        try:
+            with self._service.client() as client:
+                while (work := self._schedule.next()) is not None:
+                    mailbox, series = work
+                    client.allowance = mailbox.allowance
+                    self._read_series(client, mailbox, series)
+                    if (done := self._schedule.finished(mailbox)) is not None:
+                        self.handed.put(done)
+        except Stopped:
+            pass
+        except BaseException as error:
+            self.handed.put(Broken(error))
+
+    def _read_series(self, client: GraphClient, mailbox: _Mailbox, series: _Series) -> None:
+        """A read that the service fails on does not keep the others of its mailbox from being read."""
+        try:
+            for landing in self._landings(client, mailbox, series.plan, series.pieces):
+                self.handed.put(landing)
+        except MailboxUnreadable as unreadable:
+            self._schedule.note(mailbox, unreadable.state, drop_rest=True)
+        except ServiceError as error:
+            mailbox.allowance.impatient = True
+            throttled = isinstance(error, Throttled)
+            self._schedule.note(mailbox, mailboxes.THROTTLED if throttled else mailboxes.INCOMPLETE)
+            self.handed.put(Failed(mailbox.task.mailbox_id, mailbox.task.entra_id, error))
+
+    def _landings(
+        self, client: GraphClient, mailbox: _Mailbox, plan: Plan, pieces: tuple[Slice, ...]
+    ) -> Iterator[Landing]:
+        """What was read of these slices: at once, or in halves where there is too much of it, where the lists
+        come out different each time, or around what the service itself cannot read.
+        """
+        halves = halved(pieces, plan.read_end)
+        try:
+            read = self._fetched(client, mailbox, plan, pieces, most=MOST_ITEMS if halves else None)
+        except (TooMany, Uneven, CorruptItem) as error:
+            if not halves:
+                raise
+            failure: ServiceError | None = None
+            for half in halves:
+                try:
+                    yield from self._landings(client, mailbox, plan, half)
+                except (Uneven, CorruptItem) as narrower:
+                    failure = failure or narrower
+            if failure is not None:
+                raise failure from error
+            return
+        yield Landing(
+            mailbox.task.mailbox_id, plan.kind, pieces, tuple(plan.read_to(piece) for piece in pieces), read
+        )
+
+    def _fetched(
+        self,
+        client: GraphClient,
+        mailbox: _Mailbox,
+        plan: Plan,
+        pieces: tuple[Slice, ...],
+        *,
+        most: int | None,
+    ) -> Read:
+        start, end = pieces[0].start, min(pieces[-1].end, plan.read_end)
+        for attempt in range(1, _STARTS + 1):
+            try:
+                if plan.kind == MESSAGES:
+                    return messages.read(
+                        client,
+                        self._book,
+                        entra_id=mailbox.task.entra_id,
+                        mailbox_id=mailbox.task.mailbox_id,
+                        start=start,
+                        end=end,
+                        search_folder_ids=self._search_folder_ids(client, mailbox),
+                        now=self._now,
+                        page_size=mailbox.page_sizes[plan.kind],
+                        most=most,
+                    )
+                return meetings.read(
+                    client,
+                    self._book,
+                    entra_id=mailbox.task.entra_id,
+                    mailbox_id=mailbox.task.mailbox_id,
+                    start=start,
+                    end=end,
+                    now=self._now,
+                    page_size=mailbox.page_sizes[plan.kind],
+                    most=most,
+                )
+            except StartAgain:
+                if attempt == _STARTS:
+                    raise
+        raise ServiceError(f"{GRAPH}: a list was never read to its end; please report it with this line")
+
+    @staticmethod
+    def _search_folder_ids(client: GraphClient, mailbox: _Mailbox) -> frozenset[str]:
+        """Those of the mailbox, asked for once. Without them no message can be told from its copy."""
+        with mailbox.folders_lock:
+            if mailbox.search_folder_ids is None:
+                mailbox.search_folder_ids = messages.search_folders(client, mailbox.task.entra_id)
+            return mailbox.search_folder_ids
