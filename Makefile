@@ -43,7 +43,7 @@ mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators tests/python/mutants.py
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
