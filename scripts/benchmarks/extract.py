@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import yaml
 
-from benchmarks import prepared
-from benchmarks.measure import BenchError, Process, Service, python_path, run, service
+from benchmarks import dlt_pipeline, prepared, report
+from benchmarks.goals import goals
+from benchmarks.measure import BenchError, Process, Run, Service, python_path, run, service
+from benchmarks.report import DLT, OURS, Result
 from emulators.tenant import Tenant
-
-OURS, DLT = "engagement", "dlt"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One measured process and what the service saw of it."""
-
-    who: str
-    messages: int
-    rows: int
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-    seconds_to_first_page: float
-    service_cpu_seconds: float
-    requests: int
-
-    @property
-    def rate(self) -> float:
-        """Messages a second, from the start of the process to its end."""
-        return self.messages / self.seconds
-
-    @property
-    def cpu_per_million(self) -> float:
-        """Processor seconds for a million messages."""
-        return self.cpu_seconds / self.messages * 1_000_000
-
-    @property
-    def service_share(self) -> float:
-        """The service's share of the processor time that both took."""
-        return self.service_cpu_seconds / (self.service_cpu_seconds + self.cpu_seconds)
-
 
 def environment(url: str, folder: Path) -> dict[str, str]:
     """What an extraction of all mailboxes of a service needs, and nothing of the machine's own."""
@@ -166,23 +135,109 @@ def ours(source: Service) -> Run:
     return measured(OURS, source, work)
 
 
+def beside(python: Path, source: Service) -> Run:
+    """The same mail by dlt into a new DuckDB file, with the interpreter of an environment that has dlt."""
+
+    def work(folder: Path) -> tuple[Process, int, int]:
+        process = run(
+            [
+                *(str(python), "-m", "benchmarks.dlt_pipeline", "--url", source.url),
+                *("--folder", str(folder), "--mailboxes", str(source.mailboxes)),
+            ],
+            {**os.environ, "PYTHONPATH": python_path(), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+            folder,
+        )
+        table = f"{dlt_pipeline.DATASET}.{dlt_pipeline.TABLE}"
+        return process, *counted(str(python), folder / dlt_pipeline.FILE, table, "id", folder)
+
+    return measured(DLT, source, work)
+
+
+def versions_of(python: Path, libraries: Sequence[str]) -> dict[str, str]:
+    """Versions of an environment's libraries; BenchError where one is missing."""
+    code = "import sys; from importlib.metadata import version as v; print(*map(v, sys.argv[1:]))"
+    done = subprocess.run([python, "-c", code, *libraries], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"{', '.join(libraries)} not installed there")
+    return dict(zip(libraries, done.stdout.split(), strict=True))
+
+
+def missing_dlt(given: argparse.Namespace) -> str | None:
+    """Why dlt is not measured; None where it is."""
+    if given.ours_only:
+        return "--ours-only"
+    try:
+        versions_of(given.dlt_python, dlt_pipeline.LIBRARIES)
+    except (OSError, BenchError) as error:
+        reason = error if isinstance(error, BenchError) else "no such interpreter"
+        return f"dlt is not installed where --dlt-python says ({reason}); `make bench-extract` installs it"
+    return None
+
+
+def measure(given: argparse.Namespace, without_dlt: str | None, say: Callable[[str], None]) -> Result:
+    """All runs: ours and dlt's in turn, then few and many mailboxes in turn."""
+    result = Result(without_dlt=without_dlt)
+
+    def note(runs: list[Run], one: Run) -> None:
+        runs.append(one)
+        say(
+            f"{one.who}: {one.messages:,} messages, {one.rate:,.0f}/s, {one.cpu_per_million:.1f} CPU s a million,"
+            f" {one.peak_mb:.0f} MB, {one.seconds:.1f} s; service {one.service_share:.1%} of the CPU"
+        )
+
+    with service(given.mailboxes, given.messages) as source:
+        result.message_bytes = source.figures().bytes / source.messages
+        for _ in range(given.repeat):
+            note(result.ours, ours(source))
+            if without_dlt is None:
+                note(result.dlt, beside(given.dlt_python, source))
+    few, many = given.flat
+    with service(few, given.flat_messages) as small, service(many, given.flat_messages) as large:
+        for _ in range(given.flat_repeat or given.repeat):
+            note(result.few, ours(small))
+            note(result.many, ours(large))
+    return result
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """0 where every goal is met, 1 where one is not or was not measured, 2 where nothing could be measured.
+
+    With --ours-only what needs dlt is not asked for.
+    """
+    parser = argparse.ArgumentParser(prog="benchmarks.extract", description=__doc__)
     parser.add_argument("--mailboxes", type=int, default=10)
     parser.add_argument("--messages", type=int, default=20_000, help="of each mailbox")
+    parser.add_argument("--flat", type=int, nargs=2, default=(10, 1_000), metavar=("FEW", "MANY"))
+    parser.add_argument("--flat-messages", type=int, default=500, help="of each mailbox, where memory is compared")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--flat-repeat", type=int, help="where memory is compared; else as --repeat")
+    parser.add_argument("--dlt-python", type=Path, default=Path(".venv-bench/bin/python"))
     parser.add_argument("--ours-only", action="store_true", help="without dlt")
+    parser.add_argument("--json", action="store_true", help="everything as one JSON object on stdout")
+    parser.add_argument("--docs", action="store_true", help=f"write docs/{report.DOCUMENT.name}")
     given = parser.parse_args(arguments)
-    with service(given.mailboxes, given.messages) as source:
-        for _ in range(given.repeat):
-            one = ours(source)
-            print(
-                f"{one.rate:,.0f} messages/s, {one.cpu_per_million:.1f} CPU s/million, {one.peak_mb:.0f} MB,"
-                f" {one.seconds:.2f} s ({one.seconds_to_first_page:.2f} s to the first page),"
-                f" service {one.service_share:.0%} of the CPU, {one.requests:,} requests",
-                flush=True,
-            )
-    return 0
+    # Not resolved: a link to the interpreter is what makes it that of its environment.
+    given.dlt_python = given.dlt_python.absolute()
+    without_dlt = missing_dlt(given)
+    try:
+        result = measure(given, without_dlt, lambda line: print(line, file=sys.stderr, flush=True))
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    result.versions = {
+        OURS: versions_of(Path(sys.executable), report.LIBRARIES),
+        DLT: {} if without_dlt else versions_of(given.dlt_python, dlt_pipeline.LIBRARIES),
+    }
+    found = goals(result.ours, result.dlt, result.few, result.many)
+    if given.json:
+        print(report.as_json(result, found))
+    else:
+        print(report.as_table(result, found))
+    if given.docs:
+        report.DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
+        report.DOCUMENT.write_text(report.as_document(result, found), encoding="utf-8")
+    asked = [goal for goal in found if goal.value is not None or not given.ours_only]
+    return 0 if all(goal.met for goal in asked) else 1
 
 
 if __name__ == "__main__":

@@ -135,3 +135,33 @@ def service(mailboxes: int, messages_each: int) -> Iterator[Service]:
         finally:
             process.kill()
             process.wait()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured process and what the service saw of it."""
+
+    who: str
+    messages: int
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    seconds_to_first_page: float
+    service_cpu_seconds: float
+    requests: int
+
+    @property
+    def rate(self) -> float:
+        """Messages a second, from the start of the process to its end."""
+        return self.messages / self.seconds
+
+    @property
+    def cpu_per_million(self) -> float:
+        """Processor seconds for a million messages."""
+        return self.cpu_seconds / self.messages * 1_000_000
+
+    @property
+    def service_share(self) -> float:
+        """The service's share of the processor time that both took."""
+        return self.service_cpu_seconds / (self.service_cpu_seconds + self.cpu_seconds)
