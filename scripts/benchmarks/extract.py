@@ -15,9 +15,10 @@ import yaml
 
 from benchmarks import dlt_pipeline, prepared, report
 from benchmarks.goals import goals
-from benchmarks.measure import BenchError, Process, Run, Service, python_path, run, service
+from benchmarks.measure import BenchError, Process, Run, Service, own_peak_mb, python_path, run, service
 from benchmarks.report import DLT, OURS, Result
 from emulators.tenant import Tenant
+
 
 def environment(url: str, folder: Path) -> dict[str, str]:
     """What an extraction of all mailboxes of a service needs, and nothing of the machine's own."""
@@ -103,6 +104,8 @@ def measured(who: str, source: Service, work: Callable[[Path], tuple[Process, in
         raise BenchError(
             f"{who} landed {rows:,} rows with {distinct:,} distinct ids; {source.messages:,} messages were prepared"
         )
+    if process.peak_mb <= own_peak_mb():
+        raise BenchError(f"the peak of {who} cannot be seen: the benchmark itself took as much")
     assert after.first_page_at is not None
     return Run(
         who=who,
@@ -208,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mailboxes", type=int, default=10)
     parser.add_argument("--messages", type=int, default=20_000, help="of each mailbox")
     parser.add_argument("--flat", type=int, nargs=2, default=(10, 1_000), metavar=("FEW", "MANY"))
-    parser.add_argument("--flat-messages", type=int, default=500, help="of each mailbox, where memory is compared")
+    parser.add_argument(
+        "--flat-messages", type=int, default=500, help="of each mailbox, where memory is compared"
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--flat-repeat", type=int, help="where memory is compared; else as --repeat")
     parser.add_argument("--dlt-python", type=Path, default=Path(".venv-bench/bin/python"))

@@ -153,8 +153,8 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 def as_document(result: Result, goals: Sequence[Goal]) -> str:
     """docs/bench-extract.md."""
     here = machine()
-    versions = "; ".join(
-        f"{name}: {', '.join(f'{library} {version}' for library, version in libraries.items())}"
+    versions = "\n".join(
+        f"{name}: {', '.join(f'{library} {version}' for library, version in libraries.items())}."
         for name, libraries in result.versions.items()
         if libraries
     )
@@ -165,12 +165,14 @@ def as_document(result: Result, goals: Sequence[Goal]) -> str:
 
 <!-- Written by `make bench-extract BENCH=--docs`. -->
 
-`make bench-extract` measures the extraction of mail (`engagement extract office`) and, in the same run and from the same
-service, a dlt pipeline that reads the same properties of the same messages. It ends with exit code 1 when a goal is
-missed, and with 2 when either of them did not land every message exactly once.
+`make bench-extract` measures the extraction of mail (`engagement extract office`) and, in the same run and from the
+same service, a dlt pipeline that reads the same properties of the same messages. It ends with exit code 1 when a goal
+is missed, and with 2 when either of them did not land every message exactly once.
 
 Measured on {datetime.now(UTC).date()}; {here["cores"]} cores ({here["processor"]}), {here["memory"]} of memory, \
-{here["system"]}, Python {here["python"]}; {versions}.
+{here["system"]}, Python {here["python"]}.
+
+{versions}
 
 ## Goals
 
@@ -185,8 +187,8 @@ mailboxes. A ratio is the median of the ratios of two neighbouring runs, since w
 {f"{chr(10)}dlt was not measured: {result.without_dlt}.{chr(10)}" if result.without_dlt else ""}
 - What is measured is a whole process, its start included: wall time, its own user and system time with that of the
   processes it started, its largest resident memory (of several processes the largest, not the sum).
-- {OURS} against {DLT}: {first.messages:,} messages of {result.message_bytes:,.0f} bytes in the mean, spread over a year,
-  of about {prepared.ADDRESSES:,} people in {prepared.DOMAINS} domains. Both land into an empty DuckDB file.
+- {OURS} against {DLT}: {first.messages:,} messages of {result.message_bytes:,.0f} bytes in the mean, spread over a
+  year, of about {prepared.ADDRESSES:,} people in {prepared.DOMAINS} domains. Both land into an empty DuckDB file.
 - Memory: {few.messages:,} messages in few mailboxes and {many.messages:,} in many, the same number in each. It is flat
   when the ratio is at most {FLAT_MEMORY}: what a mailbox costs for good (its task and its plan) is less than a tenth
   for a thousand of them and repetitions differ by some per cent, while an extraction that kept what it has read would
@@ -202,16 +204,16 @@ service; there, mailboxes are asked in parallel up to the service's own limits.
 ## dlt's settings
 
 dlt's REST API source with the same path, `$select`, `$filter`, `$orderby` and pages followed by `@odata.nextLink`; one
-request series for a mailbox's whole year, {dlt_pipeline.PAGE:,} messages a page (the most that Graph gives); one resource
-for each mailbox into one table, `parallelized`; write disposition `append`; normalised as dlt does (messages, and
-a child table each for the recipients in To, Cc and Bcc); destination DuckDB by way of {dlt_pipeline.FILE_FORMAT} files; orjson
-and pyarrow installed; telemetry off.
+request series for a mailbox's whole year, {dlt_pipeline.PAGE:,} messages a page (the most that Graph gives); one
+resource for each mailbox, all into one table, `parallelized`; write disposition `append`; normalised as dlt does
+(messages, and a child table each for their recipients in To and Cc); destination DuckDB by way of files in the format
+{dlt_pipeline.FILE_FORMAT}; orjson and pyarrow installed; telemetry off.
 
 {_markdown([["setting", "value"], *([f"`{name}`", f"`{value}`"] for name, value in dlt_pipeline.SETTINGS.items())])}
 
-They are the best of what was tried once, with 200,000 messages, on {dlt_pipeline.TRIED_ON}:
+They are the best of what was tried once, with {dlt_pipeline.TRIED_MESSAGES:,} messages, on {dlt_pipeline.TRIED_ON}:
 
-{_markdown([["tried", "messages a second", "CPU seconds a million"], *map(list, dlt_pipeline.TRIED)])}
+{_markdown([["tried", "messages a second", "CPU seconds a million"], *([*row] for row in dlt_pipeline.TRIED)])}
 
 ## What the figures do and do not say
 
@@ -219,8 +221,8 @@ They are the best of what was tried once, with 200,000 messages, on {dlt_pipelin
   extraction from Microsoft takes: that is decided by the service's answers and limits.
 - {OURS} asks more often ({first.requests:,} requests here): folders, calendars (which are empty here), a count, and a
   slice for every month or 31 days, which is what lets a killed run go on. dlt is not asked for that.
-- They do not store the same: {OURS} stores keyed hashes of addresses and ids in one row with a list of recipients, with
-  a ledger in the same transaction; dlt stores everything as it came, in four tables. dlt can read any service by a few
+- They do not store the same: {OURS} stores keyed hashes of addresses and ids in one row with a list of recipients,
+  with a ledger in the same transaction; dlt stores everything as it came, in four tables. dlt can read any service by a few
   lines of configuration; this extraction can read one.
 - Fewer cores, slower disks and longer messages change both, and not by the same factor.
 """
