@@ -211,7 +211,8 @@ resource for each mailbox, all into one table, `parallelized`; write disposition
 
 {_markdown([["setting", "value"], *([f"`{name}`", f"`{value}`"] for name, value in dlt_pipeline.SETTINGS.items())])}
 
-They are the best of what was tried once, with {dlt_pipeline.TRIED_MESSAGES:,} messages, on {dlt_pipeline.TRIED_ON}:
+What was tried with {dlt_pipeline.TRIED_MESSAGES:,} messages on {dlt_pipeline.TRIED_ON}: the median of three turns, and the
+least and the most; the rest once. The machine was busy with other work, so the rates are rough; the CPU seconds are not.
 
 {_markdown([["tried", "messages a second", "CPU seconds a million"], *([*row] for row in dlt_pipeline.TRIED)])}
 
@@ -222,7 +223,7 @@ They are the best of what was tried once, with {dlt_pipeline.TRIED_MESSAGES:,} m
 - {OURS} asks more often ({first.requests:,} requests here): folders, calendars (which are empty here), a count, and a
   slice for every month or 31 days, which is what lets a killed run go on. dlt is not asked for that.
 - They do not store the same: {OURS} stores keyed hashes of addresses and ids in one row with a list of recipients,
-  with a ledger in the same transaction; dlt stores everything as it came, in four tables. dlt can read any service by a few
-  lines of configuration; this extraction can read one.
+  with a ledger in the same transaction; dlt stores everything as it came, in a table and its child tables. dlt can read
+  any service by a few lines of configuration; this extraction can read one.
 - Fewer cores, slower disks and longer messages change both, and not by the same factor.
 """
