@@ -19,6 +19,12 @@ help: ## list the targets
 .PHONY: install
 install: .venv/installed ## the virtual environment, from the hashed lock
 
+.venv-bench/installed: scripts/benchmarks/requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r $<
+	touch $@
+
 .PHONY: demo
 demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
@@ -30,6 +36,10 @@ test: install ## all tests but the long ones
 .PHONY: test-long
 test-long: install ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
+
+.PHONY: bench-extract
+bench-extract: install .venv-bench/installed ## messages a second, CPU and memory of the extraction, beside dlt's (BENCH="--docs")
+	$(BIN)/python -m benchmarks.extract --dlt-python .venv-bench/bin/python $(BENCH)
 
 .PHONY: mutants
 mutants: install ## wrong variants of the models, one after another: each must make its test fail
@@ -43,7 +53,7 @@ mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators tests/python/mutants.py
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
@@ -54,6 +64,9 @@ docs: install ## one page with models, columns and lineage: target/static_index.
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --extra emulators --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
+		-o scripts/benchmarks/requirements.lock
 
 .PHONY: clean
 clean: ## remove what was built; the data stays

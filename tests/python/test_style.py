@@ -21,7 +21,7 @@ def test_python_and_sql_are_clean(tmp_path: Path) -> None:
     commands = (
         ("ruff", "check", "scripts", "tests"),
         ("ruff", "format", "--check", "scripts", "tests"),
-        ("mypy", "scripts/engagement", "scripts/emulators", "tests/python/mutants.py"),
+        ("mypy", "scripts/engagement", "scripts/emulators", "scripts/benchmarks", "tests/python/mutants.py"),
         ("sqlfluff", "lint", "--disable-progress-bar", "models", "tests/singular"),
     )
     # At the same time: two of them are slow, and there are two cores.

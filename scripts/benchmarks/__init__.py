@@ -1,0 +1,1 @@
+"""Measurements of what the command does; never imported by the package."""
