@@ -15,7 +15,7 @@ from random import Random
 import duckdb
 
 from engagement import warehouse
-from engagement.office import extract
+from engagement.office.landing import land as land_reads
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MEETINGS, MESSAGES, Slice
 from histories import (
@@ -243,7 +243,7 @@ def land(
                 for landing in _reads(random, one, mailbox, kind, now, clock, whole)
             ]
             if landings:
-                extract.land(connection, landings, run_id="run", now=now)
+                land_reads(connection, landings, run_id="run", now=now)
         # What has been read is another matter than what of it was read again.
         landing_id = connection.execute("select max(landing_id) from raw.office_units").fetchone()
         assert landing_id is not None
@@ -265,13 +265,13 @@ def _reads(
     rows = []
     if kind == MESSAGES:
         rows = [
-            message_row(replace(copy, gone_at=None), now)[:-1]
+            message_row(replace(copy, gone_at=None), now)[:-3]
             for copy in one.copies
             if copy.mailbox_id == mailbox.mailbox_id and piece.start <= copy.received_at < piece.end
         ]
     else:
         rows = [
-            meeting_row(replace(entry, gone_at=None), now)[:-1]
+            meeting_row(replace(entry, gone_at=None), now)[:-3]
             for entry in one.entries
             if entry.mailbox_id == mailbox.mailbox_id and piece.start <= entry.start_at < piece.end
         ]

@@ -39,7 +39,7 @@ needs_examples = pytest.mark.skipif(
 
 OWNER = "00000000-0000-0000-0000-00000000000a"
 MAILBOX_ID = 7
-START, END, READ_AT = datetime(2010, 1, 1), datetime(2030, 1, 1), datetime(2026, 7, 1, 5, 30)
+START, END = datetime(2010, 1, 1), datetime(2030, 1, 1)
 MICROSOFT = b"https://graph.microsoft.com"
 
 # Why a file is no answer to anything that we ask.
@@ -162,14 +162,12 @@ def moment(text: str | None) -> datetime | None:
 def read_messages(client: GraphClient, into: AddressBook) -> Read:
     return messages.read(
         client, into, entra_id=OWNER, mailbox_id=MAILBOX_ID, start=START, end=END,
-        search_folder_ids=frozenset(), now=READ_AT,
+        search_folder_ids=frozenset(),
     )  # fmt: skip
 
 
 def read_meetings(client: GraphClient, into: AddressBook) -> Read:
-    return meetings.read(
-        client, into, entra_id=OWNER, mailbox_id=MAILBOX_ID, start=START, end=END, now=READ_AT
-    )
+    return meetings.read(client, into, entra_id=OWNER, mailbox_id=MAILBOX_ID, start=START, end=END)
 
 
 # --- what a file may come to
@@ -256,8 +254,6 @@ class Messages(Expectation):
             row.draft,
             row.meeting_mail,
             False,
-            READ_AT,
-            None,
         )
 
 
@@ -313,8 +309,6 @@ class Meetings(Expectation):
                 [hasher.address(address) for address, _, _ in row.attendees],
                 [kind for _, kind, _ in row.attendees],
                 [given for _, _, given in row.attendees],
-                READ_AT,
-                None,
             )
             for row in self.rows
         ]

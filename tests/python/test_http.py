@@ -446,7 +446,6 @@ def test_a_page_too_heavy_is_read_in_smaller_ones(workspace: Workspace) -> None:
                 start=(NOW - timedelta(days=2)).replace(tzinfo=None),
                 end=NOW.replace(tzinfo=None),
                 search_folder_ids=frozenset(),
-                now=NOW.replace(tzinfo=None),
             )
         assert len(read.rows) == 300
         sizes = [request.query["$top"] for request in handle.requests if request.path.endswith("/messages")]
@@ -470,7 +469,6 @@ def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace
             mailbox_id=1,
             start=(NOW - timedelta(days=41)).replace(tzinfo=None),
             end=(NOW + timedelta(days=14)).replace(tzinfo=None),
-            now=NOW.replace(tzinfo=None),
         )
     assert len(read.rows) == 3
     sizes = [request.query["$top"] for request in graph.requests if request.path.endswith("/calendarView")]

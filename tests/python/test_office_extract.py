@@ -24,6 +24,7 @@ from engagement.errors import ConfigurationError
 from engagement.office import extract, mailboxes, messages
 from engagement.office import graph as office_graph
 from engagement.office.graph import Service, instant
+from engagement.office.landing import land
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MEETINGS, MESSAGES, Slice
 
@@ -730,14 +731,14 @@ def test_landing_is_all_or_nothing(workspace: Workspace) -> None:
     """What fails after a landing, before its transaction ends: no row, no ledger row, no address stays."""
     settings = workspace.settings()
     at = datetime(2026, 6, 1, 12)
-    row = (1, 2, 3, 4, at, at, 5, 5, [6], False, False, False, at, None)
+    row = (1, 2, 3, 4, at, at, 5, 5, [6], False, False, False)
     good = Landing(
         1, MESSAGES, (Slice(datetime(2026, 6, 1), datetime(2026, 6, 2)),), (at,), Read([row], [at])
     )
     with warehouse.private_file(settings) as connection:
         with pytest.raises(Exception, match="boom"), warehouse.transaction(connection):
             warehouse.upsert_addresses(connection, [(6, "x.example", "person")])
-            extract.land(connection, [good], run_id="r", now=at)
+            land(connection, [good], run_id="r", now=at)
             raise RuntimeError("boom")
         for table in ("office_messages", "office_units", "office_addresses"):
             assert connection.execute(f"from raw.{table}").fetchall() == []
@@ -749,11 +750,11 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
     june = Slice(datetime(2026, 6, 1), datetime(2026, 7, 1))
 
     def mail(item: int, message: int, sender: int = 5) -> tuple[Any, ...]:
-        return (1, item, message, 4, at, at, sender, sender, [6], False, False, False, at, None)
+        return (1, item, message, 4, at, at, sender, sender, [6], False, False, False)
 
     def entry(item: int, start: datetime) -> tuple[Any, ...]:
         answers = ([6], ["required"], ["none"])
-        return (1, item, 9, start, start, False, False, False, "none", 5, *answers, at, None)
+        return (1, item, 9, start, start, False, False, False, "none", 5, *answers)
 
     def numbers(connection: warehouse.Connection, table: str) -> dict[int, int]:
         return dict(connection.execute(f"select item_key, landing_id from raw.{table}").fetchall())
@@ -768,7 +769,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
             start=1,
         ):
             landing = Landing(1, MESSAGES, (june,), (at,), read)
-            extract.land(connection, [landing], run_id="r", now=at)
+            land(connection, [landing], run_id="r", now=at)
             assert connection.execute("select max(landing_id) from raw.office_units").fetchall() == [
                 (number,)
             ]
@@ -781,7 +782,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
         connection.execute("insert into raw.refreshes (landing_id) values (40)")
         for start in (at, at, at + timedelta(days=1)):
             landing = Landing(1, MEETINGS, (june,), (at,), Read([entry(1, start)], [start]))
-            extract.land(connection, [landing], run_id="r", now=at)
+            land(connection, [landing], run_id="r", now=at)
         # Of meetings the newest read speaks, so every one is new.
         assert numbers(connection, "office_meetings") == {1: 43}
         assert connection.execute("from raw.office_replaced where kind = 'meetings'").fetchall() == [
@@ -789,7 +790,7 @@ def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: 
         ]
         # What a read no longer sees is another, too.
         landing = Landing(1, MEETINGS, (june,), (at,), Read([], []))
-        extract.land(connection, [landing], run_id="r", now=at)
+        land(connection, [landing], run_id="r", now=at)
         assert numbers(connection, "office_meetings") == {1: 44}
 
 

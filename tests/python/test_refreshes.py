@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from changes import change, land
 from conftest import Workspace
 from engagement import warehouse
-from engagement.office import extract
+from engagement.office.landing import land as land_reads
 from engagement.office.rows import Landing, Read
 from engagement.office.slices import MESSAGES, Slice
 from histories import Clock, Copy, History, Mailbox, history, ledger_rows, message_row
@@ -228,14 +228,14 @@ def land_a_week(connection: duckdb.DuckDBPyConnection, old: Clock, new: Clock) -
         for day in range(7):
             at = old.end + timedelta(days=day, hours=9)
             copy = Copy(mailbox_id, next(keys), next(keys), next(keys), at, own, [contact])
-            rows.setdefault(mailbox_id, []).append(message_row(copy, new.end)[:-1])
+            rows.setdefault(mailbox_id, []).append(message_row(copy, new.end)[:-3])
     week = Slice(old.end, new.end)
     landings = [
         Landing(mailbox_id, MESSAGES, (week,), (new.end,), Read(read, []))
         for mailbox_id, read in rows.items()
     ]
     with warehouse.transaction(connection):
-        extract.land(connection, landings, run_id="run", now=new.end)
+        land_reads(connection, landings, run_id="run", now=new.end)
         newest = connection.execute("select max(landing_id) from raw.office_units").fetchall()[0][0]
         ours = connection.execute("select distinct mailbox_id from raw.office_mailboxes").fetchall()
         made = History("all", [Mailbox(mailbox_id, []) for (mailbox_id,) in ours])

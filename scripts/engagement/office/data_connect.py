@@ -155,7 +155,7 @@ def stage(connection: Connection, book: AddressBook, export: Export, people: Map
     )
     folders = _search_folders(export, people)
     stored = {
-        mailbox_id: messages.RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=folders, now=None)
+        mailbox_id: messages.RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=folders)
         for mailbox_id in people.values()
     }
     with progress("data sets of the export", total=len(datasets)) as bar:
@@ -198,9 +198,9 @@ def _meeting(book: AddressBook, row: Row, mailbox_id: int) -> tuple[tuple[Any, .
             f"{row.where}: start or end is in another time zone than UTC, and only UTC is read; export it again"
         )
     if meetings.is_kept(item):
-        return meetings.row_of(book, item, mailbox_id=mailbox_id, now=None), False
+        return meetings.row_of(book, item, mailbox_id=mailbox_id), False
     start_at, end_at = meetings.moment_of(item.start), meetings.moment_of(item.end)
-    return (mailbox_id, book.hasher.item(item.id), None, start_at, end_at, *[None] * 10), True
+    return (mailbox_id, book.hasher.item(item.id), None, start_at, end_at, *[None] * 8), True
 
 
 def _search_folders(export: Export, people: Mapping[str, int]) -> frozenset[str]:
@@ -228,7 +228,7 @@ class _Stager:
         connection.execute(
             f"""
             create or replace temporary table export_incoming_{kind} as
-            select * exclude (landing_id), null::timestamp as changed_at, 0::bigint as number,
+            select * exclude (read_at, gone_at, landing_id), null::timestamp as changed_at, 0::bigint as number,
                 false as is_dropped, false as decides
             from raw.{TABLE[kind]} limit 0
             """
@@ -334,12 +334,12 @@ def landings(
             return has_changed or not covers(complete, piece.start, _read_to(piece, staged.moment))
 
         needed = [piece for piece in reversed(slices) if is_needed(piece)]
-        extra = _without_a_day(connection, kind, mailbox_id, staged.moment)
+        extra = _without_a_day(connection, kind, mailbox_id)
         if not needed and (extra.rows or extra.dropped_keys):
             needed = [slices[-1]]
         for series in reads(needed):
             read, extra = extra, Read()
-            for row in _rows(connection, kind, mailbox_id, staged.moment, series[0].start, series[-1].end):
+            for row in _rows(connection, kind, mailbox_id, series[0].start, series[-1].end):
                 _ADD[kind](read, row)
             read_to = tuple(_read_to(piece, staged.moment) for piece in series)
             yield Landing(mailbox_id, kind, tuple(series), read_to, read)
@@ -398,7 +398,7 @@ def _ledger(
     return merged(complete), merged(newer)
 
 
-def _without_a_day(connection: Connection, kind: str, mailbox_id: int, moment: datetime) -> Read:
+def _without_a_day(connection: Connection, kind: str, mailbox_id: int) -> Read:
     """What belongs to no slice and was landed otherwise before: items without a date, and entries that are not
     kept any more, wherever an earlier row of theirs stands.
     """
@@ -417,27 +417,27 @@ def _without_a_day(connection: Connection, kind: str, mailbox_id: int, moment: d
     ]
     for row in connection.execute(
         f"""
-        select * exclude (is_dropped) replace ($moment::timestamp as read_at) from temp.export_{kind}
+        select * exclude (is_dropped) from temp.export_{kind}
         where mailbox_id = $mailbox_id and not is_dropped and {TIME_COLUMN[kind]} is null
             and hash(item_key, {_CONTENT[kind]}) not in (
                 select hash(item_key, {_CONTENT[kind]}) from raw.{TABLE[kind]}
                 where mailbox_id = $mailbox_id and gone_at is null
             )
         """,
-        {"mailbox_id": mailbox_id, "moment": moment},
+        {"mailbox_id": mailbox_id},
     ).fetchall():
         _ADD[kind](read, row)
     return read
 
 
 def _rows(
-    connection: Connection, kind: str, mailbox_id: int, moment: datetime, start: datetime, end: datetime
+    connection: Connection, kind: str, mailbox_id: int, start: datetime, end: datetime
 ) -> list[tuple[Any, ...]]:
     return connection.execute(
         f"""
-        select * exclude (is_dropped) replace ($moment::timestamp as read_at) from temp.export_{kind}
+        select * exclude (is_dropped) from temp.export_{kind}
         where mailbox_id = $mailbox_id and not is_dropped
             and {TIME_COLUMN[kind]} >= $start and {TIME_COLUMN[kind]} < $end
         """,
-        {"mailbox_id": mailbox_id, "moment": moment, "start": start, "end": end},
+        {"mailbox_id": mailbox_id, "start": start, "end": end},
     ).fetchall()

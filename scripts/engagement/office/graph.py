@@ -197,7 +197,7 @@ class ItemDecoder(Generic[S]):
         # An etag comes with every item; declared, it does not make every page a strange one.
         strict = msgspec.defstruct(
             f"Strict{kind.__name__}",
-            [("odata_etag", msgspec.Raw | None, msgspec.field(name=f"{_ANNOTATION}etag", default=None))],
+            [("odata_etag", msgspec.Raw, msgspec.field(name=f"{_ANNOTATION}etag", default=msgspec.Raw()))],
             bases=(kind,),
             forbid_unknown_fields=True,
             gc=False,

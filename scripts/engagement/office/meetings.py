@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engagement.addresses import AddressBook
 from engagement.errors import ServiceError
 from engagement.office import graph
 from engagement.office.client import GraphClient
-from engagement.office.rows import Read, TooMany, Uneven
+from engagement.office.rows import Read, Row, TooMany, Uneven
 
 _READ_ATTEMPTS = 3
 _NOT_KEPT = ("private", "confidential")
@@ -26,7 +26,6 @@ def read(
     mailbox_id: int,
     start: datetime,
     end: datetime,
-    now: datetime,
     page_size: graph.PageSize | None = None,
     most: int | None = None,
 ) -> Read:
@@ -46,7 +45,7 @@ def read(
             continue
         start_at = moment_of(item.start)
         if start_at is None or start <= start_at < end:
-            add(read, row_of(book, item, mailbox_id=mailbox_id, now=now))
+            add(read, row_of(book, item, mailbox_id=mailbox_id))
     return read
 
 
@@ -55,13 +54,8 @@ def is_kept(item: graph.Meeting) -> bool:
     return not (item.sensitivity in _NOT_KEPT or item.is_draft or item.type == "seriesMaster")
 
 
-def row_of(
-    book: AddressBook, item: graph.Meeting, *, mailbox_id: int, now: datetime | None
-) -> tuple[Any, ...]:
-    """What is stored of an entry: the columns of raw.office_meetings in their order, without the landing.
-
-    Raises ServiceError where its times are not in UTC.
-    """
+def row_of(book: AddressBook, item: graph.Meeting, *, mailbox_id: int) -> Row:
+    """What is stored of an entry. Raises ServiceError where its times are not in UTC."""
     keys: list[int] = []
     types: list[str] = []
     responses: list[str] = []
@@ -86,12 +80,10 @@ def row_of(
         keys,
         types,
         responses,
-        now,
-        None,
     )
 
 
-def add(read: Read, row: tuple[Any, ...]) -> None:
+def add(read: Read, row: Row) -> None:
     """Adds a row of `row_of` to what was read."""
     item_key, start_at, end_at = row[1], row[3], row[4]
     read.rows.append(row)

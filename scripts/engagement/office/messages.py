@@ -6,12 +6,12 @@ import binascii
 from collections import Counter
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engagement.addresses import AddressBook
 from engagement.office import graph
 from engagement.office.client import GraphClient
-from engagement.office.rows import Read, TooMany, Uneven
+from engagement.office.rows import Read, Row, TooMany, Uneven
 
 _COUNT_ATTEMPTS = 3
 _CONVERSATION_ID_BYTES = 59
@@ -46,7 +46,6 @@ def read(
     start: datetime,
     end: datetime,
     search_folder_ids: frozenset[str],
-    now: datetime,
     page_size: graph.PageSize | None = None,
     most: int | None = None,
 ) -> Read:
@@ -56,7 +55,7 @@ def read(
     service counted at the beginning means reading once more, and Uneven after three times. TooMany where it
     counts more than `most`. A message whose date cannot be read is kept without it, to be counted as such.
     """
-    stored = RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=search_folder_ids, now=now)
+    stored = RowMaker(book, mailbox_id=mailbox_id, search_folder_ids=search_folder_ids)
     size = page_size or graph.PageSize()
     for _ in range(_COUNT_ATTEMPTS):
         fetched = size.largest(partial(_fetch, client, stored, entra_id, start, end, most))
@@ -85,9 +84,7 @@ def query(start: datetime, end: datetime, top: int) -> dict[str, str]:
 
 
 class RowMaker:
-    """What is stored of the messages of one mailbox: the columns of raw.office_messages in their order, without
-    the landing.
-    """
+    """What is stored of the messages of one mailbox."""
 
     def __init__(
         self,
@@ -95,17 +92,15 @@ class RowMaker:
         *,
         mailbox_id: int,
         search_folder_ids: frozenset[str],
-        now: datetime | None,
     ) -> None:
         self._book = book
         self._hasher = book.hasher
         self._mailbox_id = mailbox_id
         self._search_folder_ids = search_folder_ids
-        self._now = now
         # A conversation comes several times, and what makes a thread is the dearest part of a message.
         self._thread_keys: dict[str, int] = {}
 
-    def __call__(self, item: graph.Message) -> tuple[Any, ...]:
+    def __call__(self, item: graph.Message) -> Row:
         hasher, key = self._hasher, self._book.key
         message_id = (item.internet_message_id or "").strip()
         recipients: dict[int, None] = {}
@@ -132,8 +127,6 @@ class RowMaker:
             bool(item.is_draft),
             bool(item.odata_type) and str(item.odata_type).startswith(_MEETING_MAIL),
             item.parent_folder_id in self._search_folder_ids,
-            self._now,
-            None,
         )
 
     def _thread_key(self, item: graph.Message) -> int:
@@ -151,7 +144,7 @@ class RowMaker:
         return key
 
 
-def add(read: Read, row: tuple[Any, ...]) -> None:
+def add(read: Read, row: Row) -> None:
     """Adds a row of `RowMaker` to what was read."""
     received_at = row[4]
     read.rows.append(row)
@@ -164,7 +157,7 @@ def add(read: Read, row: tuple[Any, ...]) -> None:
 class _Fetched(NamedTuple):
     """Rows by item key, the last one seen winning, and the service's count at the first page."""
 
-    rows: dict[int, tuple[Any, ...]]
+    rows: dict[int, Row]
     counted: int | None
     unasked: Counter[str]
 
@@ -178,7 +171,7 @@ def _fetch(
     most: int | None,
     top: int,
 ) -> _Fetched:
-    rows: dict[int, tuple[Any, ...]] = {}
+    rows: dict[int, Row] = {}
     unasked: Counter[str] = Counter()
     counted: int | None = None
     for page in client.pages(

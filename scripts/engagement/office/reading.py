@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from engagement.addresses import AddressBook
 from engagement.errors import EngagementError, ServiceError
@@ -36,12 +35,14 @@ from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, Slice, h
 # Of two things that are to be said of a mailbox, the later here is said.
 _SEVERITY = (mailboxes.READABLE, mailboxes.INCOMPLETE, mailboxes.THROTTLED, *mailboxes.UNREADABLE)
 # What one read holds in memory at most; a range of more is read in halves.
-MOST_ITEMS = 10_000
+MOST_ITEMS = 25_000
 # How often a list is begun anew that the service forgets in the midst.
 _STARTS = 3
 # Threads beyond the requests that may be out: those that wait for a throttled mailbox do nothing meanwhile.
 _THREADS_PER_REQUEST = 2
 SECONDS_TO_END = 5.0
+# Reads that wait for the writer; each is up to MOST_ITEMS rows.
+_HANDED_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -185,14 +186,11 @@ class Readers:
     the memory.
     """
 
-    def __init__(
-        self, service: Service, book: AddressBook, schedule: Schedule, *, workers: int, now: datetime
-    ) -> None:
+    def __init__(self, service: Service, book: AddressBook, schedule: Schedule, *, workers: int) -> None:
         self._service = service
         self._book = book
         self._schedule = schedule
-        self._now = now
-        self.handed: queue.Queue[Item] = queue.Queue(maxsize=workers)
+        self.handed: queue.Queue[Item] = queue.Queue(maxsize=_HANDED_AT_ONCE)
         self._threads = [
             threading.Thread(target=self._read, name=f"reader-{number}", daemon=True)
             for number in range(min(workers * _THREADS_PER_REQUEST, schedule.series_count))
@@ -286,7 +284,6 @@ class Readers:
                         start=start,
                         end=end,
                         search_folder_ids=self._search_folder_ids(client, mailbox),
-                        now=self._now,
                         page_size=mailbox.page_sizes[plan.kind],
                         most=most,
                     )
@@ -297,7 +294,6 @@ class Readers:
                     mailbox_id=mailbox.task.mailbox_id,
                     start=start,
                     end=end,
-                    now=self._now,
                     page_size=mailbox.page_sizes[plan.kind],
                     most=most,
                 )

@@ -23,11 +23,17 @@ class Uneven(ServiceError):
     """A range that gives other items each time, or fewer than the service counts: its halves may not."""
 
 
+# The columns of a raw table in their order, up to what landing adds: read_at, gone_at, landing_id.
+Row = tuple[Any, ...]
+
+
 @dataclass(slots=True)
 class Read:
-    """The rows of one series of requests; `moments` are the instants that decide the slices of those with a date."""
+    """The rows of one series of requests, each item once; `moments` are the instants that decide the slices of
+    those with a date.
+    """
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     moments: list[datetime] = field(default_factory=list)
     dropped_keys: list[int] = field(default_factory=list)  # seen but not kept: an earlier row of theirs goes
     # Rows with a date that cannot be read, and so is null.

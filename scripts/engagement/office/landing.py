@@ -1,0 +1,171 @@
+"""Landing: what was read becomes rows of the raw tables, with their ledger rows, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Row
+from engagement.office.slices import MEETINGS, MESSAGES
+from engagement.warehouse import Connection, append, empty_twin
+
+# What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
+_IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
+
+
+def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, now: datetime) -> None:
+    """Rows of several reads of one kind, and their ledger rows; to be called inside a transaction.
+
+    The newest read wins by (mailbox_id, item_key). Rows of the slices read that were not seen get gone_at. A
+    ledger row takes the place of those inside it: a month, once read, of its days.
+    """
+    kind = landings[0].kind
+    table, column = TABLE[kind], TIME_COLUMN[kind]
+    identity = _IDENTITY[kind]
+    replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
+    landing_id = _next_landing_id(connection)
+    twin = _incoming(connection, table, _each_once(landings), now=now, landing_id=landing_id)
+    dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
+    if dropped:
+        connection.execute(
+            "create or replace temporary table dropped_items (mailbox_id bigint, item_key bigint)"
+        )
+        append(connection, "dropped_items", dropped, schema="temp")
+        connection.execute(
+            f"""
+            insert into raw.office_replaced ({replaced})
+            select ?, ?, {", ".join(identity)} from raw.{table}
+            where (mailbox_id, item_key) in (select (mailbox_id, item_key) from dropped_items)
+            """,
+            [kind, landing_id],
+        )
+        connection.execute(
+            f"delete from raw.{table} where (mailbox_id, item_key) in (select (mailbox_id,"
+            " item_key) from dropped_items)"
+        )
+    units = empty_twin(connection, "office_units")
+    append(
+        connection,
+        units,
+        [
+            (
+                landing.mailbox_id,
+                kind,
+                piece.start,
+                piece.end,
+                read_to,
+                sum(piece.start <= moment < piece.end for moment in landing.read.moments),
+                run_id,
+                now,
+                landing_id,
+            )
+            for landing in landings
+            for piece, read_to in zip(landing.pieces, landing.read_to, strict=True)
+        ],
+        schema="temp",
+    )
+    connection.execute(
+        f"""
+        insert into raw.office_replaced ({replaced})
+        select ?, ?, {", ".join(f"known.{name}" for name in identity)}
+        from raw.{table} as known
+        inner join "{twin}" as incoming
+            on known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key
+        where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
+        """,
+        [kind, landing_id],
+    )
+    if kind == MESSAGES:
+        _keep_landing_of_unchanged(connection, twin)
+    connection.execute(
+        f"""
+        delete from raw.{table}
+        where (mailbox_id, item_key) in (select (mailbox_id, item_key) from "{twin}")
+        """
+    )
+    connection.execute(
+        f"""
+        update raw.{table} set gone_at = ?, landing_id = ?
+        from "{units}" as units
+        where raw.{table}.mailbox_id = units.mailbox_id
+            and raw.{table}.{column} >= units.slice_start and raw.{table}.{column} < units.slice_end
+            and raw.{table}.gone_at is null
+        """,
+        [now, landing_id],
+    )
+    connection.execute(f'insert into raw.{table} select * from "{twin}"')
+    connection.execute(
+        f"""
+        delete from raw.office_units
+        using "{units}" as units
+        where raw.office_units.mailbox_id = units.mailbox_id
+            and raw.office_units.kind = units.kind
+            and raw.office_units.slice_start < units.slice_end
+            and raw.office_units.slice_end > units.slice_start
+        """
+    )
+    connection.execute(f'insert into raw.office_units select * from "{units}"')
+
+
+def _each_once(landings: Sequence[Landing]) -> Sequence[Row]:
+    """All rows; of two of one item the later. Within one read each item comes once."""
+    mailbox_ids = {landing.mailbox_id for landing in landings}
+    rows = [row for landing in landings for row in landing.read.rows]
+    if len(mailbox_ids) == len(landings):
+        return rows
+    return list({(row[0], row[1]): row for row in rows}.values())
+
+
+def _incoming(
+    connection: Connection, table: str, rows: Sequence[Row], *, now: datetime, landing_id: int
+) -> str:
+    """Rows on their way in, as a temporary table with all columns of the raw one. What is the same for every row
+    is not appended row by row: that would take a third of the time.
+    """
+    connection.execute(
+        f"""
+        create or replace temporary table incoming_rows as
+        select * exclude (read_at, gone_at, landing_id) from raw.{table} limit 0
+        """
+    )
+    append(connection, "incoming_rows", rows, schema="temp")
+    twin = empty_twin(connection, table)
+    connection.execute(
+        f'insert into "{twin}" select *, ?, null, ? from temp.incoming_rows', [now, landing_id]
+    )
+    connection.execute("drop table temp.incoming_rows")
+    return twin
+
+
+def _next_landing_id(connection: Connection) -> int:
+    """One more than every landing so far, those included that a refresh has seen and the ledger no longer has."""
+    row = connection.execute(
+        """
+        select greatest(
+            (select coalesce(max(landing_id), 0) from raw.office_units),
+            (select coalesce(max(landing_id), 0) from raw.refreshes)
+        ) + 1
+        """
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# What makes a message; when it was read is no part of it. (Of a meeting it is: the newest read speaks.)
+_MESSAGE = (
+    "message_key, thread_key, received_at, from_key, recipient_keys, is_draft, is_meeting_mail,"
+    " is_search_folder_copy"
+)
+
+
+def _keep_landing_of_unchanged(connection: Connection, twin: str) -> None:
+    """A message read again as it was known costs no refresh."""
+    same = [f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE.split(", ")]
+    connection.execute(
+        f"""
+        update "{twin}" as incoming set landing_id = known.landing_id
+        from raw.office_messages as known
+        where incoming.mailbox_id = known.mailbox_id and incoming.item_key = known.item_key
+            and {" and ".join(same)}
+        """
+    )
