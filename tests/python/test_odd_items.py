@@ -11,6 +11,7 @@ import pytest
 from conftest import NOW, OURS, Workspace, meeting, message, person
 from emulators.graph import Handle, running
 from emulators.tenant import Attendee, Event, Message, Tenant
+from engagement.office.graph import MESSAGE_REQUIRED
 
 ANNA, BEN = person("anna"), person("ben")
 AT = NOW - timedelta(days=5)
@@ -70,6 +71,8 @@ def service() -> Iterator[Handle]:
             {"id": "1601", "receivedDateTime": "1601-01-01T00:00:00Z"},
             {"id": "9999", "receivedDateTime": "9999-12-31T23:59:59Z"},
         ]
+        # Everything that is asked for comes, if only as a null.
+        undated = [dict.fromkeys(MESSAGE_REQUIRED.split(",")) | item for item in undated]
         handle.fail(f"{BEN.id}/messages", status=200, body={"value": undated})
         yield handle
 
