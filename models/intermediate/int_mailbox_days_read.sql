@@ -35,69 +35,48 @@ days as (
 
 ),
 
--- Slices are days of UTC: a local day begins in one of them and may end in the next.
-days_in_utc as (
+-- Slices are of UTC and of any length: a local day may begin in one and end in another.
+local_days as (
 
     select
         day_on,
-        cast({{ local_midnight('day_on', 'time_zone') }} as date) as utc_day_on
-    from days
-
-    union distinct
-
-    select
-        day_on,
-        cast(
-            {{ local_midnight('day_on + interval 1 day', 'time_zone') }} - interval 1 microsecond as date
-        ) as utc_day_on
+        {{ local_midnight('day_on', 'time_zone') }} as starts_at,
+        {{ local_midnight('day_on + interval 1 day', 'time_zone') }} as ends_at
     from days
 
 ),
 
-utc_days_needed as (
+-- The slices of the ledger never overlap, so what they cover of a day adds up.
+days_covered as (
 
     select
-        day_on,
-        count(*) as utc_day_count
-    from days_in_utc
-    group by day_on
-
-),
-
-utc_days_read as (
-
-    select distinct
         mailboxes.enrichment_id,
         mailboxes.mailbox_id,
-        days_in_utc.day_on,
-        days_in_utc.utc_day_on,
-        units.kind
+        local_days.day_on,
+        units.kind,
+        sum(
+            {{
+                milliseconds_between(
+                    'greatest(units.slice_start_at, local_days.starts_at)',
+                    'least(units.read_to_at, local_days.ends_at)',
+                )
+            }}
+        ) as covered_milliseconds,
+        max({{ milliseconds_between('local_days.starts_at', 'local_days.ends_at') }}) as day_milliseconds
     from mailboxes
     inner join units on mailboxes.mailbox_id = units.mailbox_id
-    inner join days_in_utc
-        on
-            cast(units.slice_start_at as date) <= days_in_utc.utc_day_on
-            and cast(units.read_to_at - interval 1 microsecond as date) >= days_in_utc.utc_day_on
-
-),
-
-utc_days_read_counted as (
-
-    select
-        enrichment_id,
-        mailbox_id,
-        day_on,
-        count(*) as kind_and_utc_day_count
-    from utc_days_read
-    group by enrichment_id, mailbox_id, day_on
+    inner join local_days
+        on units.slice_start_at < local_days.ends_at and units.read_to_at > local_days.starts_at
+    group by mailboxes.enrichment_id, mailboxes.mailbox_id, local_days.day_on, units.kind
 
 )
 
 select
-    utc_days_read_counted.enrichment_id,
-    utc_days_read_counted.mailbox_id,
-    utc_days_read_counted.day_on
-from utc_days_read_counted
-inner join utc_days_needed on utc_days_read_counted.day_on = utc_days_needed.day_on
+    enrichment_id,
+    mailbox_id,
+    day_on
+from days_covered
+where covered_milliseconds >= day_milliseconds
+group by enrichment_id, mailbox_id, day_on
 -- Both mail and calendar.
-where utc_days_read_counted.kind_and_utc_day_count = 2 * utc_days_needed.utc_day_count
+having count(*) = 2
