@@ -130,12 +130,15 @@ def _rows(result: Result) -> list[list[str]]:
     return rows
 
 
+_VERDICT = {(True, True): "met", (True, False): "MISSED", (False, False): ""}
+
+
 def _goal_rows(goals: Sequence[Goal]) -> list[list[str]]:
     rows = [["goal", "bound", "measured", ""]]
     for goal in goals:
         measured = "not measured" if goal.value is None else f"{goal.value:,.2f}"
         bound = f"at {'least' if goal.at_least else 'most'} {goal.bound:,.2f}"
-        rows.append([goal.name, bound, measured, "met" if goal.met else "MISSED"])
+        rows.append([goal.name, bound, measured, _VERDICT[goal.value is not None, goal.met]])
     return rows
 
 
@@ -182,7 +185,8 @@ Measured on {datetime.now(UTC).date()}; {here["cores"]} cores ({here["processor"
 ## Figures
 
 The median of {repeat} repetitions ({len(result.few)} of memory), and the least and the most of them; {OURS} and {DLT}
-took turns, as did few and many mailboxes. A ratio is the median of the ratios of two neighbouring runs, since what slows the machine slows both.
+took turns, as did few and many mailboxes. A ratio is the median of the ratios of two neighbouring runs, since what
+slows the machine slows both.
 
 {_markdown(_rows(result))}
 {f"{chr(10)}dlt was not measured: {result.without_dlt}.{chr(10)}" if result.without_dlt else ""}
