@@ -195,9 +195,9 @@ slows the machine slows both.
 - {OURS} against {DLT}: {first.messages:,} messages of {result.message_bytes:,.0f} bytes in the mean, spread over a
   year, of about {prepared.ADDRESSES:,} people in {prepared.DOMAINS} domains. Both land into an empty DuckDB file.
 - Memory: {few.messages:,} messages in {result.flat[0]:,} mailboxes and {many.messages:,} in {result.flat[1]:,}. It is
-  flat when the ratio is at most {FLAT_MEMORY}: what a mailbox costs for good (its task and its plan) is less than a
-  tenth for a thousand of them and repetitions differ by some per cent, while an extraction that kept what it has read
-  would need a multiple. DuckDB's memory_limit is what the command sets it to, the same in both.
+  flat when the ratio is at most {FLAT_MEMORY}: room for what each mailbox costs for good (its task and its plan) and
+  for the difference between repetitions, while an extraction that kept what it has read would need a multiple. The
+  benchmark does not set DuckDB's memory_limit: it is what the command makes it, the same in both.
   Few mailboxes with as many messages each may be over before a first transaction is full (20,000 rows), and so stand
   lower than any longer run; `BENCH=--flat-same-total` gives the few as many messages in all.
 
@@ -205,8 +205,8 @@ slows the machine slows both.
 
 A process of its own on the same machine that rendered every message before the clock started; an answer is a stretch of
 these bytes. Its processor time is not counted for either side, but it does take it from the same cores: its share is in
-the table. It answers at once, without encryption, compression, throttling and latency, which dominate against the real
-service; there, mailboxes are asked in parallel up to the service's own limits.
+the table. It answers at once, without encryption, compression, throttling and latency, all of which the real
+service has.
 
 ## dlt's settings
 
