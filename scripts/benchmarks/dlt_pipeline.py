@@ -42,7 +42,7 @@ TRIED = (
     ("`NORMALIZE__WORKERS` 1, one file", "5,296 (3,712 - 6,040)", "144"),
     ("files of 25,000", "5,028 (4,954 - 7,947)", "149"),
     (
-        "a child resource of a list of mailboxes instead of a resource for each (once, otherwise as the row with 8 threads)",
+        "one child resource of a list of mailboxes (once, otherwise as the row with 8 threads)",
         "4,041",
         "147",
     ),

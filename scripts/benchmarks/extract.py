@@ -195,7 +195,9 @@ def measure(given: argparse.Namespace, without_dlt: str | None, say: Callable[[s
             if without_dlt is None:
                 note(result.dlt, beside(given.dlt_python, source))
     few, many = given.flat
-    with service(few, given.flat_messages) as small, service(many, given.flat_messages) as large:
+    result.flat = (few, many)
+    each = given.flat_messages * many // few if given.flat_same_total else given.flat_messages
+    with service(few, each) as small, service(many, given.flat_messages) as large:
         for _ in range(given.flat_repeat or given.repeat):
             note(result.few, ours(small))
             note(result.many, ours(large))
@@ -214,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--flat-messages", type=int, default=500, help="of each mailbox, where memory is compared"
     )
+    parser.add_argument("--flat-same-total", action="store_true", help="the few hold as many messages in all")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--flat-repeat", type=int, help="where memory is compared; else as --repeat")
     parser.add_argument("--dlt-python", type=Path, default=Path(".venv-bench/bin/python"))

@@ -11,9 +11,8 @@ from benchmarks.measure import Run
 TIMES_DLT_RATE = 5.0
 SHARE_OF_DLT_CPU = 1 / 5
 MESSAGES_PER_SECOND = 50_000.0
-# What every mailbox costs for good (its task and its plan, some kilobytes) is less than a tenth of a process for a
-# thousand of them, and repetitions differ by a few per cent; an extraction that kept what it has read would need a
-# multiple, since there is a hundred times as much.
+# Room for what every mailbox costs for good (its task and its plan) and for the difference between repetitions; an
+# extraction that kept what it has read would need a multiple, since there is a hundred times as much.
 FLAT_MEMORY = 1.25
 
 
