@@ -226,6 +226,18 @@ class Hasher:
 AddressRow = tuple[int, str | None, str]
 
 
+class _Keys(dict[str | None, int | None]):
+    """Keys by address, each worked out when it is first asked for."""
+
+    def __init__(self, new_key: Callable[[str | None], int | None]) -> None:
+        super().__init__()
+        self._new_key = new_key
+
+    def __missing__(self, raw: str | None) -> int | None:
+        key = self[raw] = self._new_key(raw)
+        return key
+
+
 class AddressBook:
     """Hashes of addresses as they come, each worked out once; collects the rows of raw.office_addresses.
 
@@ -237,24 +249,17 @@ class AddressBook:
     def __init__(self, hasher: Hasher, patterns: SenderPatterns) -> None:
         self.hasher = hasher
         self._patterns = patterns
-        self._keys: dict[str | None, int | None] = {None: None}
         self._pending: deque[AddressRow] = deque()
-
-    def key(self, raw: str | None) -> int | None:
-        """Key of an address as it stands in mail, calendar or customer file; None where it is not usable."""
-        try:
-            return self._keys[raw]
-        except KeyError:
-            return self._new_key(raw)
+        # Key of an address as it stands in mail, calendar or customer file; None where it is not usable. The
+        # dictionary's own method, since it is called five times for every message.
+        self.key: Callable[[str | None], int | None] = _Keys(self._new_key).__getitem__
 
     def _new_key(self, raw: str | None) -> int | None:
         address = normalised(raw)
         if address is None:
-            key = None
-        else:
-            key = self.hasher.address(address.text)
-            self._pending.append((key, address.domain, self._patterns.class_of(address)))
-        self._keys[raw] = key
+            return None
+        key = self.hasher.address(address.text)
+        self._pending.append((key, address.domain, self._patterns.class_of(address)))
         return key
 
     @staticmethod

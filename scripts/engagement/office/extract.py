@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 ROWS_PER_TRANSACTION = 20_000
 SECONDS_PER_TRANSACTION = 2.0
+MOST_ROWS_PER_TRANSACTION = 200_000
+# From one landing to the next, in landings.
+_PAUSE_BETWEEN_LANDINGS = 4.0
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
 # So many mailboxes in a row that a service failed for, without one that worked: the service is down, not a
 # mailbox. The run is given up once they are also more than is tolerated.
@@ -383,6 +386,7 @@ class _Writer:
         self._done: list[Done] = []
         self._rows = 0
         self._landed_at = time.monotonic()
+        self._landing_seconds = 0.0
         self._failed: set[int] = set()
         self._failed_in_a_row: set[int] = set()
         # An entry without a start comes in every slice that it reaches into.
@@ -416,9 +420,20 @@ class _Writer:
             self._done.append(item)
             self._bar.advance()
             self._result.read += item.state == mailboxes.READABLE
-        late = time.monotonic() - self._landed_at >= SECONDS_PER_TRANSACTION
-        if self._rows >= ROWS_PER_TRANSACTION or late:
+        if self._is_time_to_land():
             self.land()
+
+    def _is_time_to_land(self) -> bool:
+        """Enough rows or old ones, unless landing would then take most of the time: in a table of a hundred million
+        it takes seconds to see which rows are known.
+        """
+        waited = time.monotonic() - self._landed_at
+        if self._rows < ROWS_PER_TRANSACTION and waited < SECONDS_PER_TRANSACTION:
+            return False
+        return (
+            self._rows >= MOST_ROWS_PER_TRANSACTION
+            or waited >= _PAUSE_BETWEEN_LANDINGS * self._landing_seconds
+        )
 
     def _note_failure(self, failed: Failed) -> None:
         self._failed_in_a_row.add(failed.mailbox_id)
@@ -434,9 +449,13 @@ class _Writer:
 
     def land(self) -> None:
         """Writes what was taken, in one transaction."""
+        began = time.monotonic()
+        if self._landings or self._done:
+            self._write()
         self._landed_at = time.monotonic()
-        if not self._landings and not self._done:
-            return
+        self._landing_seconds = self._landed_at - began
+
+    def _write(self) -> None:
         addresses = self._book.drain()
         try:
             with transaction(self._connection):

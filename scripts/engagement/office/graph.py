@@ -267,11 +267,11 @@ def instant(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        # The usual form of mail, whose zone need not be worked out.
-        moment = datetime.fromisoformat(text[:-1] if len(text) == 20 and text[19] == "Z" else text)
+        # The "Z" of mail is left out: a zone would have to be worked out.
+        moment = datetime.fromisoformat(text[:-1] if text[-1] == "Z" else text)
         if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
             return None
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
 

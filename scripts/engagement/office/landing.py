@@ -64,25 +64,7 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
         ],
         schema="temp",
     )
-    connection.execute(
-        f"""
-        insert into raw.office_replaced ({replaced})
-        select ?, ?, {", ".join(f"known.{name}" for name in identity)}
-        from raw.{table} as known
-        inner join "{twin}" as incoming
-            on known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key
-        where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
-        """,
-        [kind, landing_id],
-    )
-    if kind == MESSAGES:
-        _keep_landing_of_unchanged(connection, twin)
-    connection.execute(
-        f"""
-        delete from raw.{table}
-        where (mailbox_id, item_key) in (select (mailbox_id, item_key) from "{twin}")
-        """
-    )
+    _replace_known(connection, kind, twin, replaced=replaced, landing_id=landing_id)
     connection.execute(
         f"""
         update raw.{table} set gone_at = ?, landing_id = ?
@@ -153,19 +135,55 @@ def _next_landing_id(connection: Connection) -> int:
 
 # What makes a message; when it was read is no part of it. (Of a meeting it is: the newest read speaks.)
 _MESSAGE = (
-    "message_key, thread_key, received_at, from_key, recipient_keys, is_draft, is_meeting_mail,"
-    " is_search_folder_copy"
+    "message_key",
+    "thread_key",
+    "received_at",
+    "from_key",
+    "recipient_keys",
+    "is_draft",
+    "is_meeting_mail",
+    "is_search_folder_copy",
 )
 
 
-def _keep_landing_of_unchanged(connection: Connection, twin: str) -> None:
-    """A message read again as it was known costs no refresh."""
-    same = [f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE.split(", ")]
+def _replace_known(connection: Connection, kind: str, twin: str, *, replaced: str, landing_id: int) -> None:
+    """Takes away the rows of items that come again, and notes those that are another message or meeting now.
+
+    The large table is searched once, and on a first read finds nothing, which ends it. A message that comes again
+    as it was known keeps the number of its landing, and so costs no refresh.
+    """
+    table, identity = TABLE[kind], _IDENTITY[kind]
     connection.execute(
         f"""
-        update "{twin}" as incoming set landing_id = known.landing_id
-        from raw.office_messages as known
-        where incoming.mailbox_id = known.mailbox_id and incoming.item_key = known.item_key
-            and {" and ".join(same)}
+        create or replace temporary table known_items as
+        select known.*, known.rowid as row_id
+        from raw.{table} as known
+        semi join "{twin}" as incoming
+            -- In this order: the mailboxes' range is looked at first, and leaves out most of the table.
+            on known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key
         """
     )
+    found = connection.execute("select count(*) from temp.known_items").fetchone()
+    if found is None or found[0] == 0:
+        return
+    same_item = "known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key"
+    connection.execute(
+        f"""
+        insert into raw.office_replaced ({replaced})
+        select ?, ?, {", ".join(f"known.{name}" for name in identity)}
+        from temp.known_items as known
+        inner join "{twin}" as incoming on {same_item}
+        where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
+        """,
+        [kind, landing_id],
+    )
+    if kind == MESSAGES:
+        connection.execute(
+            f"""
+            update "{twin}" as incoming set landing_id = known.landing_id
+            from temp.known_items as known
+            where {same_item}
+                and {" and ".join(f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE)}
+            """
+        )
+    connection.execute(f"delete from raw.{table} where rowid in (select row_id from temp.known_items)")

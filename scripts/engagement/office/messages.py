@@ -17,7 +17,6 @@ _COUNT_ATTEMPTS = 3
 _CONVERSATION_ID_BYTES = 59
 _SHORTEST_INDEX = 22
 _MEETING_MAIL = "#microsoft.graph.eventMessage"
-_EXCHANGE_ALPHABET = str.maketrans("-_", "/+")
 
 
 def search_folders(client: GraphClient, entra_id: str) -> frozenset[str]:
@@ -217,7 +216,7 @@ def thread_of(
 
 def _decoded_conversation_id(conversation_id: str) -> bytes | None:
     """The part that is common to all mailboxes, of an id that has it."""
-    decoded = _base64(conversation_id.translate(_EXCHANGE_ALPHABET))
+    decoded = _base64(conversation_id.replace("-", "/").replace("_", "+"))
     return decoded[-16:] if decoded is not None and len(decoded) == _CONVERSATION_ID_BYTES else None
 
 
