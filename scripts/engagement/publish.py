@@ -13,10 +13,8 @@ import os
 import shutil
 import stat
 import struct
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -25,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import warehouse
+from engagement import stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
@@ -114,6 +112,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
                 findings=[str(refusal) for refusal in refusals],
             )
         size_bytes = candidate.stat().st_size
+        stopping.check()
         replace(candidate, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -298,16 +297,15 @@ def sampled_keys(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
 
 def in_fresh_process(module: str, job: dict[str, Any]) -> str:
     """Run a module of this package in a new interpreter with the job on its standard input; its output."""
-    command: Sequence[str] = [sys.executable, "-m", module]
-    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    exit_code, output, errors = stopping.run_child([sys.executable, "-m", module], json.dumps(job))
+    if exit_code != 0:
         # The last line names the exception; what stands above it may quote rows.
-        reason = done.stderr.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
+        reason = errors.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
         raise PublishRefusedError(
-            f"{module} failed ({reason}, exit code {done.returncode}); the published file is as it was. "
+            f"{module} failed ({reason}, exit code {exit_code}); the published file is as it was. "
             "Check the free space of its folder, then run `engagement publish`"
         )
-    return done.stdout
+    return output
 
 
 def replace(candidate: Path, target: Path) -> None:
