@@ -65,6 +65,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         twin = work / "twin.duckdb"
         check_build(target_path(settings))
         with warehouse.connect(settings, read_only=True) as connection:
+            check_refresh(connection)
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
             newest = published_day(target)
@@ -164,15 +165,45 @@ def check_build(target: Path) -> None:
         and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
-    if not is_whole or has_failed:
-        what = (
-            "failed"
-            if is_whole
-            else f"was `dbt {arguments.get('which')}`, for another target, or left something out"
-        )
+    # One that was interrupted writes down what it had done until then, and that may all be well.
+    has_ended = buildable(target) <= {result["unique_id"] for result in results["results"]}
+    if not is_whole or has_failed or not has_ended:
+        what = f"was `dbt {arguments.get('which')}`, for another target, or left something out"
+        if is_whole:
+            what = "failed" if has_failed else "did not come to its end"
         raise PublishRefusedError(
             f"the last dbt command {what}, and only a whole successful build is published: run `dbt build` again"
         )
+
+
+def check_refresh(connection: duckdb.DuckDBPyConnection) -> None:
+    """Refuse what a build left that was killed in the midst: dbt's artifacts are then those of the one before it."""
+    try:
+        row = connection.execute("select bool_and(is_complete) from raw.refreshes").fetchone()
+    except duckdb.CatalogException:
+        return
+    if row == (False,):
+        raise PublishRefusedError(
+            "the last dbt command did not come to its end, and only a whole successful build is published: run"
+            " `dbt build` again"
+        )
+
+
+def buildable(target: Path) -> set[str]:
+    """What a whole `dbt build` has a result for, unit tests aside, which may be left out."""
+    try:
+        manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublishRefusedError(
+            "nothing has been built yet: run `dbt build` or `engagement run` first"
+        ) from error
+    return {
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed", "snapshot", "test")
+        and node["config"].get("enabled", True)
+        and node["config"].get("materialized") != "ephemeral"
+    }
 
 
 def published_day(path: Path) -> date | None:
