@@ -35,6 +35,7 @@ Exit codes:
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
+  130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -354,7 +355,7 @@ def status(as_json: bool, verbose: bool) -> None:
       engagement status
       engagement status --json
 
-    Reads the published file and the run's state alone, so it works while a run is going on.
+    Reads the published file and the run's state alone, so it works while a run is going on, and says how far it is.
     """
     _conclude(running.status, as_json=as_json, verbose=verbose, needs_files=False)
 

@@ -234,6 +234,7 @@ def ask_leadspace(
                         run_id=state.run_id,
                         send_again=send_again,
                         most_lookups=most_lookups,
+                        tell=state.progress,
                     )
                 except SegmentNotPublished as error:
                     if not may_wait:
