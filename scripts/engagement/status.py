@@ -145,9 +145,11 @@ def run_in_words(run: dict[str, Any] | None, now: datetime) -> str:
     if state == "running":
         lasted = f"{(now - began).total_seconds():.0f} s" if began else "some time"
         how_far = (run.get("progress") or {}).get("text")
+        beside = [how_far if isinstance(how_far, str) else "", f"after {steps}" if steps else ""]
+        details = "; ".join(filter(None, beside))
         return (
             f"Going on for {lasted}: {command}, process {run.get('pid')}, in step {step or 'begin'}"
-            f"{f' ({how_far})' if isinstance(how_far, str) else ''}{f', after {steps}' if steps else ''}."
+            f"{f' ({details})' if details else ''}."
         )
     if state == "done":
         return f"Last run: {command} done {ago(run.get('finished_at'), now)}{took}{f' ({steps})' if steps else ''}."
