@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +10,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from engagement import stopping
 from engagement.config import Settings
 from engagement.errors import DataTestError
-from engagement.progress import progress
+from engagement.progress import Tell, progress
 
 
-def build(settings: Settings, *, as_of: date | None = None, verbose: bool = False) -> None:
+def build(
+    settings: Settings, *, as_of: date | None = None, verbose: bool = False, tell: Tell | None = None
+) -> None:
     """`dbt build` in this process, quiet unless `verbose`; DataTestError with one line per failed node.
 
-    Unit tests are left out: they test the project, not the data. The private file must be closed.
+    Unit tests are left out: they test the project, not the data. The private file must be closed. `tell` hears how
+    far it is.
     """
     from dbt.cli.main import dbtRunner
 
@@ -37,15 +42,21 @@ def build(settings: Settings, *, as_of: date | None = None, verbose: bool = Fals
         arguments = ["--quiet", "--no-print", "--log-level", "none", *arguments]
     if as_of is not None:
         arguments += ["--vars", f"{{as_of_date: '{as_of.isoformat()}'}}"]
-    with _environment(settings), progress("models and tests") as bar:
+    with (
+        _environment(settings),
+        progress("models and tests", tell=tell) as bar,
+        stopping.interrupting(_interrupt_queries),
+    ):
 
         def follow(event: Any) -> None:
             if event.info.name == "LogStartLine":
                 bar.advance(to=int(event.data.index), total=int(event.data.total))
 
         outcome = dbtRunner(callbacks=[follow]).invoke(arguments)
+    # A signal, which dbt keeps to itself, or takes for the failure of whatever was interrupted.
+    stopping.check()
     if isinstance(outcome.exception, SystemExit | KeyboardInterrupt):
-        raise outcome.exception  # a signal, which dbt keeps to itself
+        raise outcome.exception
     failed = _failed_nodes(outcome.result)
     if outcome.success and not failed:
         return
@@ -60,6 +71,17 @@ def build(settings: Settings, *, as_of: date | None = None, verbose: bool = Fals
         " the last file stays",
         findings=failed,
     )
+
+
+def _interrupt_queries() -> None:
+    """Ends the queries under way in dbt's threads. dbt does so itself, but once, and not before its models run."""
+    from dbt.adapters.factory import FACTORY
+
+    for adapter in list(FACTORY.adapters.values()):
+        for connection in list(adapter.connections.thread_connections.values()):
+            # One that was closed meanwhile has nothing to interrupt.
+            with contextlib.suppress(Exception):
+                connection.handle.cursor().interrupt()
 
 
 def _failed_nodes(result: Any) -> list[str]:

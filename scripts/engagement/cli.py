@@ -4,26 +4,25 @@ errors.py.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
-import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
 from engagement import check as checking
 from engagement import doctor as examining
 from engagement import extract as extracting
+from engagement import logs, stopping
 from engagement import run as running
-from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, load
+from engagement.cancel import cancel as cancelling
+from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, data_dir_of, load, run_lock_of
 from engagement.errors import EngagementError
-from engagement.http import quiet_loggers
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,12 +35,29 @@ Exit codes:
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
+  130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-_verbose = click.option(
-    "-v", "--verbose", is_flag=True, help="Show dbt's own output and a traceback on errors."
-)
+
+
+def _logging(command: F) -> F:
+    """The options of every command that say what reaches stderr, in force before the command begins."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Show dbt's own output and a traceback on errors.")
+    @click.option(
+        "--json-logs",
+        is_flag=True,
+        envvar=logs.ENVIRONMENT,
+        help=f"Write every line on stderr as one JSON object, progress included; also {logs.ENVIRONMENT}=1.",
+    )
+    @functools.wraps(command)
+    def with_logging(*arguments: Any, verbose: bool, json_logs: bool, **options: Any) -> Any:
+        logs.set_up(verbose=verbose, json_lines=json_logs)
+        logs.note(command=click.get_current_context().command_path.removeprefix("engagement "))
+        return command(*arguments, verbose=verbose, **options)
+
+    return cast(F, with_logging)
 
 
 def _conclude(
@@ -53,32 +69,41 @@ def _conclude(
     needs_files: bool = True,
 ) -> NoReturn:
     """Loads the settings, acts, prints, and ends the process with the outcome's code."""
-    _set_up_logging(verbose)
-    try:
+
+    def act_with_settings() -> Outcome:
         settings = load(os.environ, services=services, needs_files=needs_files)
         for warning in settings.warnings:
-            logging.getLogger("engagement").warning("warning: %s", warning)
-        outcome = act(settings)
-    except EngagementError as error:
-        if as_json:
-            click.echo(json.dumps({"exit_code": error.exit_code, "errors": list(error.lines)}))
-        for number, line in enumerate(error.lines):
-            click.echo(f"error: {line}" if number == 0 else f"  {line}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("error: interrupted; what was read is kept, run again", err=True)
-        sys.exit(130)
-    except Exception as error:
-        if verbose:
+            logs.log.warning("warning: %s", warning)
+        return act(settings)
+
+    _conclude_without_settings(act_with_settings, as_json=as_json, verbose=verbose)
+
+
+def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, verbose: bool) -> NoReturn:
+    try:
+        outcome = act()
+    except BaseException as error:
+        if (number := stopping.number_of(error)) is not None:
+            _fail(
+                128 + number,
+                [f"{stopping.in_words(number)}; what was read is kept, run again"],
+                as_json=as_json,
+            )
+        if isinstance(error, EngagementError):
+            _fail(error.exit_code, error.lines, as_json=as_json)
+        if not isinstance(error, Exception):
             raise
         # The text of an unforeseen error may hold anything, so only its kind is shown.
-        where = _innermost(error)
-        click.echo(f"error: unexpected {type(error).__name__} in {where}; run with -v for details", err=True)
-        if as_json:
-            click.echo(
-                json.dumps({"exit_code": 1, "errors": [f"unexpected {type(error).__name__} in {where}"]})
-            )
-        sys.exit(1)
+        line = f"unexpected {type(error).__name__} in {_innermost(error)}"
+        if verbose and not logs.as_json():
+            raise
+        _fail(
+            1,
+            [line],
+            as_json=as_json,
+            advice="" if verbose else "; run with -v for details",
+            traceback=error if verbose else None,
+        )
     if as_json:
         click.echo(json.dumps({"exit_code": outcome.exit_code, **outcome.facts}, default=str))
     else:
@@ -89,12 +114,36 @@ def _conclude(
     sys.exit(outcome.exit_code)
 
 
+def _fail(
+    exit_code: int,
+    lines: Sequence[str],
+    *,
+    as_json: bool,
+    advice: str = "",
+    traceback: BaseException | None = None,
+) -> NoReturn:
+    """Says what went wrong, on stderr and with --json on stdout as well, and ends the process."""
+    if as_json:
+        click.echo(json.dumps({"exit_code": exit_code, "errors": list(lines)}))
+    for number, line in enumerate(lines):
+        if logs.as_json():
+            logs.log.error(
+                "%s",
+                line + (advice if number == 0 else ""),
+                extra={"fields": {"exit_code": exit_code}},
+                exc_info=traceback if number == 0 else None,
+            )
+        else:
+            click.echo(f"error: {line}{advice}" if number == 0 else f"  {line}", err=True)
+    sys.exit(exit_code)
+
+
 def _summarise(summary: Callable[[], None]) -> None:
     """What is printed at the end is no reason to fail: the work is done."""
     try:
         summary()
     except Exception as error:
-        click.echo(f"warning: the summary cannot be shown ({type(error).__name__})", err=True)
+        logs.log.warning("warning: the summary cannot be shown (%s)", type(error).__name__)
 
 
 def _innermost(error: BaseException) -> str:
@@ -109,21 +158,6 @@ def _innermost(error: BaseException) -> str:
     return place
 
 
-def _set_up_logging(verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("engagement")
-    logger.handlers = [handler]
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-    logger.propagate = False
-    quiet_loggers()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    # Readers are ended, the open transaction is rolled back, and the next run goes on from there.
-    raise SystemExit(128 + number)
-
-
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Account engagement from a company's own mail and calendar metadata, and company data for its accounts.
@@ -134,6 +168,7 @@ def cli() -> None:
       engagement doctor              what the app may read, and what is to be granted
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
+      engagement cancel              end what is running; what was read is kept
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -147,7 +182,7 @@ def cli() -> None:
     help="Also sign in, resolve every listed address and group, and verify the Leadspace token.",
 )
 @_as_json
-@_verbose
+@_logging
 def check(connect: bool, as_json: bool, verbose: bool) -> None:
     """Say what is configured and what is wrong with it.
 
@@ -168,7 +203,7 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
 
 @cli.command()
 @_as_json
-@_verbose
+@_logging
 def doctor(as_json: bool, verbose: bool) -> None:
     """Try what the app may read, and say what to grant.
 
@@ -196,7 +231,7 @@ def extract() -> None:
 
 @extract.command("customers")
 @_as_json
-@_verbose
+@_logging
 def extract_customers(as_json: bool, verbose: bool) -> None:
     """Read and check the customer files (accounts and contacts) and replace what was landed before.
 
@@ -212,7 +247,7 @@ def extract_customers(as_json: bool, verbose: bool) -> None:
     "--anew", is_flag=True, help="Read everything within the retention again, not only what is new."
 )
 @_as_json
-@_verbose
+@_logging
 def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
     """Read what is new in the mailboxes and calendars of the listed people.
 
@@ -236,7 +271,7 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
     help="Also ask about customers whose answer was lost, though they may have been charged.",
 )
 @_as_json
-@_verbose
+@_logging
 def extract_leadspace(send_again: bool, as_json: bool, verbose: bool) -> None:
     """Ask Leadspace about the customers whose answer is missing or older than max_age.
 
@@ -275,7 +310,7 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
     help="The last day that counts, instead of the newest whole day that was read.",
 )
 @_as_json
-@_verbose
+@_logging
 def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None:
     """Refresh everything: customer files, mail and calendars, company data, dbt build, publish.
 
@@ -285,7 +320,8 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
       engagement run --if-due
       engagement run --as-of 2026-06-30
 
-    Whatever fails, the last published file stays as it was.
+    Whatever fails, the last published file stays as it was. Ctrl-C and `engagement cancel` end it within ten
+    seconds; the next run goes on from there.
     """
     _conclude(
         lambda settings: running.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
@@ -297,7 +333,7 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
 
 @cli.command()
 @_as_json
-@_verbose
+@_logging
 def publish(as_json: bool, verbose: bool) -> None:
     """Publish what dbt has built in the private file.
 
@@ -310,7 +346,7 @@ def publish(as_json: bool, verbose: bool) -> None:
 
 @cli.command()
 @_as_json
-@_verbose
+@_logging
 def status(as_json: bool, verbose: bool) -> None:
     """Show every enrichment, what was published of it, and what the last run did or is doing.
 
@@ -319,9 +355,28 @@ def status(as_json: bool, verbose: bool) -> None:
       engagement status
       engagement status --json
 
-    Reads the published file and the run's state alone, so it works while a run is going on.
+    Reads the published file and the run's state alone, so it works while a run is going on, and says how far it is.
     """
     _conclude(running.status, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command()
+@_as_json
+@_logging
+def cancel(as_json: bool, verbose: bool) -> None:
+    """End the command that is running on this data folder: run, extract or publish.
+
+    \b
+    Examples:
+      engagement cancel
+      engagement cancel --json
+
+    Waits up to ten seconds until it has ended. What was read is kept, the published file stays as it was, and the
+    next run goes on from there. Where nothing is running it says so and ends with 0.
+    """
+    _conclude_without_settings(
+        lambda: cancelling(run_lock_of(data_dir_of(os.environ))), as_json=as_json, verbose=verbose
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -332,8 +387,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal's encoding has no letters for must not end the command.
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _stop)
-    cli.main(args=None if arguments is None else list(arguments), prog_name="engagement")
+    stopping.install()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not (set(given) & {"--json-logs"} or os.environ.get(logs.ENVIRONMENT) in ("1", "true")):
+        cli.main(args=given, prog_name="engagement")
+    logs.set_up(json_lines=True)
+    try:
+        sys.exit(cli.main(args=given, prog_name="engagement", standalone_mode=False))
+    except click.ClickException as error:
+        # How it is called is an error like any other.
+        _fail(error.exit_code, [error.format_message()], as_json=False)
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ class Settings:
 
     @property
     def run_lock_file(self) -> Path:
-        return self.data_dir / "run.lock"
+        return run_lock_of(self.data_dir)
 
     @property
     def run_state_file(self) -> Path:
@@ -416,6 +416,18 @@ def source_of(path: Path) -> Source:
     return Source(path.with_name(name), table) if hash_sign else Source(path, None)
 
 
+def data_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
+    """The data folder, which is known also where enrichments.yml is wrong."""
+    here = directory or Path.cwd()
+    given = environment.get("ENGAGEMENT_DATA_DIR")
+    return here / Path(given).expanduser() if given else here / "data"
+
+
+def run_lock_of(data_dir: Path) -> Path:
+    """The file that whoever extracts, builds or publishes holds locked."""
+    return data_dir / "run.lock"
+
+
 def load(
     environment: Mapping[str, str],
     *,
@@ -437,7 +449,7 @@ def load(
 
     configuration_file = path_of("ENGAGEMENT_CONFIG", here / "enrichments.yml")
     project_dir = path_of("ENGAGEMENT_PROJECT_DIR", here)
-    data_dir = path_of("ENGAGEMENT_DATA_DIR", here / "data")
+    data_dir = data_dir_of(environment, directory=here)
     raw = _read_yaml(configuration_file)
     findings: list[str] = []
     configuration: Configuration | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from engagement import customers
+from engagement import customers, stopping
 from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
 from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
 from engagement.customers import CustomersResult
@@ -24,7 +24,7 @@ from engagement.leadspace.enrich import LeadspaceResult
 from engagement.office import extract as office
 from engagement.office.extract import OfficeResult
 from engagement.outcome import Outcome
-from engagement.run_state import RunState, instant_text, single_run
+from engagement.run_state import CANCELLED, RunState, instant_text, single_run
 from engagement.warehouse import (
     Connection,
     note_patterns,
@@ -47,16 +47,25 @@ def address_book(settings: Settings) -> AddressBook:
 
 @contextmanager
 def running(settings: Settings, command: str) -> Iterator[RunState]:
-    """One run at a time, its state on disk; a failure is noted there before it goes on its way."""
+    """One run at a time, its state on disk; a failure or a signal is noted there before it goes on its way."""
     with single_run(settings, command=command):
         state = RunState.begin(settings, command=command)
-        try:
-            yield state
-        except BaseException as error:
-            text = error.message if isinstance(error, EngagementError) else type(error).__name__
-            state.finish(state="failed", error=text)
-            raise
-        state.finish(state="done")
+
+        def cancel(number: int) -> None:
+            state.finish(state=CANCELLED, error=stopping.in_words(number))
+
+        with stopping.noting(cancel):
+            try:
+                yield state
+            except BaseException as error:
+                number = stopping.number_of(error)
+                if number is not None:
+                    stopping.finally_(lambda: cancel(number))
+                    raise
+                text = error.message if isinstance(error, EngagementError) else type(error).__name__
+                state.finish(state="failed", error=text)
+                raise
+            state.finish(state="done")
 
 
 def extract_customers(settings: Settings) -> Outcome:
@@ -225,6 +234,7 @@ def ask_leadspace(
                         run_id=state.run_id,
                         send_again=send_again,
                         most_lookups=most_lookups,
+                        tell=state.progress,
                     )
                 except SegmentNotPublished as error:
                     if not may_wait:

@@ -13,10 +13,8 @@ import os
 import shutil
 import stat
 import struct
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -25,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import warehouse
+from engagement import stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
@@ -67,6 +65,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         twin = work / "twin.duckdb"
         check_build(target_path(settings))
         with warehouse.connect(settings, read_only=True) as connection:
+            check_refresh(connection)
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
             newest = published_day(target)
@@ -114,6 +113,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
                 findings=[str(refusal) for refusal in refusals],
             )
         size_bytes = candidate.stat().st_size
+        stopping.check()
         replace(candidate, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -165,15 +165,45 @@ def check_build(target: Path) -> None:
         and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
-    if not is_whole or has_failed:
-        what = (
-            "failed"
-            if is_whole
-            else f"was `dbt {arguments.get('which')}`, for another target, or left something out"
-        )
+    # One that was interrupted writes down what it had done until then, and that may all be well.
+    has_ended = buildable(target) <= {result["unique_id"] for result in results["results"]}
+    if not is_whole or has_failed or not has_ended:
+        what = f"was `dbt {arguments.get('which')}`, for another target, or left something out"
+        if is_whole:
+            what = "failed" if has_failed else "did not come to its end"
         raise PublishRefusedError(
             f"the last dbt command {what}, and only a whole successful build is published: run `dbt build` again"
         )
+
+
+def check_refresh(connection: duckdb.DuckDBPyConnection) -> None:
+    """Refuse what a build left that was killed in the midst: dbt's artifacts are then those of the one before it."""
+    try:
+        row = connection.execute("select bool_and(is_complete) from raw.refreshes").fetchone()
+    except duckdb.CatalogException:
+        return
+    if row == (False,):
+        raise PublishRefusedError(
+            "the last dbt command did not come to its end, and only a whole successful build is published: run"
+            " `dbt build` again"
+        )
+
+
+def buildable(target: Path) -> set[str]:
+    """What a whole `dbt build` has a result for, unit tests aside, which may be left out."""
+    try:
+        manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublishRefusedError(
+            "nothing has been built yet: run `dbt build` or `engagement run` first"
+        ) from error
+    return {
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed", "snapshot", "test")
+        and node["config"].get("enabled", True)
+        and node["config"].get("materialized") != "ephemeral"
+    }
 
 
 def published_day(path: Path) -> date | None:
@@ -298,16 +328,15 @@ def sampled_keys(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
 
 def in_fresh_process(module: str, job: dict[str, Any]) -> str:
     """Run a module of this package in a new interpreter with the job on its standard input; its output."""
-    command: Sequence[str] = [sys.executable, "-m", module]
-    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    exit_code, output, errors = stopping.run_child([sys.executable, "-m", module], json.dumps(job))
+    if exit_code != 0:
         # The last line names the exception; what stands above it may quote rows.
-        reason = done.stderr.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
+        reason = errors.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
         raise PublishRefusedError(
-            f"{module} failed ({reason}, exit code {done.returncode}); the published file is as it was. "
+            f"{module} failed ({reason}, exit code {exit_code}); the published file is as it was. "
             "Check the free space of its folder, then run `engagement publish`"
         )
-    return done.stdout
+    return output
 
 
 def replace(candidate: Path, target: Path) -> None:

@@ -102,7 +102,7 @@ def run(
                 outcome.add("leadspace", leadspace_outcome(results))
             state.record(connection)
         with state.timed("dbt"):
-            build(settings, as_of=as_of, verbose=verbose)
+            build(settings, as_of=as_of, verbose=verbose, tell=state.progress)
         with state.timed("publish"):
             # A past day was asked for by name, so it may stand in for a newer one.
             published = _publish(settings, state.run_id, allow_older=as_of is not None)

@@ -8,18 +8,21 @@ raw.enrichment_runs), a run that was killed among them.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from engagement import logs, stopping
 from engagement.config import Settings
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (
@@ -37,6 +40,10 @@ from engagement.warehouse import (
 RUNS_CARRIED = 50
 
 SUCCESSFUL, WITH_WARNINGS, FAILED = "successful", "completed_with_warnings", "failed"
+# Ended by a signal: nothing is wrong, and the next run goes on from there.
+CANCELLED = "cancelled"
+
+SECONDS_BETWEEN_PROGRESS = 2.0
 
 
 @contextmanager
@@ -70,12 +77,34 @@ def _locked(descriptor: int) -> bool:
 
 
 def _who_holds(descriptor: int) -> str:
+    owner = owner_of(descriptor)
+    who = "another process" if owner is None else str(owner)
+    return (
+        f"run.lock: another run is going on ({who}); wait until it has ended, or end it with `engagement cancel`,"
+        " then run again"
+    )
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who took the lock, as he wrote it there."""
+
+    pid: int
+    command: str
+    started_at: str
+
+    def __str__(self) -> str:
+        return f"`engagement {self.command}`, process {self.pid}, started {self.started_at}"
+
+
+def owner_of(descriptor: int) -> Owner | None:
+    """What stands in the lock's file, which may be what an owner before left; None where it says nothing."""
     try:
-        owner = json.loads(os.pread(descriptor, 4096, 0))
-        who = f"`engagement {owner['command']}`, process {owner['pid']}, started {owner['started_at']}"
-    except (ValueError, KeyError, TypeError):
-        who = "another process"
-    return f"run.lock: another run is going on ({who}); wait until it has ended, then run again"
+        found = json.loads(os.pread(descriptor, 4096, 0))
+        owner = Owner(found["pid"], found["command"], found["started_at"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return owner if type(owner.pid) is int and owner.pid > 0 else None
 
 
 def instant_text(value: datetime | None) -> str | None:
@@ -135,6 +164,12 @@ class RunState:
     published_run_started_at: str | None = None
     next_due: str | None = None
     previous: list[dict[str, Any]] = field(default_factory=list)
+    # How far the step is; only while it goes on.
+    progressed: dict[str, Any] | None = None
+    clock: Callable[[], float] = time.monotonic
+    _progressed_at: float | None = None
+    # Whoever ends a process that does not end itself does so from another thread.
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @classmethod
     def begin(cls, settings: Settings, *, command: str) -> RunState:
@@ -155,18 +190,37 @@ class RunState:
             previous=_with_previous(before),
         )
         state.save()
+        logs.note(command=command, run_id=state.run_id)
         return state
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """One step, with its seconds."""
+        """One step, with its seconds. None begins after a signal, though something may have swallowed that."""
+        stopping.check()
         self.step = step
         self.save()
+        logs.note(step=step)
         began = time.monotonic()
         try:
             yield
         finally:
             self.steps[step] = round(self.steps.get(step, 0.0) + time.monotonic() - began, 2)
+            self.progressed = self._progressed_at = None
+            logs.note(step=None)
+
+    def progress(self, how_far: str | Mapping[str, Any]) -> None:
+        """How far the step is, for `engagement status`: a line, or numbers with it as `text`. Written at most every
+        two seconds, so it may be called as often as anything happens; gone at the end of the step.
+        """
+        now = self.clock()
+        if self._progressed_at is not None and now - self._progressed_at < SECONDS_BETWEEN_PROGRESS:
+            return
+        self._progressed_at = now
+        fields = {"text": how_far} if isinstance(how_far, str) else dict(how_far)
+        self.progressed = {**fields, "at": instant_text(utc_now())}
+        # What only tells is no reason to end a run: the disk's own error comes with the next row.
+        with contextlib.suppress(OSError):
+            self.save()
 
     @contextmanager
     def enriching(self, enrichment_id: str) -> Iterator[EnrichmentRun]:
@@ -176,8 +230,11 @@ class RunState:
         self.save()
         try:
             yield entry
-        except EngagementError as error:
-            entry.detail = error.message
+        except BaseException as error:
+            if stopping.number_of(error) is not None:
+                entry.state = CANCELLED
+            elif isinstance(error, EngagementError):
+                entry.detail = error.message
             raise
         finally:
             if entry.state == "running":
@@ -186,12 +243,17 @@ class RunState:
             self.save()
 
     def finish(self, *, state: str, error: str | None = None) -> None:
-        """done or failed; the failing step stays named."""
+        """done, failed or cancelled; the step that did not end stays named."""
+        self.progressed = None
         self.state = state
         self.error = error
         self.finished_at = utc_now()
         if state == "done":
             self.step = None
+        elif state == CANCELLED:
+            for entry in self.enrichments.values():
+                if entry.state == "running":
+                    entry.state, entry.finished_at = CANCELLED, instant_text(self.finished_at)
         self.save()
 
     def note_published(self, next_due: datetime | None) -> None:
@@ -213,6 +275,7 @@ class RunState:
             "started_at": instant_text(self.started_at),
             "finished_at": instant_text(self.finished_at),
             "steps": self.steps,
+            "progress": self.progressed,
             "enrichments": {name: asdict(entry) for name, entry in self.enrichments.items()},
             "error": self.error,
             "published_at": self.published_at,
@@ -225,9 +288,10 @@ class RunState:
     def save(self) -> None:
         """Replaces run_state.json atomically."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with private_umask():
-            beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
-        os.replace(beside, self.path)
+        with self._lock:
+            with private_umask():
+                beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
+            os.replace(beside, self.path)
 
     def record(self, connection: Connection, *, state: str | None = None) -> None:
         """Puts this run (as `state`, where given) and those carried along into the raw tables of runs."""
@@ -252,7 +316,7 @@ def _with_previous(before: dict[str, Any]) -> list[dict[str, Any]]:
     """The run before and those before it. One that still says that it is running was killed: the lock is ours."""
     if not before:
         return []
-    last = {name: value for name, value in before.items() if name != "previous"}
+    last = {name: value for name, value in before.items() if name not in ("previous", "progress")}
     if last.get("state") == "running":
         last["state"] = "killed"
     return [last, *before["previous"]][:RUNS_CARRIED]
@@ -273,12 +337,14 @@ def _run_row(run: dict[str, Any]) -> Row:
 
 def _step_rows(run: dict[str, Any]) -> Iterator[Row]:
     steps: dict[str, float | None] = dict(run.get("steps") or {})
-    failed_in = run.get("step") if run.get("state") in ("failed", "killed") else None
-    if failed_in is not None:
+    state = run.get("state")
+    ended_in = run.get("step") if state in ("failed", "killed", CANCELLED) else None
+    if ended_in is not None:
         # A run that was killed never noted the seconds of its last step.
-        steps.setdefault(failed_in, None)
+        steps.setdefault(ended_in, None)
+    how = CANCELLED if state == CANCELLED else "failed"
     for position, (step, seconds) in enumerate(steps.items(), start=1):
-        yield (run["run_id"], position, step, "failed" if step == failed_in else "done", seconds)
+        yield (run["run_id"], position, step, how if step == ended_in else "done", seconds)
 
 
 def _enrichment_rows(run: dict[str, Any]) -> Iterator[Row]:
@@ -323,6 +389,7 @@ def _is_run(run: Any) -> bool:
             isinstance(entry, dict) and isinstance(entry.get("state"), str) for entry in enrichments.values()
         )
         and all(isinstance(run.get(name), str | None) for name in ("command", "state", "step", "error"))
+        and isinstance(run.get("progress"), dict | None)
     )
 
 

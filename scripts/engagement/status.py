@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from engagement.config import Settings
-from engagement.run_state import instant_of, is_run_going_on, read_run_state
+from engagement.run_state import CANCELLED, instant_of, is_run_going_on, read_run_state
 
 PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
 
@@ -33,6 +33,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
     run = read_run_state(settings)
     if run.get("state") == "running" and not is_run_going_on(settings):
         run["state"] = "killed"
+    if run.get("state") != "running":
+        run.pop("progress", None)
     newer = _since(run, published)
     enrichments = []
     for enrichment in settings.configuration.enrichments:
@@ -142,15 +144,23 @@ def run_in_words(run: dict[str, Any] | None, now: datetime) -> str:
     state = run.get("state")
     if state == "running":
         lasted = f"{(now - began).total_seconds():.0f} s" if began else "some time"
+        how_far = (run.get("progress") or {}).get("text")
+        beside = [how_far if isinstance(how_far, str) else "", f"after {steps}" if steps else ""]
+        details = "; ".join(filter(None, beside))
         return (
             f"Going on for {lasted}: {command}, process {run.get('pid')}, in step {step or 'begin'}"
-            f"{f' (after {steps})' if steps else ''}."
+            f"{f' ({details})' if details else ''}."
         )
     if state == "done":
         return f"Last run: {command} done {ago(run.get('finished_at'), now)}{took}{f' ({steps})' if steps else ''}."
     if state == "killed":
         return (
             f"Last run: {command}, begun {ago(run.get('started_at'), now)}, was killed in step {step or 'begin'};"
+            " run again, it goes on from there."
+        )
+    if state == CANCELLED:
+        return (
+            f"Last run: {command} {run.get('error')} {ago(run.get('finished_at'), now)} in step {step or 'begin'};"
             " run again, it goes on from there."
         )
     return (

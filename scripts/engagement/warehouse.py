@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from engagement import stopping
 from engagement.config import Settings
 from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
 
@@ -101,8 +102,9 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
     except duckdb.Error as error:
         raise _cannot_open(error, settings.private_file) from None
     try:
-        connection.execute("set TimeZone = 'UTC'")
-        yield connection
+        with stopping.interrupting(connection.interrupt):
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection
     except duckdb.OutOfMemoryException:
         raise EngagementError(
             f"{settings.private_file.name}: out of memory; close other programs, then run again"

@@ -831,4 +831,4 @@ def test_sigterm_ends_it_and_says_so_by_its_code(workspace: Workspace) -> None:
         process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
     assert time.monotonic() - began < 15
-    assert run_state.read_run_state(workspace.settings())["state"] == "failed"
+    assert run_state.read_run_state(workspace.settings())["state"] == "cancelled"

@@ -43,7 +43,7 @@ from engagement.leadspace.client import (
     ResultsGone,
 )
 from engagement.outcome import counted
-from engagement.progress import Progress, progress
+from engagement.progress import Progress, Tell, progress
 from engagement.warehouse import Connection, append, transaction, utc_now
 
 log = logging.getLogger(__name__)
@@ -156,12 +156,13 @@ def extract(
     send_again: bool = False,
     most_lookups: int | None = None,
     patience: Patience | None = None,
+    tell: Tell | None = None,
 ) -> LeadspaceResult:
     """Asks for every customer of the data set whose answer is missing or older than `max_age`.
 
     What an earlier run has handed in is not sent again, and its results are collected with the rest. Raises
     AuthenticationError, CreditsError, ServiceError or ConfigurationError after collecting what can be; what was
-    answered until then stays.
+    answered until then stays. `tell` hears how far it is.
     """
     patience = patience or Patience(seconds=settings.retry_seconds)
     customers = dataset.customers_of(settings, connection, position, enrichment)
@@ -189,7 +190,7 @@ def extract(
             ],
         )
     with LeadspaceClient.of(settings, patience) as client:
-        work = _Extraction(connection, client, enrichment, run_id, result, patience, settings)
+        work = _Extraction(connection, client, enrichment, run_id, result, patience, settings, tell)
         work.plan(customers, send_again=send_again, most_lookups=most_lookups)
         work.go()
     result.answered = work.answered_customers()
@@ -208,6 +209,7 @@ class _Extraction:
         result: LeadspaceResult,
         patience: Patience,
         settings: Settings,
+        tell: Tell | None = None,
     ) -> None:
         self._connection = connection
         self._client = client
@@ -216,6 +218,7 @@ class _Extraction:
         self._result = result
         self._patience = patience
         self._settings = settings
+        self._tell = tell
         self._oldest = utc_now() - timedelta(days=enrichment.max_age)
         self._waiting: list[_Batch] = []
         self._companies: dict[str, Company] = {}
@@ -310,7 +313,7 @@ class _Extraction:
 
     def go(self) -> None:
         """Sends and collects, and once more what the service failed on."""
-        with progress(f"{self._enrichment.name}: answers") as self._bar:
+        with progress(f"{self._enrichment.name}: answers", tell=self._tell) as self._bar:
             self._send_and_collect(self._to_send)
             for _ in range(1, self._attempts):
                 again = [
@@ -475,6 +478,7 @@ class _Extraction:
                     self._waiting.remove(batch)
                     self._show()
             if self._waiting:
+                self._show()
                 self._patience.sleep(pause)
                 pause = min(pause * 2, LONGEST_POLL_SECONDS)
 
