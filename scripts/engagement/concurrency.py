@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engagement.http import Patience, Stopped
+from engagement.http import Interrupted, Patience
 
 FIRST_LIMIT = 4
 ROUNDS_BEFORE_RAISED = 4
@@ -64,7 +64,7 @@ class Concurrency:
         self._waiting: list[_Ticket] = []
 
     def stop(self) -> None:
-        """Everybody who waits gets Stopped."""
+        """Everybody who waits gets Interrupted."""
         self._patience.stopped.set()
         with self._changed:
             self._changed.notify_all()
@@ -81,7 +81,7 @@ class Concurrency:
 
     @contextmanager
     def slot(self, mailbox: str | None) -> Iterator[None]:
-        """Waits until one more request may go out; Stopped when the run is told to end meanwhile."""
+        """Waits until one more request may go out; Interrupted when the run is told to end meanwhile."""
         windows = self._wait_for(mailbox)
         try:
             yield
@@ -101,7 +101,7 @@ class Concurrency:
                 try:
                     while True:
                         if self._patience.stopped.is_set():
-                            raise Stopped("the run was ended while it waited")
+                            raise Interrupted("the run was ended while it waited")
                         seconds = max(window.not_before for window in windows) - self._patience.clock()
                         if seconds > _HAIR:
                             break

@@ -35,7 +35,7 @@ def quiet_loggers() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class Stopped(EngagementError):
+class Interrupted(EngagementError):
     """The run was told to end while it waited."""
 
 
@@ -43,7 +43,7 @@ class Patience:
     """How long to go on trying: a budget per request, the waiting function, and the spread of waits.
 
     `answer_seconds` is how long one answer may take from its first byte asked for to its last received. A
-    `stopped` that is set ends every wait with Stopped.
+    `stopped` that is set ends every wait with Interrupted.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Patience:
         )
 
     def sleep(self, seconds: float) -> None:
-        """Waits so long; Stopped when the run is told to end meanwhile."""
+        """Waits so long; Interrupted when the run is told to end meanwhile."""
         self._sleep(seconds)
         if self.stopped.is_set():
-            raise Stopped("the run was ended while it waited for a service")
+            raise Interrupted("the run was ended while it waited for a service")
 
     def next_wait(self, *, attempt: int, asked: float | None, began: float) -> float | None:
         """Seconds to wait before the next attempt; None when the budget would not last that long.

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from engagement.concurrency import FIRST_LIMIT, ROUNDS_BEFORE_RAISED, Concurrency
-from engagement.http import Patience, Stopped
+from engagement.http import Interrupted, Patience
 from test_http import Waits
 
 ANNA, BEN = "anna", "ben"
@@ -145,13 +145,13 @@ def test_stopping_ends_every_wait() -> None:
         try:
             with one.slot(ANNA):
                 pass
-        except Stopped as stopped:
+        except Interrupted as stopped:
             ended.append(type(stopped))
 
     def sleep() -> None:
         try:
             patience.sleep(60)
-        except Stopped as stopped:
+        except Interrupted as stopped:
             ended.append(type(stopped))
 
     with one.slot(BEN):
@@ -163,8 +163,8 @@ def test_stopping_ends_every_wait() -> None:
         for thread in threads:
             thread.join(timeout=5)
         assert time.monotonic() - began < 5
-    assert ended == [Stopped, Stopped]
-    with pytest.raises(Stopped), one.slot(ANNA):
+    assert ended == [Interrupted, Interrupted]
+    with pytest.raises(Interrupted), one.slot(ANNA):
         pass
 
 

@@ -13,7 +13,7 @@ import math
 import queue
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -221,8 +221,8 @@ def _land_export(
             for entra_id, mailbox_id in ids.items()
             if mailbox_id in staged.mailbox_ids or mailbox_id in read_before
         }
-        with progress("mailboxes", total=len(ids)) as bar:
-            writer = _Writer(connection, book, state, result, (), now, bar)
+        with progress("mailboxes", total=len(ids), tell=state.progress) as bar:
+            writer = _Writer(connection, book, state, result, (), now, bar, len(ids))
             for kind in (MESSAGES, MEETINGS):
                 for landing in data_connect.landings(
                     connection,
@@ -335,8 +335,10 @@ def _run(
 ) -> None:
     """Readers and the writer."""
     schedule = Schedule(tasks, service)
-    with progress("mailboxes", total=len(tasks)) as bar:
-        writer = _Writer(connection, book, state, result, tolerances, now, bar)
+    with progress("slices", total=schedule.slice_count, tell=state.progress) as bar:
+        writer = _Writer(
+            connection, book, state, result, tolerances, now, bar, len(tasks), lambda: schedule.slices_done
+        )
         idle = schedule.idle()
         for done in idle:
             writer.take(done)
@@ -374,6 +376,8 @@ class _Writer:
         tolerances: Sequence[_Tolerance],
         now: datetime,
         bar: Progress,
+        mailbox_count: int,
+        done: Callable[[], int] | None = None,
     ) -> None:
         self._connection = connection
         self._book = book
@@ -382,6 +386,10 @@ class _Writer:
         self._tolerances = tolerances
         self._now = now
         self._bar = bar
+        self._mailbox_count = mailbox_count
+        self._mailboxes_done = 0
+        # What the bar counts up: slices, where it is known how many there are, else mailboxes.
+        self._position = done or (lambda: self._mailboxes_done)
         self._landings: list[Landing] = []
         self._done: list[Done] = []
         self._rows = 0
@@ -399,6 +407,7 @@ class _Writer:
             try:
                 item = handed.get(timeout=SECONDS_PER_TRANSACTION)
             except queue.Empty:
+                self._bar.tick()
                 self.land()
                 continue
             if isinstance(item, Broken):
@@ -414,12 +423,16 @@ class _Writer:
             self._landings.append(item)
             self._rows += len(item.read.rows)
             self._failed_in_a_row.clear()
+            if item.kind == MESSAGES:
+                self._bar.count(messages=len(item.read.rows))
         elif isinstance(item, Failed):
             self._note_failure(item)
         else:
             self._done.append(item)
-            self._bar.advance()
             self._result.read += item.state == mailboxes.READABLE
+            self._mailboxes_done += 1
+            self._bar.note(f"{self._mailboxes_done:,} of {self._mailbox_count:,} mailboxes")
+        self._bar.advance(to=self._position())
         if self._is_time_to_land():
             self.land()
 

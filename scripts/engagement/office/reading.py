@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from engagement.addresses import AddressBook
 from engagement.errors import EngagementError, ServiceError
-from engagement.http import Stopped
+from engagement.http import Interrupted
 from engagement.office import mailboxes, meetings, messages
 from engagement.office.client import (
     GRAPH,
@@ -40,7 +40,7 @@ MOST_ITEMS = 25_000
 _STARTS = 3
 # Threads beyond the requests that may be out: those that wait for a throttled mailbox do nothing meanwhile.
 _THREADS_PER_REQUEST = 2
-SECONDS_TO_END = 5.0
+SECONDS_TO_END = 3.0
 # Reads that wait for the writer; each is up to MOST_ITEMS rows.
 _HANDED_AT_ONCE = 4
 
@@ -115,7 +115,7 @@ class Schedule:
         self._changed = threading.Condition()
         self._waiting: deque[_Mailbox] = deque()
         self._ended = False
-        self.slice_count = 0
+        self.slice_count = self.slices_done = 0
         self.series_count = 0
         for task in tasks:
             by_kind = [
@@ -159,10 +159,11 @@ class Schedule:
                 self._changed.wait()
             return None
 
-    def finished(self, mailbox: _Mailbox) -> Done | None:
+    def finished(self, mailbox: _Mailbox, series: _Series) -> Done | None:
         """A series of this mailbox is over; the mailbox's end, where it was the last."""
         with self._changed:
             mailbox.active -= 1
+            self.slices_done += len(series.pieces)
             self._changed.notify_all()
             if mailbox.active or mailbox.pending:
                 return None
@@ -174,6 +175,7 @@ class Schedule:
         with self._changed:
             mailbox.state = max(mailbox.state, state, key=_SEVERITY.index)
             if drop_rest:
+                self.slices_done += sum(len(series.pieces) for series in mailbox.pending)
                 mailbox.pending.clear()
 
 
@@ -218,9 +220,9 @@ class Readers:
                     mailbox, series = work
                     client.allowance = mailbox.allowance
                     self._read_series(client, mailbox, series)
-                    if (done := self._schedule.finished(mailbox)) is not None:
+                    if (done := self._schedule.finished(mailbox, series)) is not None:
                         self.handed.put(done)
-        except Stopped:
+        except Interrupted:
             pass
         except BaseException as error:
             self.handed.put(Broken(error))
