@@ -413,7 +413,7 @@ def _outlook_page(options: Mapping[str, str], switches: Switches, *, heavy: bool
         raise GraphError(400, "ErrorInvalidUrlQuery", "The value of $skiptoken is not one that was given.")
     if heavy and switches.largest_top is not None and page.top > switches.largest_top:
         raise GraphError(504, "UnknownError", "")
-    if switches.page_limit is not None:
+    if heavy and switches.page_limit is not None:
         page.top = min(page.top, switches.page_limit)
     return page
 
@@ -463,11 +463,11 @@ def preferences(request: Request) -> dict[str, str]:
     return found
 
 
-def _next_link(request: Request, switches: Switches, changed: Mapping[str, str | None]) -> str:
+def _next_link(request: Request, changed: Mapping[str, str | None], origin: str | None = None) -> str:
     """Give the address of the next page, absolute, with all options of the request but those changed."""
     options = {**request.query_params, **changed}
     query = {name: value for name, value in options.items() if value is not None}
-    origin = switches.next_link_origin or f"{request.url.scheme}://{request.url.netloc}"
+    origin = origin or f"{request.url.scheme}://{request.url.netloc}"
     return f"{origin}{quote(request.url.path)}?{urlencode(query, quote_via=quote, safe='$,:()')}"
 
 
@@ -721,7 +721,9 @@ class Emulator(Service):
         path, query = request.url.path, dict(request.query_params)
         target = f"{path}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
         match = _MAILBOX_PATH.match(path)
-        return Call(target, query, self.counted_as(request), match is not None and match.end() == len(path))
+        is_list = match is not None and match.end() == len(path)
+        is_heavy = is_list and not path.endswith("/mailFolders")
+        return Call(target, query, self.counted_as(request), is_list, is_heavy)
 
     def own_fault(self, request: Request, target: str) -> Fault | None:
         """Let the share `fault_rate` of all requests fail."""
@@ -1014,7 +1016,7 @@ def _directory_page(
     if skip + top < count or (emulator.switches.trailing_link and 0 < count == skip + top):
         marker = urlsafe_b64encode(b"RFNwdAIAAQ:%d" % (skip + top)).decode()
         changed = {} if emulator.switches.repeat_next_link else {"$skiptoken": marker}
-        link = _next_link(request, emulator.switches, changed)
+        link = _next_link(request, changed, emulator.switches.next_link_origin)
     return Page(skip, top), link
 
 
@@ -1195,8 +1197,7 @@ async def mail_folders(request: Request) -> Response:
     names = [*FOLDER_NAMES, "other", "search"] + (["actions"] if hidden else [])
     rows = [_folder_selected(_folder(emulator, person, name), select) for name in names]
     context = _context(request, f"users('{person.id}')/mailFolders", select)
-    begin, end = emulator.mischief.cut(page.skip, page.top, len(rows))
-    return _outlook_list(request, context, options, page, len(rows), rows[begin:end])
+    return _outlook_list(request, context, options, page, len(rows), rows[page.skip : page.skip + page.top])
 
 
 async def mail_folder(request: Request) -> Response:
@@ -1231,14 +1232,16 @@ def _outlook_list(
     body: Json = {"@odata.context": context}
     if _flag(options, "$count"):
         body["@odata.count"] = count
-    body["value"] = [emulator.mischief.drifted(row) for row in rows] if emulator.mischief.drifts else rows
+    call = emulator.call(request)
+    body["value"] = [emulator.mischief.drifted(r) for r in rows] if emulator.mischief.drifts(call) else rows
     end = page.skip + page.top
     if end < count or (switches.trailing_link and 0 < count == end):
         body["@odata.nextLink"] = ""  # that there is one; where it leads is said below
     mishap: Mishap | None = request.scope["emulator.mishap"]
-    changed = emulator.mischief.page(body, emulator.call(request), mishap, page.skip, page.top)
+    changed = emulator.mischief.page(body, call, mishap, page.skip, page.top)
     if changed is not None:
-        body["@odata.nextLink"] = _next_link(request, switches, changed)
+        origin = switches.next_link_origin if emulator.mischief.touches(call) else None
+        body["@odata.nextLink"] = _next_link(request, changed, origin)
     return _answer(request, body, applied)
 
 
@@ -1333,7 +1336,7 @@ async def messages(request: Request) -> Response:
     low = 0 if after is None else bisect_left(mailbox.received, after)
     high = len(mailbox.received) if before is None else bisect_left(mailbox.received, before)
     count = max(0, high - low)
-    begin, end = emulator.mischief.cut(page.skip, page.top, count)
+    begin, end = emulator.mischief.cut(emulator.call(request), page.skip, page.top, count)
     chosen = (
         mailbox.ordered[high - end : high - begin][::-1]
         if newest_first
@@ -1401,7 +1404,7 @@ async def calendar_view(request: Request) -> Response:
         else tuple(dict.fromkeys(("id", *select)))
     )
     rows: list[Json] = []
-    first, last = emulator.mischief.cut(page.skip, page.top, len(shown))
+    first, last = emulator.mischief.cut(emulator.call(request), page.skip, page.top, len(shown))
     _raise(emulator.mischief.is_poisoned([e.id for e in shown[first:last]]))
     for event in shown[first:last]:
         row: Json = {"@odata.etag": _etag(event.id)}
@@ -1485,12 +1488,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve a tenant until interrupted or terminated."""
     parser = argparse.ArgumentParser(prog="python -m emulators.graph", description=main.__doc__)
     parser.add_argument("--tenant", required=True, metavar="MODULE:FUNCTION", help="what builds the tenant")
+    parser.add_argument(
+        "--switches", default="{}", metavar="JSON", help="fields of Switches, as an object of JSON"
+    )
     add_serving_options(parser)
     given = parser.parse_args(arguments)
     tenant = call(given.tenant)
     if not isinstance(tenant, Tenant):
         raise SystemExit(f"{given.tenant} gave no Tenant")
-    serve(create_app(tenant), given)
+    serve(create_app(tenant, **msgspec.json.decode(given.switches)), given)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Misbehaviour:
 
     # -- answers that a page is too heavy for
     largest_top: int | None = None  # a larger $top of mail or calendar is answered 504
-    page_limit: int | None = None  # a page of mail, calendar or folders holds no more, whatever $top says
+    page_limit: int | None = None  # a page of mail or calendar holds no more, whatever $top says
     poisoned: set[str] = field(default_factory=set)  # ids of items: 500 ErrorCorruptData for their page
 
     # -- tokens and mailboxes that change in the midst
@@ -90,7 +90,8 @@ class Misbehaviour:
     # by owner's id: the number of the request to the mailbox from which on it has this `mailbox_state`
     mailbox_turns: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    # -- paging
+    # -- paging of mail and calendar; in the mailboxes of these owners (ids), None: in all
+    misbehaving: set[str] | None = None
     lost_sync_states: int = 0  # so many later pages are answered 410 SyncStateNotFound
     repeat_next_link: bool = False  # the known bug of endless paging: a nextLink that leads to its own page
     next_link_loop: bool = False  # every second page links back to the one before it
@@ -110,7 +111,7 @@ class Misbehaviour:
     appears_at: dict[str, datetime] = field(default_factory=dict)  # by item id: not shown before this `now`
     shown_names: dict[str, str] = field(default_factory=dict)  # by address: its display name in mail
 
-    # -- schema of messages and events
+    # -- schema of messages and events, in the mailboxes that misbehave
     new_properties: dict[str, Any] = field(
         default_factory=dict
     )  # that every item has beside what is selected
@@ -146,11 +147,12 @@ class Call(NamedTuple):
     query: Mapping[str, str]
     mailbox: str | None
     is_list: bool  # of messages, entries or folders
+    is_heavy: bool  # of messages or entries
 
     @property
     def is_later_page(self) -> bool:
         """Whether it follows a nextLink."""
-        return self.is_list and ("$skiptoken" in self.query or self.query.get("$skip", "0") != "0")
+        return self.is_heavy and ("$skiptoken" in self.query or self.query.get("$skip", "0") != "0")
 
 
 class Mischief:
@@ -191,7 +193,7 @@ class Mischief:
         """Give the error that a switch makes of a request, None where there is none."""
         if (throttled := self._over_the_window(call) or self._throttled(call, now)) is not None:
             return throttled
-        if call.is_later_page and self._lost < self.switches.lost_sync_states:
+        if call.is_later_page and self.touches(call) and self._lost < self.switches.lost_sync_states:
             self._lost += 1
             return Told(410, "SyncStateNotFound", "The sync state generation is not found.")
         return None
@@ -251,9 +253,14 @@ class Mischief:
 
     # -- pages --------------------------------------------------------------------------------------
 
-    def cut(self, skip: int, top: int, count: int) -> tuple[int, int]:
+    def touches(self, call: Call) -> bool:
+        """Whether the switches of paging and schema are meant for a request."""
+        chosen = self.switches.misbehaving
+        return call.is_heavy and (chosen is None or call.mailbox in chosen)
+
+    def cut(self, call: Call, skip: int, top: int, count: int) -> tuple[int, int]:
         """Give where the items of a page begin and end in the list."""
-        if self.switches.pages_reversed and 0 <= skip < count:
+        if self.switches.pages_reversed and skip < count and self.touches(call):
             skip = (math.ceil(count / top) - 1 - skip // top) * top
         return min(skip, count), min(skip + top, count)
 
@@ -271,24 +278,24 @@ class Mischief:
 
         A value of None takes the option out. `@odata.nextLink` is in the body where the page has one.
         """
-        switches = self.switches
+        touched, switches = self.touches(call), self.switches
         following: dict[str, str | None] | None = None
         if body.pop("@odata.nextLink", None) is not None:
             following = {"$skip": str(skip + top), "$skiptoken": None}
         kind, _, number = call.query.get("$skiptoken", "").partition("-")
         emptied = int(number) if kind == "empty" else 0
-        if emptied < switches.empty_pages and skip == 0 and kind != "again":
+        if touched and emptied < switches.empty_pages and skip == 0 and kind != "again":
             body["value"] = []
             return {"$skiptoken": f"empty-{emptied + 1}"}
         if mishap == "empty page":
             body["value"] = []
             return {"$skip": str(skip), "$skiptoken": f"empty-{emptied + 1}"}
-        if body["value"] and (switches.items_twice or mishap == "item twice"):
+        if body["value"] and ((touched and switches.items_twice) or mishap == "item twice"):
             body["value"] = [*body["value"], body["value"][0]]
-        if switches.pages_twice and kind != "again":
+        if touched and switches.pages_twice and kind != "again":
             return {"$skip": str(skip), "$skiptoken": "again-1"}
-        if following is None:
-            return None
+        if following is None or not touched:
+            return following
         if switches.next_link_lost_after is not None and skip // top + 1 >= switches.next_link_lost_after:
             return None
         if switches.repeat_next_link:
@@ -307,11 +314,10 @@ class Mischief:
         }
         return row | switches.new_properties
 
-    @property
-    def drifts(self) -> bool:
-        """Whether items are shown as another version of the service would."""
+    def drifts(self, call: Call) -> bool:
+        """Whether the items of a list are shown as another version of the service would."""
         switches = self.switches
-        return bool(
+        return self.touches(call) and bool(
             switches.new_properties
             or switches.missing_properties
             or switches.renamed_properties

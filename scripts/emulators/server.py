@@ -75,7 +75,8 @@ class Fault:
 class LoggedRequest:
     """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection broke.
 
-    `at` is when, in monotonic seconds; `under_way` counts the requests not yet answered then, itself included.
+    `at` is when, in monotonic seconds; `under_way` counts the requests whose answer had not begun then, itself
+    included.
     """
 
     method: str
@@ -187,8 +188,17 @@ class Transport:
         target = f"{logged.path}?{query}"
         fault = service.next_fault(target) or service.own_fault(request, target)
 
+        waiting = True
+
+        def end_waiting() -> None:
+            # before the first byte of the answer: who has it may ask again before this is done here
+            nonlocal waiting
+            service.under_way -= waiting
+            waiting = False
+
         async def send_with_headers(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
+                end_waiting()
                 logged.status = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), *common]}
             await send(message)
@@ -215,7 +225,7 @@ class Transport:
         except Refusal as error:
             await service.refuse(request, error)(scope, receive, send_with_headers)
         finally:
-            service.under_way -= 1
+            end_waiting()
             if key is not None:
                 service.in_flight[key] -= 1
 
