@@ -640,7 +640,7 @@ class Emulator(Service):
 
     def move_out(self, person: Person, message: Message) -> None:
         """Let a message be in no folder until `move_back`, where the switch has moves left."""
-        if self.mischief.may_move(person.id):
+        if person.id not in self._left and self.mischief.may_move(person.id):
             self.tenant.messages[person.id].remove(message)
             self._left[person.id] = message
 
