@@ -112,9 +112,22 @@ def prepared(workspace: Workspace, **office: Any) -> Workspace:
     return workspace
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Handle]:
+    with running(busy_tenant()) as handle:
+        yield handle
+
+
 @pytest.fixture
 def tenant() -> Tenant:
     return busy_tenant()
+
+
+@pytest.fixture
+def graph(server: Handle, tenant: Tenant) -> Handle:
+    """The emulator over the busy tenant; one server for all tests, each of which begins anew with it."""
+    server.reset(tenant)
+    return server
 
 
 @dataclass(frozen=True)
@@ -255,14 +268,14 @@ def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
         if position > refused and (one.path, one.query) == (requests[refused].path, requests[refused].query)
     )
     assert (requests[again].at - requests[refused].at) * hurry.speed >= 39.5
-    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 10
+    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 5
 
 
 def test_fault_16_the_window_of_requests_of_a_mailbox(
     connected: Workspace, graph: Handle, faultless: Rows, hurry: Hurry
 ) -> None:
-    """10,000 requests in ten minutes on a small scale: eight in twenty seconds."""
-    graph.switches.mailbox_window = 8
+    """10,000 requests in ten minutes on a small scale: four in twenty seconds."""
+    graph.switches.mailbox_window = 4
     graph.switches.mailbox_window_seconds = 20 / hurry.speed
     read(connected)
     assert_same(connected, faultless)
@@ -909,7 +922,7 @@ def test_fault_35_a_series_of_ten_thousand_occurrences(workspace: Workspace, ten
 def test_fault_36_mail_that_appears_a_day_late_is_found_by_the_overlap(
     connected: Workspace, graph: Handle
 ) -> None:
-    assert late_found(connected, graph, late=timedelta(days=1), days_ago=[2], runs_on=[0, 1, 2]) == {2: 2}
+    assert late_found(connected, graph, late=timedelta(days=1), days_ago=[2], runs_on=[0, 1, 2]) == {2: 1}
 
 
 def test_fault_36_mail_that_appears_a_week_late_is_found_by_reading_old_mail_again(
