@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -243,7 +244,7 @@ class Transport:
             headers = {"content-type": json_type, **fault.headers}
             await Response(self.service.cut_off, 200, headers)(scope, receive, normal)
         elif fault.kind == "cut_gzip":
-            whole = gzip.compress(b'{"value":[' + b" " * 1_000 + os.urandom(1_000).hex().encode())
+            whole = gzip.compress(b'{"value":[' + Random(0).randbytes(2_000).hex().encode(), mtime=0)
             headers = {"content-type": json_type, "content-encoding": "gzip", **fault.headers}
             await Response(whole[: len(whole) // 2], 200, headers)(scope, receive, normal)
         elif fault.kind == "invalid_utf8":
