@@ -92,6 +92,7 @@ class Misbehaviour:
 
     # -- paging of mail and calendar; in the mailboxes of these owners (ids), None: in all
     misbehaving: set[str] | None = None
+    misbehaving_lists: tuple[str, ...] = ("/messages", "/calendarView")
     lost_sync_states: int = 0  # so many later pages are answered 410 SyncStateNotFound
     repeat_next_link: bool = False  # the known bug of endless paging: a nextLink that leads to its own page
     next_link_loop: bool = False  # every second page links back to the one before it
@@ -256,7 +257,12 @@ class Mischief:
     def touches(self, call: Call) -> bool:
         """Whether the switches of paging and schema are meant for a request."""
         chosen = self.switches.misbehaving
-        return call.is_heavy and (chosen is None or call.mailbox in chosen)
+        lists = self.switches.misbehaving_lists
+        return (
+            call.is_heavy
+            and (chosen is None or call.mailbox in chosen)
+            and call.target.partition("?")[0].endswith(lists)
+        )
 
     def cut(self, call: Call, skip: int, top: int, count: int) -> tuple[int, int]:
         """Give where the items of a page begin and end in the list."""
