@@ -866,7 +866,7 @@ def test_fault_33_a_redirection_is_not_followed(connected: Workspace, graph: Han
 def test_fault_34_a_mailbox_with_too_much_in_an_hour_is_read_in_parts(
     workspace: Workspace, tenant: Tenant
 ) -> None:
-    many = list(crowded(13_000, NOW - timedelta(days=5)))
+    many = list(crowded(30_000, NOW - timedelta(days=5)))
     tenant.messages = {BEN.id: many}
     tenant.events = {}
     with emulated(tenant, prepared(workspace)) as graph:
@@ -878,7 +878,7 @@ def test_fault_34_a_mailbox_with_too_much_in_an_hour_is_read_in_parts(
     key = key_of(workspace, BEN.id)
     assert workspace.query(
         f"select count(*), count(distinct item_key) from raw.office_messages where mailbox_id = {key}"
-    ) == [(13_000, 13_000)]
+    ) == [(30_000, 30_000)]
     # halves of halves, where others need one list
     assert len(asked_of[BEN.id]) > len(asked_of[ANNA.id])
 
