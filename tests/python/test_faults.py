@@ -290,9 +290,9 @@ def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
 def test_fault_16_the_window_of_requests_of_a_mailbox(
     connected: Workspace, graph: Handle, faultless: Rows, hurry: Hurry
 ) -> None:
-    """10,000 requests in ten minutes on a small scale: four in twenty seconds."""
-    graph.switches.mailbox_window = 4
-    graph.switches.mailbox_window_seconds = 20 / hurry.speed
+    """10,000 requests in ten minutes on a small scale: three in a minute."""
+    graph.switches.mailbox_window = 3
+    graph.switches.mailbox_window_seconds = 60 / hurry.speed
     read(connected)
     assert_same(connected, faultless)
     assert [one for one in graph.requests if one.status == 429]
