@@ -21,7 +21,7 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
@@ -36,6 +36,7 @@ from starlette.routing import Route
 
 from emulators.assertions import ASSERTION_TYPE, AssertionRefused, check_assertion
 from emulators.identifiers import changeable_id, folder_id, seeded_bytes, seeded_guid
+from emulators.misbehaviour import Call, Misbehaviour, Mischief, Mishap, Told, fault_of
 from emulators.server import (
     Fault,
     LoggedRequest,
@@ -82,8 +83,8 @@ Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Switches:
-    """What a test may change while the emulator runs."""
+class Switches(Misbehaviour):
+    """What a test may change while the emulator runs: faults stand in `Misbehaviour`."""
 
     token_lifetime: float = 3599.0  # seconds; expires_in is its whole part
     latency: float = 0.0  # seconds every answer takes; what makes requests overlap
@@ -95,8 +96,6 @@ class Switches:
     users_by_mail: bool = False  # let /users/{mail} find a person, which the service does not
     lower_case_inner_error: bool = False  # `innererror` for `innerError`: both are seen
     trailing_link: bool = False  # a full last page links to an empty one
-    repeat_next_link: bool = False  # the known bug of endless paging: a nextLink that leads to its own page
-    next_link_origin: str | None = None  # nextLinks that lead to another origin (scheme and host)
     folder_language: str | None = None  # en, de or fr; None: by mailbox
 
 
@@ -108,6 +107,12 @@ class GraphError(Refusal):
     ) -> None:
         super().__init__(status, message, headers)
         self.code = code
+
+
+def _raise(told: Told | None) -> None:
+    """Raise the error that a switch makes of a request, if it makes one."""
+    if told is not None:
+        raise GraphError(*told)
 
 
 def not_implemented(what: str) -> GraphError:
@@ -144,10 +149,6 @@ def render_recipient(address: str | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"emailAddress": person}))
 
 
-def _recipient_or_null(address: str | None) -> msgspec.Raw | None:
-    return None if address is None else render_recipient(address)
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """What rendering a record needs to know beside the record."""
@@ -155,6 +156,18 @@ class View:
     person_id: str
     immutable: bool
     extra: bool
+    names: Mapping[str, str] = field(default_factory=dict)  # by address: `shown_names`
+
+
+def _recipient(address: str | None, view: View) -> msgspec.Raw:
+    if address is not None and address in view.names:
+        person = {"name": view.names[address], "address": address}
+        return msgspec.Raw(msgspec.json.encode({"emailAddress": person}))
+    return render_recipient(address)
+
+
+def _recipient_or_null(address: str | None, view: View) -> msgspec.Raw | None:
+    return None if address is None else _recipient(address, view)
 
 
 def _etag(identifier: str) -> str:
@@ -189,12 +202,12 @@ MESSAGE_PROPERTIES: dict[str, Callable[[Message, View], Any]] = {
     "inferenceClassification": lambda m, v: "focused",
     "body": lambda m, v: {"contentType": "html", "content": f"<html><body>{BODY_TEXT}</body></html>"},
     "sender": lambda m, v: _recipient_or_null(
-        m.from_address if m.sender_address is None else m.sender_address
+        m.from_address if m.sender_address is None else m.sender_address, v
     ),
-    "from": lambda m, v: _recipient_or_null(m.from_address),
-    "toRecipients": lambda m, v: [render_recipient(a) for a in m.to],
-    "ccRecipients": lambda m, v: [render_recipient(a) for a in m.cc],
-    "bccRecipients": lambda m, v: [render_recipient(a) for a in m.bcc],
+    "from": lambda m, v: _recipient_or_null(m.from_address, v),
+    "toRecipients": lambda m, v: [_recipient(a, v) for a in m.to],
+    "ccRecipients": lambda m, v: [_recipient(a, v) for a in m.cc],
+    "bccRecipients": lambda m, v: [_recipient(a, v) for a in m.bcc],
     "replyTo": lambda m, v: [],
     "flag": lambda m, v: {"flagStatus": "notFlagged"},
 }
@@ -272,7 +285,7 @@ EVENT_PROPERTIES: dict[str, Callable[[Event, View], Any]] = {
     "location": lambda e, v: {"displayName": f"{BODY_TEXT} place", "locationType": "default"},
     "locations": lambda e, v: [],
     "attendees": lambda e, v: [_attendee(a, e) for a in e.attendees],
-    "organizer": lambda e, v: _recipient_or_null(e.organizer),
+    "organizer": lambda e, v: _recipient_or_null(e.organizer, v),
 }
 CALENDAR_VIEW_REFUSES = {"createdDateTime", "lastModifiedDateTime"}
 
@@ -390,11 +403,19 @@ def _flag(options: Mapping[str, str], name: str) -> bool:
     return text == "true"
 
 
-def _outlook_page(options: Mapping[str, str]) -> Page:
-    return Page(
+def _outlook_page(options: Mapping[str, str], switches: Switches, *, heavy: bool = True) -> Page:
+    """Give the page asked for; `heavy` ones may be too large to be made in time."""
+    page = Page(
         skip=_whole_number(options, "$skip", 0, 0, 2**31 - 1),
         top=_whole_number(options, "$top", OUTLOOK_PAGE, 1, OUTLOOK_MAXIMUM),
     )
+    if not re.fullmatch(r"((empty|again)-[1-9]\d*)?", options.get("$skiptoken", "")):
+        raise GraphError(400, "ErrorInvalidUrlQuery", "The value of $skiptoken is not one that was given.")
+    if heavy and switches.largest_top is not None and page.top > switches.largest_top:
+        raise GraphError(504, "UnknownError", "")
+    if heavy and switches.page_limit is not None:
+        page.top = min(page.top, switches.page_limit)
+    return page
 
 
 @lru_cache(maxsize=256)
@@ -442,12 +463,11 @@ def preferences(request: Request) -> dict[str, str]:
     return found
 
 
-def _next_link(request: Request, switches: Switches, **changed: str) -> str:
-    """Give the address of the next page, absolute, with all options of the request."""
-    query = {name: value for name, value in request.query_params.items()} | (
-        {} if switches.repeat_next_link else changed
-    )
-    origin = switches.next_link_origin or f"{request.url.scheme}://{request.url.netloc}"
+def _next_link(request: Request, changed: Mapping[str, str | None], origin: str | None = None) -> str:
+    """Give the address of the next page, absolute, with all options of the request but those changed."""
+    options = {**request.query_params, **changed}
+    query = {name: value for name, value in options.items() if value is not None}
+    origin = origin or f"{request.url.scheme}://{request.url.netloc}"
     return f"{origin}{quote(request.url.path)}?{urlencode(query, quote_via=quote, safe='$,:()')}"
 
 
@@ -482,10 +502,13 @@ class Emulator(Service):
         super().__init__()
         self.tenant = tenant
         self.switches = switches
+        self.now = tenant.now  # what the Date header says: the tenant's clock, with its jumps
         self._tokens: dict[str, float] = {}  # token: when it ends, monotonic seconds
         self.used_assertions: set[str] = set()  # the `jti` of every assertion that was taken
         self._mailboxes: dict[str, _Mailbox] = {}
         self._denials = 0
+        self._left: dict[str, Message] = {}  # by owner: what has moved out of its folder and is not yet back
+        self.mischief = Mischief(switches)
         self._directory: tuple[list[Person], dict[str, Person], dict[str, Person]] | None = None
 
     def forget(self) -> None:
@@ -495,6 +518,8 @@ class Emulator(Service):
         self.used_assertions.clear()
         self._mailboxes.clear()
         self._denials = 0
+        self._left.clear()
+        self.mischief.forget()
         self._directory = None
 
     # -- directory ----------------------------------------------------------------------------------
@@ -534,6 +559,10 @@ class Emulator(Service):
     def mailbox(self, name: str) -> Person:
         """Find a mailbox that can be read, or raise what the service answers for one that cannot."""
         person = self.find_mailbox(name)
+        if person is not None and person.id in self.switches.mailbox_turns:
+            number, state = self.switches.mailbox_turns[person.id]
+            if self.mischief.calls_of[person.id] >= number:
+                person = replace(person, mailbox_state=state)
         if person is None or person.mailbox_state == "none":
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{name}' is invalid.")
         if person.mailbox_state == "denied":
@@ -591,6 +620,9 @@ class Emulator(Service):
     def messages(self, person: Person) -> _Mailbox:
         """Give a mailbox's messages in order, anew whenever the tenant's list has changed."""
         live = self.tenant.messages.get(person.id, [])
+        if appears_at := self.switches.appears_at:
+            now = self.now
+            live = [m for m in live if m.id not in appears_at or appears_at[m.id] <= now]
         known = self._mailboxes.get(person.id)
         if known is None or known.snapshot != live:
             for message in live:
@@ -600,6 +632,17 @@ class Emulator(Service):
             known = _Mailbox(list(live), ordered, [m.received_at for m in ordered])
             self._mailboxes[person.id] = known
         return known
+
+    def move_back(self, person: Person) -> None:
+        """Put what moved out of its folder while a list was paged into another."""
+        if (message := self._left.pop(person.id, None)) is not None:
+            self.tenant.messages[person.id].append(replace(message, folder="archive"))
+
+    def move_out(self, person: Person, message: Message) -> None:
+        """Let a message be in no folder until `move_back`, where the switch has moves left."""
+        if person.id not in self._left and self.mischief.may_move(person.id):
+            self.tenant.messages[person.id].remove(message)
+            self._left[person.id] = message
 
     # -- tokens -------------------------------------------------------------------------------------
 
@@ -621,6 +664,11 @@ class Emulator(Service):
             raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty.")
         if scheme.lower() != "bearer" or token not in self._tokens:
             raise GraphError(401, "InvalidAuthenticationToken", "Access token validation failure.")
+        uses = self.mischief.use_of_token(token)
+        if self.switches.token_requests is not None and uses > self.switches.token_requests:
+            self._tokens[token] = 0.0
+        if request.scope["emulator.mishap"] == "expired token" and self.mischief.is_worn(token):
+            self._tokens[token] = 0.0
         if self._tokens[token] <= time.monotonic():
             raise GraphError(
                 401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."
@@ -643,9 +691,11 @@ class Emulator(Service):
         """Give date and request ids; the scope keeps the ids for the body of an error."""
         request_id = seeded_guid(f"request:{len(self.requests)}")
         client_request_id = request.headers.get("client-request-id", request_id)
+        self.now = self.tenant.now + self.mischief.note(self.counted_as(request))
+        request.scope["emulator.mishap"] = None
         request.scope["emulator.request_ids"] = (request_id, client_request_id)
         return [
-            (b"date", format_datetime(self.tenant.now.replace(microsecond=0), usegmt=True).encode()),
+            (b"date", format_datetime(self.now.replace(microsecond=0), usegmt=True).encode()),
             (b"request-id", request_id.encode()),
             (b"client-request-id", client_request_id.encode("latin-1")),
         ]
@@ -666,10 +716,33 @@ class Emulator(Service):
                 {"retry-after": "1"},
             )
 
+    def call(self, request: Request) -> Call:
+        """Give what faults look at."""
+        path, query = request.url.path, dict(request.query_params)
+        target = f"{path}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
+        match = _MAILBOX_PATH.match(path)
+        is_list = match is not None and match.end() == len(path)
+        is_heavy = is_list and not path.endswith("/mailFolders")
+        return Call(target, query, self.counted_as(request), is_list, is_heavy)
+
+    def own_fault(self, request: Request, target: str) -> Fault | None:
+        """Let the share `fault_rate` of all requests fail."""
+        if not self.switches.fault_rate or not request.url.path.startswith("/v1.0/"):
+            return None
+        mishap = self.mischief.mishap(self.call(request))
+        request.scope["emulator.mishap"] = mishap
+        if mishap is None:
+            return None
+        fault = fault_of(mishap, self.switches.fault_retry_after, self.now)
+        if fault is not None and fault.status is not None:
+            fault.body = self.usual_body(fault.status)
+        return fault
+
     def check(self, request: Request) -> None:
-        """Refuse a request without a living token."""
+        """Refuse a request without a living token, and what the switches want refused."""
         if request.url.path.startswith("/v1.0/"):
             self.check_token(request)
+            _raise(self.mischief.refusal(self.call(request), self.now))
 
     def refuse(self, request: Request, error: Exception) -> Response:
         """Answer with an error of the service."""
@@ -686,6 +759,7 @@ class Emulator(Service):
 _MAILBOX_PATH = re.compile(r"/v1\.0/users/([^/]+)/(?:messages|mailFolders|calendarView)\b")
 # what a fault of this status says where the test gives no body
 _USUAL_ERRORS = {
+    200: ("UnknownError", "An error under a status that says there is none."),
     400: ("BadRequest", "Bad request."),
     401: ("InvalidAuthenticationToken", "Access token validation failure."),
     403: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
@@ -732,7 +806,7 @@ def error_body(emulator: Emulator, error: GraphError, request_id: str, client_re
                 "code": error.code,
                 "message": error.message,
                 inner: {
-                    "date": emulator.tenant.now.isoformat()[:19],
+                    "date": emulator.now.isoformat()[:19],
                     "request-id": request_id,
                     "client-request-id": client_request_id,
                 },
@@ -747,7 +821,7 @@ def error_body(emulator: Emulator, error: GraphError, request_id: str, client_re
 
 def _token_error(emulator: Emulator, status: int, error: str, code: int, text: str) -> Response:
     trace, correlation = seeded_guid(f"trace:{code}"), seeded_guid(f"correlation:{code}")
-    stamp = emulator.tenant.now.strftime("%Y-%m-%d %H:%M:%SZ")
+    stamp = emulator.now.strftime("%Y-%m-%d %H:%M:%SZ")
     body = {
         "error": error,
         "error_description": (
@@ -844,6 +918,14 @@ async def token(request: Request) -> Response:
             "Invalid client secret provided. Ensure the secret being sent in the request is the client "
             f"secret value, not the client secret ID, for a secret added to app '{given['client_id']}'.",
         )
+    elif emulator.switches.secret_expired:
+        return _token_error(
+            emulator,
+            401,
+            "invalid_client",
+            7000222,
+            f"The provided client secret keys for app '{given['client_id']}' are expired.",
+        )
     base = f"{request.url.scheme}://{request.url.netloc}"
     if not given["scope"].endswith("/.default"):
         return _token_error(
@@ -933,7 +1015,8 @@ def _directory_page(
     link = None
     if skip + top < count or (emulator.switches.trailing_link and 0 < count == skip + top):
         marker = urlsafe_b64encode(b"RFNwdAIAAQ:%d" % (skip + top)).decode()
-        link = _next_link(request, emulator.switches, **{"$skiptoken": marker})
+        changed = {} if emulator.switches.repeat_next_link else {"$skiptoken": marker}
+        link = _next_link(request, changed, emulator.switches.next_link_origin)
     return Page(skip, top), link
 
 
@@ -1106,9 +1189,9 @@ async def mail_folders(request: Request) -> Response:
     """List the top level of a mailbox's folders: search folders too, hidden ones on request."""
     emulator = _state(request)
     emulator.check_permission("mail")
-    options = _options(request, ("$select", "$top", "$skip", "$count", "includeHiddenFolders"))
+    options = _options(request, ("$select", "$top", "$skip", "$skiptoken", "$count", "includeHiddenFolders"))
     select = _select(options, FOLDER_PROPERTIES, "mailFolder")
-    page = _outlook_page(options)
+    page = _outlook_page(options, emulator.switches, heavy=False)
     person = emulator.mailbox_for(request.path_params["user"], "mail")
     hidden = _flag(options, "includeHiddenFolders")
     names = [*FOLDER_NAMES, "other", "search"] + (["actions"] if hidden else [])
@@ -1144,14 +1227,21 @@ def _outlook_list(
     rows: Sequence[Json],
     applied: Sequence[str] = (),
 ) -> Response:
-    switches = _state(request).switches
+    emulator = _state(request)
+    switches = emulator.switches
     body: Json = {"@odata.context": context}
     if _flag(options, "$count"):
         body["@odata.count"] = count
-    body["value"] = rows
+    call = emulator.call(request)
+    body["value"] = [emulator.mischief.drifted(r) for r in rows] if emulator.mischief.drifts(call) else rows
     end = page.skip + page.top
     if end < count or (switches.trailing_link and 0 < count == end):
-        body["@odata.nextLink"] = _next_link(request, switches, **{"$skip": str(end)})
+        body["@odata.nextLink"] = ""  # that there is one; where it leads is said below
+    mishap: Mishap | None = request.scope["emulator.mishap"]
+    changed = emulator.mischief.page(body, call, mishap, page.skip, page.top)
+    if changed is not None:
+        origin = switches.next_link_origin if emulator.mischief.touches(call) else None
+        body["@odata.nextLink"] = _next_link(request, changed, origin)
     return _answer(request, body, applied)
 
 
@@ -1224,7 +1314,8 @@ def _view(request: Request, person: Person) -> tuple[View, list[str]]:
     wanted = preferences(request).get("idtype")
     if wanted not in (None, "ImmutableId"):
         raise not_implemented(f"Prefer: IdType={wanted}")
-    view = View(person.id, wanted == "ImmutableId", emulator.switches.extra_properties)
+    switches = emulator.switches
+    view = View(person.id, wanted == "ImmutableId", switches.extra_properties, switches.shown_names)
     return view, ['IdType="ImmutableId"'] if view.immutable else []
 
 
@@ -1232,23 +1323,29 @@ async def messages(request: Request) -> Response:
     """List a mailbox's messages of all folders; a page begins at $skip in the set as it is now."""
     emulator = _state(request)
     emulator.check_permission("mail")
-    options = _options(request, ("$select", "$filter", "$orderby", "$top", "$skip", "$count"))
+    options = _options(request, ("$select", "$filter", "$orderby", "$top", "$skip", "$skiptoken", "$count"))
     if MESSAGE_ON_REQUEST & set(_selected(options.get("$select", ""))):
         raise not_implemented("internetMessageHeaders and uniqueBody in $select")
     select = _select(options, tuple(MESSAGE_PROPERTIES), "message")
-    page = _outlook_page(options)
+    page = _outlook_page(options, emulator.switches)
     after, before, newest_first = _received_window(request, options)
     person = emulator.mailbox_for(request.path_params["user"], "mail")
+    if page.skip == 0:
+        emulator.move_back(person)
     mailbox = emulator.messages(person)
     low = 0 if after is None else bisect_left(mailbox.received, after)
     high = len(mailbox.received) if before is None else bisect_left(mailbox.received, before)
     count = max(0, high - low)
-    begin, end = min(page.skip, count), min(page.skip + page.top, count)
+    begin, end = emulator.mischief.cut(emulator.call(request), page.skip, page.top, count)
     chosen = (
         mailbox.ordered[high - end : high - begin][::-1]
         if newest_first
         else mailbox.ordered[low + begin : low + end]
     )
+    _raise(emulator.mischief.is_poisoned([m.id for m in chosen]))
+    emulator.move_back(person)
+    if end < count and page.skip == 0 and emulator.switches.moves_while_paging:
+        emulator.move_out(person, chosen[0])
     view, applied = _view(request, person)
     names = tuple(MESSAGE_PROPERTIES) if select is None else tuple(dict.fromkeys(("id", *select)))
     rows = [_render_message(m, names, view) for m in chosen]
@@ -1264,7 +1361,8 @@ async def calendar_view(request: Request) -> Response:
     """List the single instances, occurrences and exceptions that overlap a window; series masters never."""
     emulator = _state(request)
     emulator.check_permission("calendar")
-    options = _options(request, ("startDateTime", "endDateTime", "$select", "$top", "$skip", "$count"))
+    known = ("startDateTime", "endDateTime", "$select", "$top", "$skip", "$skiptoken", "$count")
+    options = _options(request, known)
     for name in ("startDateTime", "endDateTime"):
         if name not in options:
             raise GraphError(
@@ -1283,7 +1381,7 @@ async def calendar_view(request: Request) -> Response:
     for name in select or ():
         if name in CALENDAR_VIEW_REFUSES:
             raise GraphError(400, "ErrorInvalidProperty", f"The property '{name}' can't be selected here.")
-    page = _outlook_page(options)
+    page = _outlook_page(options, emulator.switches)
     zone = preferences(request).get("outlook.timezone")
     if zone not in (None, "UTC"):
         raise not_implemented(f'Prefer: outlook.timezone="{zone}"')
@@ -1306,7 +1404,9 @@ async def calendar_view(request: Request) -> Response:
         else tuple(dict.fromkeys(("id", *select)))
     )
     rows: list[Json] = []
-    for event in shown[page.skip : page.skip + page.top]:
+    first, last = emulator.mischief.cut(emulator.call(request), page.skip, page.top, len(shown))
+    _raise(emulator.mischief.is_poisoned([e.id for e in shown[first:last]]))
+    for event in shown[first:last]:
         row: Json = {"@odata.etag": _etag(event.id)}
         for name in names:
             row[name] = EVENT_PROPERTIES[name](event, view)
@@ -1388,12 +1488,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve a tenant until interrupted or terminated."""
     parser = argparse.ArgumentParser(prog="python -m emulators.graph", description=main.__doc__)
     parser.add_argument("--tenant", required=True, metavar="MODULE:FUNCTION", help="what builds the tenant")
+    parser.add_argument(
+        "--switches", default="{}", metavar="JSON", help="fields of Switches, as an object of JSON"
+    )
     add_serving_options(parser)
     given = parser.parse_args(arguments)
     tenant = call(given.tenant)
     if not isinstance(tenant, Tenant):
         raise SystemExit(f"{given.tenant} gave no Tenant")
-    serve(create_app(tenant), given)
+    serve(create_app(tenant, **msgspec.json.decode(given.switches)), given)
 
 
 if __name__ == "__main__":

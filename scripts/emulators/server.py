@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
 import importlib
 import os
 import socket
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -28,7 +30,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
-FaultKind = Literal["answer", "reset", "cut_connection", "truncated_json", "html"]
+FaultKind = Literal[
+    "answer",
+    "reset",
+    "cut_connection",
+    "truncated_json",
+    "cut_gzip",
+    "invalid_utf8",
+    "html",
+    "stall",
+    "drip",
+]
 
 
 @dataclass(slots=True)
@@ -37,8 +49,13 @@ class Fault:
 
     Kinds: `answer` (the given status, headers and body), `reset` (connection reset, no answer),
     `cut_connection` (the connection ends in the middle of the body), `truncated_json` (200, a whole answer
-    whose JSON is cut off), `html` (200 with a page of HTML). `delay` seconds pass first; an `answer` without
-    a status then answers as usual. `after` lets the service do its work first: only the answer is lost.
+    whose JSON is cut off), `cut_gzip` (200, a whole answer whose compressed body is cut off), `invalid_utf8`
+    (200, JSON with bytes that are no text), `html` (200 with a page of HTML), `stall` (the body begins, then
+    nothing comes), `drip` (the body comes a byte at a time, `pause` seconds apart, without end). `stall` and
+    `drip` end after `lasting` seconds with the connection, and count in `abandoned` who left before.
+
+    `delay` seconds pass first; an `answer` without a status then answers as usual. `after` lets the service do
+    its work first: only the answer is lost.
     """
 
     match: str
@@ -49,18 +66,27 @@ class Fault:
     kind: FaultKind = "answer"
     delay: float = 0.0
     after: bool = False
+    pause: float = 0.02
+    lasting: float = 60.0
     used: int = 0
+    abandoned: int = 0
 
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection broke."""
+    """One request as it came; `status` is 0 until it is answered, and stays 0 where the connection broke.
+
+    `at` is when, in monotonic seconds; `under_way` counts the requests whose answer had not begun then, itself
+    included.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]  # names in lower case
     status: int = 0
+    at: float = 0.0
+    under_way: int = 1
 
 
 class Refusal(Exception):
@@ -78,10 +104,12 @@ class Service:
 
     json_type: ClassVar[str] = "application/json"
     cut_off: ClassVar[bytes] = b'{"value":[{"id":"'  # a `truncated_json` answer, whole
+    no_text: ClassVar[bytes] = b'{"value":[{"id":"\xff\xfe\xc3("}]}'  # an `invalid_utf8` answer
 
     def __init__(self) -> None:
         self.requests: list[LoggedRequest] = []
         self.faults: list[Fault] = []
+        self.under_way = 0
         self.in_flight: dict[str, int] = {}
         self.most_in_flight: dict[str, int] = {}
 
@@ -97,6 +125,10 @@ class Service:
             if fault.used < fault.times and fault.match in target:
                 fault.used += 1
                 return fault
+        return None
+
+    def own_fault(self, request: Request, target: str) -> Fault | None:
+        """Give the fault that the service's switches make of a request for which no test's fault is waiting."""
         return None
 
     def latency(self) -> float:
@@ -142,16 +174,32 @@ class Transport:
             return
         service = self.service
         request = Request(scope, receive)
+        service.under_way += 1
         logged = LoggedRequest(
-            request.method, request.url.path, dict(request.query_params), dict(request.headers)
+            request.method,
+            request.url.path,
+            dict(request.query_params),
+            dict(request.headers),
+            at=time.monotonic(),
+            under_way=service.under_way,
         )
         service.requests.append(logged)
         common = service.headers(request)
         query = "&".join(f"{name}={value}" for name, value in logged.query.items())
-        fault = service.next_fault(f"{logged.path}?{query}")
+        target = f"{logged.path}?{query}"
+        fault = service.next_fault(target) or service.own_fault(request, target)
+
+        waiting = True
+
+        def end_waiting() -> None:
+            # before the first byte of the answer: who has it may ask again before this is done here
+            nonlocal waiting
+            service.under_way -= waiting
+            waiting = False
 
         async def send_with_headers(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
+                end_waiting()
                 logged.status = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), *common]}
             await send(message)
@@ -178,6 +226,7 @@ class Transport:
         except Refusal as error:
             await service.refuse(request, error)(scope, receive, send_with_headers)
         finally:
+            end_waiting()
             if key is not None:
                 service.in_flight[key] -= 1
 
@@ -194,15 +243,37 @@ class Transport:
         elif fault.kind == "truncated_json":
             headers = {"content-type": json_type, **fault.headers}
             await Response(self.service.cut_off, 200, headers)(scope, receive, normal)
-        elif fault.kind == "cut_connection":
+        elif fault.kind == "cut_gzip":
+            whole = gzip.compress(b'{"value":[' + Random(0).randbytes(2_000).hex().encode(), mtime=0)
+            headers = {"content-type": json_type, "content-encoding": "gzip", **fault.headers}
+            await Response(whole[: len(whole) // 2], 200, headers)(scope, receive, normal)
+        elif fault.kind == "invalid_utf8":
+            headers = {"content-type": json_type, **fault.headers}
+            await Response(self.service.no_text, 200, headers)(scope, receive, normal)
+        elif fault.kind in ("cut_connection", "stall", "drip"):
             start = {"type": "http.response.start", "status": 200}
             headers_list = [(b"content-type", json_type.encode()), (b"content-length", b"100000")]
             await normal({**start, "headers": headers_list})
             await normal({"type": "http.response.body", "body": b'{"value":[', "more_body": True})
-            await asyncio.sleep(0.02)
+            if fault.kind == "cut_connection":
+                await asyncio.sleep(0.02)
+            else:
+                await self._dawdle(fault, send)
             await self._abort(receive, send, reset=False)
         else:
             await self._abort(receive, send, reset=True)
+
+    async def _dawdle(self, fault: Fault, send: Send) -> None:
+        """Keep the client waiting, with a byte now and then or with nothing, until either has had enough."""
+        connection: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
+        end = time.monotonic() + fault.lasting
+        while time.monotonic() < end:
+            await asyncio.sleep(min(fault.pause, 0.02) if fault.kind == "stall" else fault.pause)
+            if connection.is_closing():
+                fault.abandoned += 1
+                return
+            if fault.kind == "drip":
+                await send({"type": "http.response.body", "body": b" ", "more_body": True})
 
     async def _abort(self, receive: Receive, send: Send, *, reset: bool) -> None:
         """Close the connection under the client; uvicorn's own transport stands behind the bound `send`."""
@@ -299,6 +370,8 @@ class Handle:
         kind: FaultKind = "answer",
         delay: float = 0.0,
         after: bool = False,
+        pause: float = 0.02,
+        lasting: float = 60.0,
     ) -> Fault:
         """Let the next requests whose `path?query` contains `match` fail (see `Fault`); a mapping is JSON."""
         if isinstance(body, str):
@@ -307,7 +380,7 @@ class Handle:
             body = msgspec.json.encode(body)
         if status is not None and not body:
             body = self._service.usual_body(status)
-        fault = Fault(match, times, status, dict(headers or {}), body, kind, delay, after)
+        fault = Fault(match, times, status, dict(headers or {}), body, kind, delay, after, pause, lasting)
         self._service.faults.append(fault)
         return fault
 

@@ -9,10 +9,11 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from emulators.identifiers import (
     thread_guid,
     topic_thread,
 )
+from emulators.misbehaviour import MISHAPS
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 
 NOW = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
@@ -762,6 +764,248 @@ def test_known_bugs_of_paging_by_switch(graph: Graph) -> None:
     )
     graph.handle.switches.lower_case_inner_error = True
     assert "innererror" in graph.get("/users/nobody@ours.example").json()["error"]
+
+
+def test_faults_of_the_body(graph: Graph) -> None:
+    graph.handle.fail(kind="cut_gzip")
+    with pytest.raises(ValueError):
+        graph.get("/groups").json()
+    graph.handle.fail(kind="invalid_utf8")
+    answer = graph.get("/groups")
+    assert (answer.status_code, answer.headers["content-type"][:16]) == (200, "application/json")
+    with pytest.raises(UnicodeDecodeError):
+        answer.content.decode()
+    graph.handle.fail(status=200)
+    assert graph.get("/groups").json()["error"]["code"] == "UnknownError"
+
+
+@pytest.mark.parametrize("kind", ["stall", "drip"])
+def test_answers_that_do_not_end(graph: Graph, kind: Any) -> None:
+    fault = graph.handle.fail(kind=kind, lasting=0.3, pause=0.01)
+    came = b""
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        graph.client.stream("GET", "/v1.0/groups", timeout=0.2 if kind == "drip" else 5) as answer,
+    ):
+        for part in answer.iter_raw():
+            came += part
+    assert came.startswith(b'{"value":[') and (len(came) > 15) == (kind == "drip")
+    assert fault.abandoned == 0
+    left = graph.handle.fail(kind=kind, lasting=10, pause=0.01)
+    with graph.client.stream("GET", "/v1.0/groups"):
+        pass
+    deadline = time.monotonic() + 5
+    while not left.abandoned and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left.abandoned == 1
+
+
+def test_log_tells_when_and_beside_how_many_others(graph: Graph) -> None:
+    graph.get("/groups")
+    graph.get("/groups")
+    first, second = graph.handle.requests[-2:]
+    assert first.at < second.at and (first.under_way, second.under_way) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("form", "header"),
+    [("seconds", "7"), ("fraction", "7.250"), ("date", "Tue, 10 Mar 2026 06:00:07 GMT"), ("none", None)],
+)
+def test_throttling_of_chosen_mailboxes_for_a_while(graph: Graph, form: Any, header: str | None) -> None:
+    switches = graph.handle.switches
+    switches.throttled_share, switches.throttled_mailboxes, switches.throttled_for = 1.0, {ANNA}, 0.2
+    switches.throttled_answer, switches.throttled_seconds = form, 7.25
+    answer = graph.get(f"/users/{ANNA}/messages")
+    refused(answer, 429, "TooManyRequests")
+    assert answer.headers.get("retry-after") == header
+    assert graph.get(f"/users/{BEN}/messages").status_code == graph.get("/groups").status_code == 200
+    time.sleep(0.2)
+    assert graph.get(f"/users/{ANNA}/messages").status_code == 200
+
+
+def test_throttling_of_a_share_of_all_requests(graph: Graph) -> None:
+    graph.handle.switches.throttled_share = 0.5
+    counted = [graph.get("/groups").status_code for _ in range(60)]
+    assert 15 <= counted.count(429) <= 45 and counted.count(429) + counted.count(200) == 60
+
+
+def test_requests_beyond_the_window_of_a_mailbox(graph: Graph) -> None:
+    assert graph.handle.switches.mailbox_window == 10_000
+    graph.handle.switches.mailbox_window, graph.handle.switches.mailbox_window_seconds = 3, 0.3
+    counted = [graph.get(f"/users/{ANNA}/messages") for _ in range(4)]
+    assert [answer.status_code for answer in counted] == [200, 200, 200, 429]
+    assert counted[-1].headers["retry-after"] == "1"
+    assert graph.get(f"/users/{BEN}/messages").status_code == 200
+    time.sleep(0.3)
+    assert graph.get(f"/users/{ANNA}/messages").status_code == 200
+
+
+def test_pages_too_heavy(graph: Graph) -> None:
+    switches = graph.handle.switches
+    switches.largest_top = 20
+    assert graph.get(f"/users/{ANNA}/messages", top="21").status_code == 504
+    assert len(graph.get(f"/users/{ANNA}/messages", top="20").json()["value"]) == 20
+    assert graph.get(f"/users/{ANNA}/mailFolders", top="250").status_code == 200
+    switches.page_limit = 7
+    pages = graph.pages(f"/users/{ANNA}/messages", top="20")
+    assert [len(page["value"]) for page in pages] == [7, 7, 7, 4]
+    switches.page_limit, switches.poisoned = None, {item_id(ANNA, "12")}
+    refused(graph.get(f"/users/{ANNA}/messages", top="20"), 500, "ErrorCorruptData")
+    assert graph.get(f"/users/{ANNA}/messages", top="10").status_code == 200
+
+
+def test_tokens_of_few_requests_and_an_expired_secret(graph: Graph) -> None:
+    graph.handle.switches.token_requests = 2
+    assert [graph.get("/groups").status_code for _ in range(4)] == [200, 200, 401, 401]
+    graph.handle.switches.secret_expired = True
+    assert graph.token().json()["error_codes"] == [7000222]
+
+
+def test_a_mailbox_that_turns(graph: Graph) -> None:
+    graph.handle.switches.mailbox_turns = {ANNA: (3, "on_premises")}
+    counted = [graph.get(f"/users/{ANNA}/messages").status_code for _ in range(4)]
+    assert counted == [200, 200, 404, 404]
+    assert graph.get(f"/users/{BEN}/messages").status_code == 200
+
+
+NUMBERS = [item_id(ANNA, str(n)) for n in range(25)]
+
+
+def listed(graph: Graph) -> list[list[int]]:
+    """The numbers of the messages on each page of ten, oldest first."""
+    options = {"filter": "receivedDateTime ge 2026-01-01T00:00:00Z", "orderby": "receivedDateTime"}
+    pages = graph.pages(f"/users/{ANNA}/messages", IMMUTABLE, **options)
+    return [[NUMBERS.index(item["id"]) for item in page["value"]] for page in pages]
+
+
+def test_lists_that_come_otherwise(graph: Graph) -> None:
+    switches, plain = graph.handle.switches, [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    assert listed(graph) == plain
+    for switch, value, expected in (
+        ("empty_pages", 3, [[], [], [], *plain]),
+        ("pages_twice", True, [page for page in plain for _ in range(2)]),
+        ("items_twice", True, [[*page, page[0]] for page in plain]),
+        ("pages_reversed", True, plain[::-1]),
+        ("next_link_lost_after", 2, plain[:2]),
+    ):
+        usual = getattr(switches, switch)
+        setattr(switches, switch, value)
+        assert listed(graph) == expected, switch
+        switches.misbehaving = {BEN}
+        assert listed(graph) == plain, switch
+        switches.misbehaving = None
+        setattr(switches, switch, usual)
+    assert listed(graph) == plain
+
+
+def test_lists_that_are_lost_or_lead_in_circles(graph: Graph) -> None:
+    graph.handle.switches.lost_sync_states = 1
+    first = graph.get(f"/users/{ANNA}/messages").json()
+    refused(graph.client.get(first["@odata.nextLink"]), 410, "SyncStateNotFound")
+    second = graph.client.get(first["@odata.nextLink"]).json()
+    graph.handle.switches.next_link_loop = True
+    second = graph.client.get(first["@odata.nextLink"]).json()
+    again = graph.client.get(second["@odata.nextLink"]).json()
+    assert again["value"] == first["value"] and again["@odata.nextLink"] == first["@odata.nextLink"]
+
+
+def test_a_message_that_moves_between_pages_and_back(graph: Graph) -> None:
+    graph.handle.switches.moves_while_paging = 1
+    pages = listed(graph)
+    # number 10 has slipped to the end of the page that was read already
+    assert [len(page) for page in pages] == [10, 10, 5] and 10 not in chain(*pages)
+    assert listed(graph) == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    assert [m.folder for m in graph.handle.tenant.messages[ANNA] if m.id == NUMBERS[0]] == ["archive"]
+
+
+def test_late_mail_and_long_names(graph: Graph) -> None:
+    graph.handle.switches.appears_at = {NUMBERS[3]: NOW + timedelta(days=7)}
+    graph.handle.switches.shown_names = {"joe@acme.example": "J" * 1_000_000}
+    assert 3 not in chain(*listed(graph))
+    graph.handle.tenant.now = NOW + timedelta(days=7)
+    assert 3 in chain(*listed(graph))
+    answer = graph.get(f"/users/{ANNA}/messages", select="from", top="1")
+    assert len(answer.json()["value"][0]["from"]["emailAddress"]["name"]) == 1_000_000
+
+
+def test_items_of_another_schema(graph: Graph) -> None:
+    switches = graph.handle.switches
+    switches.new_properties = {"sensitivityLabel": None}
+    switches.missing_properties = {"subject"}
+    switches.renamed_properties = {"toRecipients": "recipients"}
+    switches.changed_properties = {"isDraft": "no"}
+    item = graph.get(f"/users/{ANNA}/messages", select="subject,toRecipients,isDraft,from").json()["value"][0]
+    assert set(item) == {"@odata.etag", "id", "recipients", "isDraft", "from", "sensitivityLabel"}
+    assert item["isDraft"] == "no"
+    assert "sensitivityLabel" not in graph.get(f"/users/{ANNA}/mailFolders").json()["value"][0]
+
+
+def test_a_clock_that_jumps(graph: Graph) -> None:
+    calls = graph.handle.emulator.mischief.calls
+    graph.handle.switches.clock_jumps = {calls + 2: timedelta(days=-1), calls + 3: timedelta(days=2)}
+    dates = [graph.get("/groups").headers["date"][5:11] for _ in range(3)]
+    assert dates == ["10 Mar", "09 Mar", "11 Mar"]
+
+
+def test_a_share_of_all_requests_fails_and_the_seed_says_which(graph: Graph) -> None:
+    def outcomes(seed: int) -> list[str]:
+        graph.handle.reset(make_tenant())
+        switches = graph.handle.switches
+        switches.fault_rate, switches.fault_seed = 0.4, seed
+        graph.client.headers["Authorization"] = f"Bearer {graph.token().json()['access_token']}"
+        found = []
+        for _ in range(60):
+            try:
+                answer = graph.get(f"/users/{ANNA}/messages", top="25")
+                found.append(
+                    f"{answer.status_code} {answer.headers.get('retry-after')} {len(answer.content)}"
+                )
+            except httpx.HTTPError:
+                found.append("broken")
+        return found
+
+    once, again, other = outcomes(1), outcomes(1), outcomes(2)
+    assert once == again != other
+    usual = max(set(once), key=once.count)
+    # an expired token has to have been used, and one that is late is not seen here
+    assert 25 <= once.count(usual) <= 50
+    assert len(set(once + other)) >= 10
+
+
+@pytest.mark.parametrize("mishap", MISHAPS)
+def test_every_mishap_is_seen(graph: Graph, mishap: Any) -> None:
+    switches = graph.handle.switches
+    if mishap == "expired token":
+        for _ in range(100):
+            graph.get("/groups")
+    switches.fault_rate, switches.fault_kinds = 1.0, (mishap,)
+    if mishap in ("reset", "cut connection"):
+        with pytest.raises(httpx.HTTPError):
+            graph.get(f"/users/{ANNA}/messages")
+        return
+    answer = graph.get(f"/users/{ANNA}/messages")
+    status = {"expired": 401}.get(mishap.split()[0], int(mishap[:3]) if mishap[:3].isdigit() else 200)
+    assert answer.status_code == status
+    if status == 429:
+        form = mishap.split()[1]
+        expected = {"seconds": "0", "fraction": "0.050", "date": answer.headers["date"], "none": None}[form]
+        assert answer.headers.get("retry-after") == expected
+    elif mishap == "503":
+        assert answer.content == b""
+    elif mishap == "item twice":
+        ids = [item["id"] for item in answer.json()["value"]]
+        assert (len(ids), len(set(ids))) == (11, 10)
+    elif mishap == "empty page":
+        assert answer.json()["value"] == [] and "empty-1" in answer.json()["@odata.nextLink"]
+        switches.fault_rate = 0.0
+        assert len(graph.client.get(answer.json()["@odata.nextLink"]).json()["value"]) == 10
+        # of the directory a page is never empty in this way
+        switches.fault_rate = 1.0
+        assert graph.get("/groups").json()["value"]
+    elif mishap == "error under 200":
+        assert set(answer.json()) == {"error"}
+    elif mishap == "late":
+        assert len(answer.json()["value"]) == 10 and answer.elapsed.total_seconds() > 0.04
 
 
 def test_stopping_refuses_connections() -> None:
