@@ -174,7 +174,8 @@ class GraphClient:
 
     `permission` of a request says in words what the administrator has to grant when Graph denies it for want of
     permission: "the permission User.Read.All". `allowance` is that of the mailbox at work, or None; `impatient`
-    says that requests have been given up already, so that the next ones are given up sooner.
+    says that requests have been given up already, so that the next ones are given up sooner, and
+    `knows_of_corrupt_item` that the service has said often enough that it cannot read something here.
     """
 
     def __init__(
@@ -183,6 +184,7 @@ class GraphClient:
         quiet_loggers()
         self.allowance: Allowance | None = None
         self.impatient = False
+        self.knows_of_corrupt_item = False
         self._url = graph_url
         self._origin = origin_of(graph_url)
         self._patience = patience
@@ -350,7 +352,7 @@ class GraphClient:
                         f"{GRAPH}: GET {path} answered status 504 twice; run again later, what"
                         " was read is kept"
                     )
-                if mailbox and corrupt >= CORRUPT_ANSWERS:
+                if mailbox and corrupt >= (1 if self.knows_of_corrupt_item else CORRUPT_ANSWERS):
                     raise CorruptItem(
                         f"{GRAPH}: GET {path} answered status 500 ErrorCorruptData; the service cannot read an"
                         " item of this mailbox, everything around it is kept"

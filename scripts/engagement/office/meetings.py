@@ -28,6 +28,7 @@ def read(
     end: datetime,
     page_size: graph.PageSize | None = None,
     most: int | None = None,
+    trust_count: bool = True,
 ) -> Read:
     """All entries that start in [start, end). Raises MailboxUnreadable, ServiceError, AuthenticationError.
 
@@ -35,9 +36,10 @@ def read(
     drafts. Entries that began before the range merely reach into it and belong to an earlier slice. All-day
     entries come with floating midnights and are not shifted. An entry whose start or end cannot be read is kept
     without it, to be counted as such. TooMany where the service counts more than `most`, Uneven where it gives
-    other entries each time.
+    other entries each time, or fewer than it counts (unless its count is not to be trusted).
     """
-    fetched = _fetch_settled(client, entra_id, start, end, page_size or graph.PageSize(), most)
+    size = page_size or graph.PageSize()
+    fetched = _fetch_settled(client, entra_id, start, end, size, most, trust_count)
     read = Read(unasked=fetched.unasked)
     for item in fetched.items.values():
         if not is_kept(item):
@@ -122,23 +124,24 @@ def _fetch_settled(
     end: datetime,
     size: graph.PageSize,
     most: int | None,
+    trust_count: bool,
 ) -> _Fetched:
-    """Lists page by position, so an entry that is deleted meanwhile makes another slip through: read until
-    there are as many as were counted at the beginning, or two reads agree (the count is not documented for
-    this list).
+    """Lists page by position, so an entry that is deleted meanwhile makes another slip through: read until there
+    are as many as were counted at the beginning. Where nothing was counted (the count is not documented for this
+    list) or the count is not to be trusted, a single page will do, or two reads that agree.
     """
     before: set[str] | None = None
     for _ in range(_READ_ATTEMPTS):
         fetched = size.largest(partial(_fetch, client, entra_id, start, end, most))
-        counted = fetched.counted
-        if fetched.single_page if counted is None else len(fetched.items) >= counted:
+        if fetched.counted is not None and len(fetched.items) >= fetched.counted:
             return fetched
-        if fetched.items.keys() == before:
-            return fetched
-        before = set(fetched.items)
+        if fetched.counted is None or not trust_count:
+            if (fetched.single_page and fetched.counted is None) or fetched.items.keys() == before:
+                return fetched
+            before = set(fetched.items)
     raise Uneven(
-        "Microsoft Graph: GET /users/{id}/calendarView gave other entries each of three times;"
-        " run again later, what was read is kept"
+        "Microsoft Graph: GET /users/{id}/calendarView gave other entries each of three times, or fewer than it"
+        " counts; run again later, what was read is kept"
     )
 
 

@@ -192,6 +192,8 @@ class Readers:
         self._service = service
         self._book = book
         self._schedule = schedule
+        # The count is not documented for calendars; what is found out about it holds for the whole run.
+        self._trusts_calendar_count = True
         self.handed: queue.Queue[Item] = queue.Queue(maxsize=_HANDED_AT_ONCE)
         self._threads = [
             threading.Thread(target=self._read, name=f"reader-{number}", daemon=True)
@@ -250,20 +252,40 @@ class Readers:
         try:
             read = self._fetched(client, mailbox, plan, pieces, most=MOST_ITEMS if halves else None)
         except (TooMany, Uneven, CorruptItem) as error:
-            if not halves:
+            if halves:
+                yield from self._landings_of_halves(client, mailbox, plan, halves, error)
+                return
+            if not (isinstance(error, Uneven) and plan.kind == MEETINGS and self._trusts_calendar_count):
                 raise
-            failure: ServiceError | None = None
+            # A minute with fewer entries than are counted: it is the count of calendars that is wrong.
+            self._trusts_calendar_count = False
+            read = self._fetched(client, mailbox, plan, pieces, most=None)
+        yield Landing(
+            mailbox.task.mailbox_id, plan.kind, pieces, tuple(plan.read_to(piece) for piece in pieces), read
+        )
+
+    def _landings_of_halves(
+        self,
+        client: GraphClient,
+        mailbox: _Mailbox,
+        plan: Plan,
+        halves: Sequence[tuple[Slice, ...]],
+        reason: Exception,
+    ) -> Iterator[Landing]:
+        """Each half for itself; what cannot be read is raised when the others have been."""
+        # The service has said often enough that there is something it cannot read: it is not asked so often again.
+        before, client.knows_of_corrupt_item = client.knows_of_corrupt_item, isinstance(reason, CorruptItem)
+        failure: ServiceError | None = None
+        try:
             for half in halves:
                 try:
                     yield from self._landings(client, mailbox, plan, half)
                 except (Uneven, CorruptItem) as narrower:
                     failure = failure or narrower
-            if failure is not None:
-                raise failure from error
-            return
-        yield Landing(
-            mailbox.task.mailbox_id, plan.kind, pieces, tuple(plan.read_to(piece) for piece in pieces), read
-        )
+        finally:
+            client.knows_of_corrupt_item = before
+        if failure is not None:
+            raise failure from reason
 
     def _fetched(
         self,
@@ -298,6 +320,7 @@ class Readers:
                     end=end,
                     page_size=mailbox.page_sizes[plan.kind],
                     most=most,
+                    trust_count=self._trusts_calendar_count,
                 )
             except StartAgain:
                 if attempt == _STARTS:
