@@ -9,7 +9,8 @@ to wait holds for all requests to it, since calls that come too early count as w
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from engagement.http import Interrupted, Patience
 
 FIRST_LIMIT = 4
 ROUNDS_BEFORE_RAISED = 4
+# Of one processor, since Python computes on one at a time: from here on no request more, and one less.
+BUSY_SHARE, FULL_SHARE = 0.8, 0.9
 # A wait that has been slept is over, whatever the clock's last digit says.
 _HAIR = 1e-6
 
@@ -51,11 +54,40 @@ class _Ticket:
         return all(window.busy < window.limit for window in self.windows)
 
 
+class CpuShare:
+    """How much of a processor this process had of late: 1.0 is all of one. None before there is anything to say."""
+
+    SECONDS = 0.2
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, cpu: Callable[[], float] = time.process_time
+    ) -> None:
+        self._clock = clock
+        self._cpu = cpu
+        self._since = clock(), cpu()
+        self._share: float | None = None
+
+    def __call__(self) -> float | None:
+        at, used = self._clock(), self._cpu()
+        before, used_before = self._since
+        if at - before >= self.SECONDS:
+            self._since, self._share = (at, used), (used - used_before) / (at - before)
+        return self._share
+
+
 class Concurrency:
     """The slots for requests of all threads. It waits by the patience's clock, and ends where that is told to."""
 
-    def __init__(self, *, most: int, most_per_mailbox: int, patience: Patience) -> None:
+    def __init__(
+        self,
+        *,
+        most: int,
+        most_per_mailbox: int,
+        patience: Patience,
+        cpu_share: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._most_per_mailbox = most_per_mailbox
+        self._cpu_share = cpu_share
         self._patience = patience
         self._changed = threading.Condition()
         self._app = _Window(min(FIRST_LIMIT, most), most)
@@ -116,9 +148,15 @@ class Concurrency:
             self._patience.sleep(seconds)
 
     def quiet(self, mailbox: str | None) -> None:
-        """An answer without complaint."""
+        """An answer without complaint. More requests at once are of no use to a processor that has its hands full:
+        their threads would only get into each other's way.
+        """
         with self._changed:
-            self._app.rise()
+            share = self._cpu_share()
+            if share is None or share < BUSY_SHARE:
+                self._app.rise()
+            elif share >= FULL_SHARE:
+                self._app.limit = max(self._app.limit - 1, 1)
             if mailbox is not None:
                 self._window(mailbox).rise()
             self._changed.notify_all()

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from engagement.concurrency import FIRST_LIMIT, ROUNDS_BEFORE_RAISED, Concurrency
+from engagement.concurrency import FIRST_LIMIT, ROUNDS_BEFORE_RAISED, Concurrency, CpuShare
 from engagement.http import Interrupted, Patience
 from test_http import Waits
 
@@ -193,3 +193,24 @@ def test_no_more_than_the_limit_are_ever_out() -> None:
     for thread in threads:
         thread.join(timeout=30)
     assert most == {"all": 3, ANNA: 2, BEN: 2}
+
+
+@pytest.mark.parametrize(("share", "limit"), [(0.79, 8), (0.8, 4), (0.89, 4), (0.9, 1), (None, 8)])
+def test_a_processor_with_its_hands_full_is_given_no_more(share: float | None, limit: int) -> None:
+    one = Concurrency(most=8, most_per_mailbox=4, patience=Waits(), cpu_share=lambda: share)
+    quiet(one, ANNA, 1_000)
+    assert (one.limit, one.limit_of(ANNA)) == (limit, 4)
+
+
+def test_the_share_of_a_processor_is_that_of_the_last_fifth_of_a_second() -> None:
+    wall, cpu = [0.0], [0.0]
+    share = CpuShare(clock=lambda: wall[0], cpu=lambda: cpu[0])
+    assert share() is None
+    wall[0], cpu[0] = 0.1, 0.1
+    assert share() is None
+    wall[0], cpu[0] = 0.4, 0.2
+    assert share() == pytest.approx(0.5)
+    wall[0], cpu[0] = 0.5, 0.3
+    assert share() == pytest.approx(0.5)
+    wall[0], cpu[0] = 0.8, 0.6
+    assert share() == pytest.approx(1.0)

@@ -339,8 +339,7 @@ def landings(
             needed = [slices[-1]]
         for series in reads(needed):
             read, extra = extra, Read()
-            for row in _rows(connection, kind, mailbox_id, series[0].start, series[-1].end):
-                _ADD[kind](read, row)
+            _ADD[kind](read, _rows(connection, kind, mailbox_id, series[0].start, series[-1].end))
             read_to = tuple(_read_to(piece, staged.moment) for piece in series)
             yield Landing(mailbox_id, kind, tuple(series), read_to, read)
 
@@ -415,7 +414,7 @@ def _without_a_day(connection: Connection, kind: str, mailbox_id: int) -> Read:
             {"mailbox_id": mailbox_id},
         ).fetchall()
     ]
-    for row in connection.execute(
+    undated = connection.execute(
         f"""
         select * exclude (is_dropped) from temp.export_{kind}
         where mailbox_id = $mailbox_id and not is_dropped and {TIME_COLUMN[kind]} is null
@@ -425,8 +424,8 @@ def _without_a_day(connection: Connection, kind: str, mailbox_id: int) -> Read:
             )
         """,
         {"mailbox_id": mailbox_id},
-    ).fetchall():
-        _ADD[kind](read, row)
+    ).fetchall()
+    _ADD[kind](read, undated)
     return read
 
 

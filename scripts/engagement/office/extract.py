@@ -40,7 +40,7 @@ from engagement.warehouse import (
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_TRANSACTION = 20_000
+ROWS_PER_TRANSACTION = 50_000
 SECONDS_PER_TRANSACTION = 2.0
 MOST_ROWS_PER_TRANSACTION = 200_000
 # From one landing to the next, in landings.

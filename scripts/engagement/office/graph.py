@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from engagement.concurrency import Concurrency
+from engagement.concurrency import Concurrency, CpuShare
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.http import Patience, decoder
@@ -299,6 +299,7 @@ class Service:
             most=settings.workers,
             most_per_mailbox=min(settings.requests_per_mailbox, settings.workers),
             patience=self.patience,
+            cpu_share=CpuShare(),
         )
         self._graph_url = settings.graph_url
         self._mailbox_seconds = settings.mailbox_seconds

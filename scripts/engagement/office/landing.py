@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 
-from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Row
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing
 from engagement.office.slices import MEETINGS, MESSAGES
 from engagement.warehouse import Connection, append, empty_twin
 
@@ -24,7 +25,7 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
     identity = _IDENTITY[kind]
     replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
     landing_id = _next_landing_id(connection)
-    twin = _incoming(connection, table, _each_once(landings), now=now, landing_id=landing_id)
+    twin = _incoming(connection, table, landings, now=now, landing_id=landing_id)
     dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
     if dropped:
         connection.execute(
@@ -48,19 +49,11 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
         connection,
         units,
         [
-            (
-                landing.mailbox_id,
-                kind,
-                piece.start,
-                piece.end,
-                read_to,
-                sum(piece.start <= moment < piece.end for moment in landing.read.moments),
-                run_id,
-                now,
-                landing_id,
-            )
+            (landing.mailbox_id, kind, piece.start, piece.end, read_to, row_count, run_id, now, landing_id)
             for landing in landings
-            for piece, read_to in zip(landing.pieces, landing.read_to, strict=True)
+            for piece, read_to, row_count in zip(
+                landing.pieces, landing.read_to, _row_counts(landing), strict=True
+            )
         ],
         schema="temp",
     )
@@ -89,20 +82,17 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
     connection.execute(f'insert into raw.office_units select * from "{units}"')
 
 
-def _each_once(landings: Sequence[Landing]) -> Sequence[Row]:
-    """All rows; of two of one item the later. Within one read each item comes once."""
-    mailbox_ids = {landing.mailbox_id for landing in landings}
-    rows = [row for landing in landings for row in landing.read.rows]
-    if len(mailbox_ids) == len(landings):
-        return rows
-    return list({(row[0], row[1]): row for row in rows}.values())
+def _row_counts(landing: Landing) -> list[int]:
+    """How many rows belong to each slice."""
+    moments = sorted(landing.read.moments)
+    return [bisect_left(moments, piece.end) - bisect_left(moments, piece.start) for piece in landing.pieces]
 
 
 def _incoming(
-    connection: Connection, table: str, rows: Sequence[Row], *, now: datetime, landing_id: int
+    connection: Connection, table: str, landings: Sequence[Landing], *, now: datetime, landing_id: int
 ) -> str:
-    """Rows on their way in, as a temporary table with all columns of the raw one. What is the same for every row
-    is not appended row by row: that would take a third of the time.
+    """Rows on their way in, each item once (its later row), as a temporary table with all columns of the raw one.
+    What is the same for every row is not appended row by row: that would take a third of the time.
     """
     connection.execute(
         f"""
@@ -110,7 +100,19 @@ def _incoming(
         select * exclude (read_at, gone_at, landing_id) from raw.{table} limit 0
         """
     )
+    rows = [row for landing in landings for row in landing.read.rows]
     append(connection, "incoming_rows", rows, schema="temp")
+    connection.execute(
+        """
+        delete from temp.incoming_rows
+        where rowid in (
+            select unnest(list(rowid order by rowid)[:-2])
+            from temp.incoming_rows
+            group by mailbox_id, item_key
+            having count(*) > 1
+        )
+        """
+    )
     twin = empty_twin(connection, table)
     connection.execute(
         f'insert into "{twin}" select *, ?, null, ? from temp.incoming_rows', [now, landing_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -41,13 +42,15 @@ def read(
     size = page_size or graph.PageSize()
     fetched = _fetch_settled(client, entra_id, start, end, size, most, trust_count)
     read = Read(unasked=fetched.unasked)
+    rows = []
     for item in fetched.items.values():
         if not is_kept(item):
             read.dropped_keys.append(book.hasher.item(item.id))
             continue
         start_at = moment_of(item.start)
         if start_at is None or start <= start_at < end:
-            add(read, row_of(book, item, mailbox_id=mailbox_id))
+            rows.append(row_of(book, item, mailbox_id=mailbox_id))
+    add(read, rows)
     return read
 
 
@@ -85,14 +88,11 @@ def row_of(book: AddressBook, item: graph.Meeting, *, mailbox_id: int) -> Row:
     )
 
 
-def add(read: Read, row: Row) -> None:
-    """Adds a row of `row_of` to what was read."""
-    item_key, start_at, end_at = row[1], row[3], row[4]
-    read.rows.append(row)
-    if start_at is None or end_at is None:
-        read.undated_keys.append(item_key)
-    if start_at is not None:
-        read.moments.append(start_at)
+def add(read: Read, rows: Sequence[Row]) -> None:
+    """Adds rows of `row_of` to what was read."""
+    read.rows += rows
+    read.moments += [row[3] for row in rows if row[3] is not None]
+    read.undated_keys += [row[1] for row in rows if row[3] is None or row[4] is None]
 
 
 def moment_of(moment: graph.Moment | None) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -60,8 +61,7 @@ def read(
         fetched = size.largest(partial(_fetch, client, stored, entra_id, start, end, most))
         if fetched.counted is None or len(fetched.rows) >= fetched.counted:
             read = Read(unasked=fetched.unasked)
-            for row in fetched.rows.values():
-                add(read, row)
+            add(read, list(fetched.rows.values()))
             return read
     raise Uneven(
         f"Microsoft Graph: GET /users/{{id}}/messages gave {len(fetched.rows)} of {fetched.counted}"
@@ -143,14 +143,11 @@ class RowMaker:
         return key
 
 
-def add(read: Read, row: Row) -> None:
-    """Adds a row of `RowMaker` to what was read."""
-    received_at = row[4]
-    read.rows.append(row)
-    if received_at is None:
-        read.undated_keys.append(row[1])
-    else:
-        read.moments.append(received_at)
+def add(read: Read, rows: Sequence[Row]) -> None:
+    """Adds rows of `RowMaker` to what was read."""
+    read.rows += rows
+    read.moments += [row[4] for row in rows if row[4] is not None]
+    read.undated_keys += [row[1] for row in rows if row[4] is None]
 
 
 class _Fetched(NamedTuple):

@@ -12,8 +12,9 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from engagement.addresses import AddressBook
 from engagement.errors import EngagementError, ServiceError
@@ -36,6 +37,8 @@ from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, Slice, h
 _SEVERITY = (mailboxes.READABLE, mailboxes.INCOMPLETE, mailboxes.THROTTLED, *mailboxes.UNREADABLE)
 # What one read holds in memory at most; a range of more is read in halves.
 MOST_ITEMS = 25_000
+# Up to so many items are expected of series that are read as one.
+ITEMS_JOINED = MOST_ITEMS // 2
 # How often a list is begun anew that the service forgets in the midst.
 _STARTS = 3
 # Threads beyond the requests that may be out: those that wait for a throttled mailbox do nothing meanwhile.
@@ -83,28 +86,58 @@ class Broken:
 Item = Landing | Failed | Done | Broken
 
 
+@dataclass(frozen=True)
+class _Series:
+    """Neighbouring slices of one kind, oldest first, read together. `parts` are those that it was joined from."""
+
+    plan: Plan
+    pieces: tuple[Slice, ...]
+    parts: tuple[_Series, ...] = ()
+    is_joinable: bool = True
+
+    @property
+    def days(self) -> float:
+        """How long it is, as far as it is read."""
+        return (min(self.pieces[-1].end, self.plan.read_end) - self.pieces[0].start) / timedelta(days=1)
+
+
 @dataclass(eq=False)
 class _Mailbox:
-    """What is left of a mailbox, and how it went."""
+    """What is left of a mailbox by kind, and how it went. `items_per_day` is what the last read of a kind had."""
 
     task: Task
     allowance: Allowance
-    pending: deque[_Series]
+    pending: dict[str, deque[_Series]]
     active: int = 0
     state: str = mailboxes.READABLE
+    items_per_day: dict[str, float] = field(default_factory=dict)
     page_sizes: dict[str, PageSize] = field(
         default_factory=lambda: {MESSAGES: PageSize(), MEETINGS: PageSize()}
     )
     search_folder_ids: frozenset[str] | None = None
     folders_lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def has_more(self) -> bool:
+        return any(self.pending.values())
 
-@dataclass(frozen=True)
-class _Series:
-    """Neighbouring slices of one kind, oldest first, read together."""
-
-    plan: Plan
-    pieces: tuple[Slice, ...]
+    def take(self) -> _Series:
+        """The newest series of the kind of which more is left; older ones with it, where the last read says that
+        they are few items: a quiet mailbox costs a handful of requests, not one for every month.
+        """
+        series = max(self.pending.values(), key=len)
+        taken = [series.popleft()]
+        per_day = self.items_per_day.get(taken[0].plan.kind)
+        days = taken[0].days
+        while per_day is not None and series and taken[-1].is_joinable and series[0].is_joinable:
+            days += series[0].days
+            if series[0].pieces[-1].end != taken[-1].pieces[0].start or days * per_day > ITEMS_JOINED:
+                break
+            taken.append(series.popleft())
+        if len(taken) == 1:
+            return taken[0]
+        pieces = tuple(piece for one in reversed(taken) for piece in one.pieces)
+        return _Series(taken[0].plan, pieces, parts=tuple(taken))
 
 
 class Schedule:
@@ -118,24 +151,20 @@ class Schedule:
         self.slice_count = self.slices_done = 0
         self.series_count = 0
         for task in tasks:
-            by_kind = [
-                [_Series(plan, tuple(pieces)) for pieces in reads(plan.needed(task.ledger[plan.kind]))]
+            pending = {
+                plan.kind: deque(
+                    _Series(plan, tuple(pieces)) for pieces in reads(plan.needed(task.ledger[plan.kind]))
+                )
                 for plan in task.plans
-            ]
-            pending = deque(
-                series[rank]
-                for rank in range(max(map(len, by_kind), default=0))
-                for series in by_kind
-                if rank < len(series)
-            )
-            self.slice_count += sum(len(series.pieces) for series in pending)
-            self.series_count += len(pending)
+            }
+            self.slice_count += _slice_count(pending)
+            self.series_count += sum(map(len, pending.values()))
             self._waiting.append(_Mailbox(task, service.allowance(task.entra_id), pending))
 
     def idle(self) -> list[Done]:
         """The mailboxes of which nothing is needed, taken off the schedule."""
-        idle = [mailbox for mailbox in self._waiting if not mailbox.pending]
-        self._waiting = deque(mailbox for mailbox in self._waiting if mailbox.pending)
+        idle = [mailbox for mailbox in self._waiting if not mailbox.has_more]
+        self._waiting = deque(mailbox for mailbox in self._waiting if mailbox.has_more)
         return [_done(mailbox) for mailbox in idle]
 
     def end(self) -> None:
@@ -151,13 +180,26 @@ class Schedule:
                 for _ in range(len(self._waiting)):
                     mailbox = self._waiting.popleft()
                     self._waiting.append(mailbox)
-                    if mailbox.pending and mailbox.active < self._service.concurrency.limit_of(
+                    if mailbox.has_more and mailbox.active < self._service.concurrency.limit_of(
                         mailbox.task.entra_id
                     ):
                         mailbox.active += 1
-                        return mailbox, mailbox.pending.popleft()
+                        return mailbox, mailbox.take()
                 self._changed.wait()
             return None
+
+    def was_read(self, mailbox: _Mailbox, series: _Series, item_count: int) -> None:
+        """A series was read to its end, and had so many items."""
+        with self._changed:
+            mailbox.items_per_day[series.plan.kind] = item_count / max(series.days, 1.0)
+
+    def parted(self, mailbox: _Mailbox, series: _Series) -> bool:
+        """Puts the parts of a joined series back, each to be read for itself; False where it was none."""
+        with self._changed:
+            for part in reversed(series.parts):
+                mailbox.pending[part.plan.kind].appendleft(replace(part, is_joinable=False))
+            self.slices_done -= len(series.pieces) if series.parts else 0
+            return bool(series.parts)
 
     def finished(self, mailbox: _Mailbox, series: _Series) -> Done | None:
         """A series of this mailbox is over; the mailbox's end, where it was the last."""
@@ -165,7 +207,7 @@ class Schedule:
             mailbox.active -= 1
             self.slices_done += len(series.pieces)
             self._changed.notify_all()
-            if mailbox.active or mailbox.pending:
+            if mailbox.active or mailbox.has_more:
                 return None
             self._waiting.remove(mailbox)
             return _done(mailbox)
@@ -175,8 +217,13 @@ class Schedule:
         with self._changed:
             mailbox.state = max(mailbox.state, state, key=_SEVERITY.index)
             if drop_rest:
-                self.slices_done += sum(len(series.pieces) for series in mailbox.pending)
-                mailbox.pending.clear()
+                self.slices_done += _slice_count(mailbox.pending)
+                for series in mailbox.pending.values():
+                    series.clear()
+
+
+def _slice_count(pending: Mapping[str, deque[_Series]]) -> int:
+    return sum(len(one.pieces) for series in pending.values() for one in series)
 
 
 def _done(mailbox: _Mailbox) -> Done:
@@ -231,13 +278,18 @@ class Readers:
 
     def _read_series(self, client: GraphClient, mailbox: _Mailbox, series: _Series) -> None:
         """A read that the service fails on does not keep the others of its mailbox from being read."""
+        item_count = 0
         try:
             for landing in self._landings(client, mailbox, series.plan, series.pieces):
+                item_count += len(landing.read.rows)
                 self.handed.put(landing)
+            self._schedule.was_read(mailbox, series, item_count)
         except MailboxUnreadable as unreadable:
             self._schedule.note(mailbox, unreadable.state, drop_rest=True)
         except ServiceError as error:
             mailbox.allowance.impatient = True
+            if self._schedule.parted(mailbox, series):
+                return
             throttled = isinstance(error, Throttled)
             self._schedule.note(mailbox, mailboxes.THROTTLED if throttled else mailboxes.INCOMPLETE)
             self.handed.put(Failed(mailbox.task.mailbox_id, mailbox.task.entra_id, error))
