@@ -196,8 +196,10 @@ def measure(given: argparse.Namespace, without_dlt: str | None, say: Callable[[s
                 note(result.dlt, beside(given.dlt_python, source))
     few, many = given.flat
     result.flat = (few, many)
-    each = given.flat_messages * many // few if given.flat_same_total else given.flat_messages
-    with service(few, each) as small, service(many, given.flat_messages) as large:
+    with (
+        service(few, given.flat_messages // few) as small,
+        service(many, given.flat_messages // many) as large,
+    ):
         for _ in range(given.flat_repeat or given.repeat):
             note(result.few, ours(small))
             note(result.many, ours(large))
@@ -211,12 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="benchmarks.extract", description=__doc__)
     parser.add_argument("--mailboxes", type=int, default=10)
-    parser.add_argument("--messages", type=int, default=20_000, help="of each mailbox")
+    parser.add_argument("--messages", type=int, default=50_000, help="of each mailbox")
     parser.add_argument("--flat", type=int, nargs=2, default=(10, 1_000), metavar=("FEW", "MANY"))
     parser.add_argument(
-        "--flat-messages", type=int, default=500, help="of each mailbox, where memory is compared"
+        "--flat-messages", type=int, default=500_000, help="in all mailboxes, where memory is compared"
     )
-    parser.add_argument("--flat-same-total", action="store_true", help="the few hold as many messages in all")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--flat-repeat", type=int, help="where memory is compared; else as --repeat")
     parser.add_argument("--dlt-python", type=Path, default=Path(".venv-bench/bin/python"))

@@ -11,8 +11,7 @@ from benchmarks.measure import Run
 TIMES_DLT_RATE = 5.0
 SHARE_OF_DLT_CPU = 1 / 5
 MESSAGES_PER_SECOND = 50_000.0
-# Room for what every mailbox costs for good (its task and its plan) and for the difference between repetitions; an
-# extraction that kept what it has read would need a multiple, since there is a hundred times as much.
+# Room for what every mailbox costs for good (its task and its plan) and for the difference between repetitions.
 FLAT_MEMORY = 1.25
 
 

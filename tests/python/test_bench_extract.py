@@ -206,7 +206,7 @@ def bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
                 "--repeat",
                 "1",
             ),
-            *("--flat", "2", "3", "--flat-messages", "5", *arguments),
+            *("--flat", "2", "3", "--flat-messages", "6", *arguments),
         ],
         env={**os.environ, "PYTHONPATH": scripts},
         capture_output=True,
@@ -223,7 +223,7 @@ def test_a_tiny_run_lands_what_was_prepared_and_misses_the_rate(tmp_path: Path) 
     assert "dlt is not installed" in found["without_dlt"]
     (ours,) = found["runs"]["ours"]
     assert (ours["messages"], ours["rows"]) == (120, 120)
-    assert [run["messages"] for run in (*found["runs"]["few"], *found["runs"]["many"])] == [10, 15]
+    assert [run["messages"] for run in (*found["runs"]["few"], *found["runs"]["many"])] == [6, 6]
     assert found["runs"]["dlt"] == []
     # 120 messages are over before the process has started; beside nothing, nothing is five times as fast.
     assert [goal["met"] for goal in found["goals"]] == [False, False, False, True]
