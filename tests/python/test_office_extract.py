@@ -20,8 +20,8 @@ from emulators.tenant import Attendee, Group, Tenant
 from engagement import run_state, warehouse
 from engagement.addresses import Hasher, load_hash_key
 from engagement.config import OfficeEnrichment
-from engagement.errors import ConfigurationError
-from engagement.office import extract, mailboxes, messages
+from engagement.errors import ConfigurationError, EngagementError
+from engagement.office import extract, landing, mailboxes, messages
 from engagement.office import graph as office_graph
 from engagement.office.graph import Service, instant
 from engagement.office.landing import land
@@ -742,6 +742,47 @@ def test_landing_is_all_or_nothing(workspace: Workspace) -> None:
             raise RuntimeError("boom")
         for table in ("office_messages", "office_units", "office_addresses"):
             assert connection.execute(f"from raw.{table}").fetchall() == []
+
+
+def test_a_landing_of_more_rows_than_a_row_group_lands_them_all(workspace: Workspace) -> None:
+    at = datetime(2026, 6, 30, 10)
+    june = Slice(datetime(2026, 6, 1), datetime(2026, 7, 1))
+    row_count = 130_000
+    rows = [(1, item, item, 4, at, at, 5, 5, [6], False, False, False) for item in range(row_count)]
+    with warehouse.private_file(workspace.settings()) as connection:
+        for _ in range(2):
+            with warehouse.transaction(connection):
+                # One item twice, as when it moved while its mailbox was read.
+                landings = [
+                    Landing(1, MESSAGES, (june,), (june.end,), Read(rows, [at] * row_count)),
+                    Landing(1, MESSAGES, (june,), (june.end,), Read(rows[:1], [at])),
+                ]
+                land(connection, landings, run_id="r", now=at)
+            found = connection.execute("select count(*), count(distinct item_key) from raw.office_messages")
+            assert found.fetchall() == [(row_count, row_count)]
+
+
+def test_a_landing_that_loses_a_row_is_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the database does not give back is noticed before the transaction ends."""
+    at = datetime(2026, 6, 30, 10)
+    june = Slice(datetime(2026, 6, 1), datetime(2026, 7, 1))
+    rows = [(1, item, item, 4, at, at, 5, 5, [6], False, False, False) for item in (2, 3)]
+    real = landing.append
+
+    def forgetful(connection: Any, table: str, given: Any, *, schema: str = "raw") -> None:
+        real(connection, table, given[:-1] if table == "incoming_office_messages" else given, schema=schema)
+
+    monkeypatch.setattr(landing, "append", forgetful)
+    with warehouse.private_file(workspace.settings()) as connection:
+        read = Landing(1, MESSAGES, (june,), (june.end,), Read(rows, [at] * 2))
+        with (
+            pytest.raises(
+                EngagementError, match=r"raw\.office_messages: 1 of 2 rows were written, and so none"
+            ),
+            warehouse.transaction(connection),
+        ):
+            land(connection, [read], run_id="r", now=at)
+        assert connection.execute("select count(*) from raw.office_units").fetchall() == [(0,)]
 
 
 def test_a_landing_has_a_number_by_which_a_refresh_finds_what_is_new(workspace: Workspace) -> None:

@@ -131,3 +131,17 @@ def test_reading_needs_a_file(workspace: Workspace) -> None:
     ):
         pass
     assert duckdb.__version__.startswith("2.")
+
+
+def test_a_transaction_takes_more_rows_than_a_row_group(workspace: Workspace) -> None:
+    """DuckDB 2.0.0 shows nothing of a table made by `create table as` that is given more than 122,880 rows in the same
+    transaction; the twin of a raw table is not made so.
+    """
+    row_count = 122_881
+    with warehouse.private_file(workspace.settings()) as connection, warehouse.transaction(connection):
+        twin = warehouse.empty_twin(connection, "office_addresses")
+        rows = [(key, "contoso.example", "person") for key in range(row_count)]
+        warehouse.append(connection, twin, rows, schema="temp")
+        connection.execute(f'insert into raw.office_addresses select * from "{twin}"')
+        found = connection.execute("select count(distinct address_key) from raw.office_addresses").fetchone()
+    assert found == (row_count,)

@@ -6,10 +6,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 
-from engagement.office.rows import TABLE, TIME_COLUMN, Landing
+from engagement.errors import EngagementError
+from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Row
 from engagement.office.slices import MEETINGS, MESSAGES
 from engagement.warehouse import Connection, append, empty_twin
 
+# What landing adds to the rows that were read.
+_LANDED = ("read_at", "gone_at", "landing_id")
 # What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
 _IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
 
@@ -25,7 +28,8 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
     identity = _IDENTITY[kind]
     replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
     landing_id = _next_landing_id(connection)
-    twin = _incoming(connection, table, landings, now=now, landing_id=landing_id)
+    rows = [row for landing in landings for row in landing.read.rows]
+    incoming, row_count = _incoming(connection, table, rows)
     dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
     if dropped:
         connection.execute(
@@ -57,7 +61,7 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
         ],
         schema="temp",
     )
-    _replace_known(connection, kind, twin, replaced=replaced, landing_id=landing_id)
+    _replace_known(connection, kind, incoming, replaced=replaced, landing_id=landing_id)
     connection.execute(
         f"""
         update raw.{table} set gone_at = ?, landing_id = ?
@@ -68,7 +72,21 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
         """,
         [now, landing_id],
     )
-    connection.execute(f'insert into raw.{table} select * from "{twin}"')
+    landed = connection.execute(
+        f"""
+        insert into raw.{table}
+        select incoming.*, ?, null, coalesce(kept.landing_id, ?)
+        from "{incoming}" as incoming
+        left join temp.kept_landings as kept
+            on incoming.mailbox_id = kept.mailbox_id and incoming.item_key = kept.item_key
+        """,
+        [now, landing_id],
+    ).fetchone()
+    if landed is None or landed[0] != row_count:
+        raise EngagementError(
+            f"raw.{table}: {landed and landed[0]} of {row_count} rows were written, and so none; please report it"
+            " with this line, the next run reads them again"
+        )
     connection.execute(
         f"""
         delete from raw.office_units
@@ -88,37 +106,25 @@ def _row_counts(landing: Landing) -> list[int]:
     return [bisect_left(moments, piece.end) - bisect_left(moments, piece.start) for piece in landing.pieces]
 
 
-def _incoming(
-    connection: Connection, table: str, landings: Sequence[Landing], *, now: datetime, landing_id: int
-) -> str:
-    """Rows on their way in, each item once (its later row), as a temporary table with all columns of the raw one.
-    What is the same for every row is not appended row by row: that would take a third of the time.
+def _incoming(connection: Connection, table: str, rows: Sequence[Row]) -> tuple[str, int]:
+    """Rows on their way in as a temporary table, each item once (its later row), and how many these are.
+
+    Without what is the same for every row: appended row by row it would take a third of the time.
     """
-    connection.execute(
+    incoming = empty_twin(connection, table, without=_LANDED)
+    append(connection, incoming, rows, schema="temp")
+    doubled = connection.execute(
         f"""
-        create or replace temporary table incoming_rows as
-        select * exclude (read_at, gone_at, landing_id) from raw.{table} limit 0
-        """
-    )
-    rows = [row for landing in landings for row in landing.read.rows]
-    append(connection, "incoming_rows", rows, schema="temp")
-    connection.execute(
-        """
-        delete from temp.incoming_rows
+        delete from temp."{incoming}"
         where rowid in (
             select unnest(list(rowid order by rowid)[:-2])
-            from temp.incoming_rows
+            from temp."{incoming}"
             group by mailbox_id, item_key
             having count(*) > 1
         )
         """
-    )
-    twin = empty_twin(connection, table)
-    connection.execute(
-        f'insert into "{twin}" select *, ?, null, ? from temp.incoming_rows', [now, landing_id]
-    )
-    connection.execute("drop table temp.incoming_rows")
-    return twin
+    ).fetchone()
+    return incoming, len(rows) - (0 if doubled is None else doubled[0])
 
 
 def _next_landing_id(connection: Connection) -> int:
@@ -148,33 +154,37 @@ _MESSAGE = (
 )
 
 
-def _replace_known(connection: Connection, kind: str, twin: str, *, replaced: str, landing_id: int) -> None:
-    """Takes away the rows of items that come again, and notes those that are another message or meeting now.
+def _replace_known(
+    connection: Connection, kind: str, incoming: str, *, replaced: str, landing_id: int
+) -> None:
+    """Takes away the rows of items that come again, and notes those that are another message or meeting now. Leaves
+    kept_landings: a message that comes again as it was known keeps the number of its landing, and costs no refresh.
 
-    The large table is searched once, and on a first read finds nothing, which ends it. A message that comes again
-    as it was known keeps the number of its landing, and so costs no refresh.
+    The large table is searched once, and on a first read finds nothing, which ends it.
     """
     table, identity = TABLE[kind], _IDENTITY[kind]
+    same_item = "known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key"
+    connection.execute(
+        "create or replace temporary table kept_landings (mailbox_id bigint, item_key bigint, landing_id bigint)"
+    )
     connection.execute(
         f"""
         create or replace temporary table known_items as
         select known.*, known.rowid as row_id
         from raw.{table} as known
-        semi join "{twin}" as incoming
-            -- In this order: the mailboxes' range is looked at first, and leaves out most of the table.
-            on known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key
+        -- In this order: the mailboxes' range is looked at first, and leaves out most of the table.
+        semi join "{incoming}" as incoming on {same_item}
         """
     )
     found = connection.execute("select count(*) from temp.known_items").fetchone()
     if found is None or found[0] == 0:
         return
-    same_item = "known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key"
     connection.execute(
         f"""
         insert into raw.office_replaced ({replaced})
         select ?, ?, {", ".join(f"known.{name}" for name in identity)}
         from temp.known_items as known
-        inner join "{twin}" as incoming on {same_item}
+        inner join "{incoming}" as incoming on {same_item}
         where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
         """,
         [kind, landing_id],
@@ -182,10 +192,11 @@ def _replace_known(connection: Connection, kind: str, twin: str, *, replaced: st
     if kind == MESSAGES:
         connection.execute(
             f"""
-            update "{twin}" as incoming set landing_id = known.landing_id
+            insert into temp.kept_landings
+            select known.mailbox_id, known.item_key, known.landing_id
             from temp.known_items as known
-            where {same_item}
-                and {" and ".join(f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE)}
+            inner join "{incoming}" as incoming on {same_item}
+            where {" and ".join(f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE)}
             """
         )
     connection.execute(f"delete from raw.{table} where rowid in (select row_id from temp.known_items)")

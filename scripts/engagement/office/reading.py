@@ -288,7 +288,8 @@ class Readers:
             self._schedule.note(mailbox, unreadable.state, drop_rest=True)
         except ServiceError as error:
             mailbox.allowance.impatient = True
-            if self._schedule.parted(mailbox, series):
+            # Around what is uneven or corrupt everything has been read; any other failure may be of one part alone.
+            if not isinstance(error, Uneven | CorruptItem) and self._schedule.parted(mailbox, series):
                 return
             throttled = isinstance(error, Throttled)
             self._schedule.note(mailbox, mailboxes.THROTTLED if throttled else mailboxes.INCOMPLETE)
