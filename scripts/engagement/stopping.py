@@ -140,11 +140,17 @@ def _watch(receiver: int) -> None:
         _received = number
     until = time.monotonic() + END_SECONDS
     while time.monotonic() < until:
-        for interrupt in list(_interrupts):
-            with contextlib.suppress(Exception):
-                interrupt()
+        _interrupt()
         time.sleep(_SECONDS_BETWEEN_INTERRUPTS)
     _give_up(_received)
+
+
+def _interrupt() -> None:
+    # A function of its own: this thread is never ended, and what a variable of it still held, DuckDB would complain
+    # about in a hundred lines when the process ends.
+    for interrupt in list(_interrupts):
+        with contextlib.suppress(Exception):
+            interrupt()
 
 
 def _give_up(number: int) -> None:
