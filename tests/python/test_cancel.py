@@ -131,7 +131,7 @@ def end(workspace: Workspace, process: subprocess.Popen[str], how: str) -> str:
     words = "cancelled by Ctrl-C (SIGINT)" if how == SIGINT else "cancelled by SIGTERM"
     assert (state["state"], state["error"]) == ("cancelled", words)
     assert state["progress"] is None
-    assert "Traceback" not in stderr
+    assert "Traceback" not in stderr and "leaked" not in stderr
     assert f"{words} just now in step {state['step']}; run again" in " ".join(
         workspace.run("status").stdout.split()
     )
