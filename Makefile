@@ -45,6 +45,10 @@ bench-extract: install .venv-bench/installed ## messages a second, CPU and memor
 mutants: install ## wrong variants of the models, one after another: each must make its test fail
 	$(BIN)/python tests/python/mutants.py
 
+.PHONY: fault-mutants
+fault-mutants: install ## what handles each fault, taken out one after another: each must make its test fail
+	$(BIN)/python tests/python/fault_mutants.py
+
 .PHONY: mutants-docs
 mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 	$(BIN)/python tests/python/mutants.py --docs
@@ -53,7 +57,8 @@ mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py \
+		tests/python/fault_mutants.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
