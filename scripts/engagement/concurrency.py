@@ -45,9 +45,10 @@ class _Window:
 
 @dataclass(eq=False)
 class _Ticket:
-    """A request that waits, and the windows that must have room for it."""
+    """A request that waits, the windows that must have room for it, and what wakes it."""
 
     windows: list[_Window]
+    woken: threading.Condition
 
     @property
     def has_room(self) -> bool:
@@ -89,7 +90,7 @@ class Concurrency:
         self._most_per_mailbox = most_per_mailbox
         self._cpu_share = cpu_share
         self._patience = patience
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
         self._app = _Window(min(FIRST_LIMIT, most), most)
         self._app_lowered_until = 0.0
         self._mailboxes: dict[str, _Window] = {}
@@ -98,12 +99,13 @@ class Concurrency:
     def stop(self) -> None:
         """Everybody who waits gets Interrupted."""
         self._patience.stopped.set()
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            for ticket in self._waiting:
+                ticket.woken.notify()
 
     def limit_of(self, mailbox: str) -> int:
         """How many requests to a mailbox may be out at once."""
-        with self._changed:
+        with self._lock:
             return self._window(mailbox).limit
 
     @property
@@ -118,17 +120,17 @@ class Concurrency:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 for window in windows:
                     window.busy -= 1
-                self._changed.notify_all()
+                self._wake()
 
     def _wait_for(self, mailbox: str | None) -> list[_Window]:
         while True:
-            with self._changed:
+            with self._lock:
                 windows = [self._app] if mailbox is None else [self._app, self._window(mailbox)]
                 # First come, first served: a thread that asks again at once would else pass by those that wait.
-                ticket = _Ticket(windows)
+                ticket = _Ticket(windows, threading.Condition(self._lock))
                 self._waiting.append(ticket)
                 try:
                     while True:
@@ -137,21 +139,30 @@ class Concurrency:
                         seconds = max(window.not_before for window in windows) - self._patience.clock()
                         if seconds > _HAIR:
                             break
-                        if next((one for one in self._waiting if one.has_room), None) is ticket:
+                        if self._first() is ticket:
                             for window in windows:
                                 window.busy += 1
                             return windows
-                        self._changed.wait()
+                        ticket.woken.wait()
                 finally:
                     self._waiting.remove(ticket)
-                    self._changed.notify_all()
+                    self._wake()
             self._patience.sleep(seconds)
+
+    def _first(self) -> _Ticket | None:
+        """Whose turn it is."""
+        return next((ticket for ticket in self._waiting if ticket.has_room), None)
+
+    def _wake(self) -> None:
+        """Wakes the one whose turn it is, and nobody else: a dozen threads that look and wait on cost time."""
+        if (first := self._first()) is not None:
+            first.woken.notify()
 
     def quiet(self, mailbox: str | None) -> None:
         """An answer without complaint. More requests at once are of no use to a processor that has its hands full:
         their threads would only get into each other's way.
         """
-        with self._changed:
+        with self._lock:
             share = self._cpu_share()
             if share is None or share < BUSY_SHARE:
                 self._app.rise()
@@ -159,7 +170,7 @@ class Concurrency:
                 self._app.limit = max(self._app.limit - 1, 1)
             if mailbox is not None:
                 self._window(mailbox).rise()
-            self._changed.notify_all()
+            self._wake()
 
     def throttled(self, mailbox: str | None, seconds: float) -> None:
         """An answer that asks for less, and to wait so long.
@@ -167,7 +178,7 @@ class Concurrency:
         It speaks of the mailbox; where the mailbox had a single request out already, or there is none, of the
         app. Whatever comes within the wait was sent before it, and lowers the app's limit no further.
         """
-        with self._changed:
+        with self._lock:
             now = self._patience.clock()
             box = None if mailbox is None else self._window(mailbox)
             if box is None or box.limit == 1:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 import msgspec
 
@@ -163,6 +164,10 @@ def client_timeout(answer_seconds: float = 100.0) -> httpx.Timeout:
 def trusted_certificates() -> ssl.SSLContext:
     """The certificates that are trusted: reading them takes a third of a second, so once for all clients."""
     return httpx.create_ssl_context()
+
+
+# A page of mail is a megabyte, and each read of a part of it goes through a dozen calls.
+httpcore.HTTP11Connection.READ_NUM_BYTES = 256 * 1024
 
 
 def network_reason(error: httpx.HTTPError) -> str:
