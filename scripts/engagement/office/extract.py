@@ -45,7 +45,7 @@ SECONDS_PER_TRANSACTION = 2.0
 MOST_ROWS_PER_TRANSACTION = 200_000
 # From one landing to the next, in landings.
 _PAUSE_BETWEEN_LANDINGS = 4.0
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 1_000_000
 # So many mailboxes in a row that a service failed for, without one that worked: the service is down, not a
 # mailbox. The run is given up once they are also more than is tolerated.
 FAILURES_IN_A_ROW = 3
