@@ -20,8 +20,6 @@ import httpcore
 import httpx
 import msgspec
 
-from engagement.errors import EngagementError
-
 log = logging.getLogger(__name__)
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
@@ -36,7 +34,7 @@ def quiet_loggers() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class Interrupted(EngagementError):
+class Interrupted(Exception):
     """The run was told to end while it waited."""
 
 
