@@ -203,10 +203,18 @@ def replace_table(connection: Connection, table: str, rows: Sequence[Row]) -> No
     append(connection, table, rows)
 
 
-def empty_twin(connection: Connection, table: str, *, without: Collection[str] = ()) -> str:
-    """An empty temporary table with the columns of a raw table, for rows on their way in.
+def empty_twin(
+    connection: Connection,
+    table: str,
+    *,
+    name: str | None = None,
+    without: Collection[str] = (),
+    also: Mapping[str, str] | None = None,
+) -> str:
+    """An empty temporary table with the columns of a raw table, for rows on their way in; its name. `also` are
+    further columns with their types.
 
-    Its columns are spelled out: DuckDB 2.0.0 shows nothing of a table that was made by `create table as` and given
+    All columns are spelled out: DuckDB 2.0.0 shows nothing of a table that was made by `create table as` and given
     more than 122,880 rows in the same transaction (tests/python/test_warehouse.py).
     """
     columns = connection.execute(
@@ -214,8 +222,9 @@ def empty_twin(connection: Connection, table: str, *, without: Collection[str] =
         " where database_name = current_database() and schema_name = 'raw' and table_name = ? order by column_index",
         [table],
     ).fetchall()
-    twin = f"incoming_{table}"
-    listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns if name not in without)
+    kept = [column for column in columns if column[0] not in without]
+    listed = ", ".join(f'"{column}" {data_type}' for column, data_type in [*kept, *(also or {}).items()])
+    twin = name or f"incoming_{table}"
     connection.execute(f'create or replace temporary table "{twin}" ({listed})')
     return twin
 

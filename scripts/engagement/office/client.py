@@ -16,7 +16,8 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -171,6 +172,20 @@ class _Answer(NamedTuple):
         return msgspec.json.decode(self.content)
 
 
+@dataclass(frozen=True)
+class _Question(Generic[T]):
+    """How a request and its repetitions are made: `path` as it may stand in a message, what decodes the answer, and
+    what a refusal means.
+    """
+
+    path: str
+    decode: Callable[[bytes], T]
+    permission: str
+    headers: Mapping[str, str] | None
+    mailbox: bool
+    can_shrink: bool
+
+
 class GraphClient:
     """Requests of one thread, with a connection of its own: many at once over one client are slower.
 
@@ -221,17 +236,8 @@ class GraphClient:
         With `can_shrink` two 504 in a row raise GatewayTimeout, so that the caller asks for less; without,
         they are repeated as any passing fault.
         """
-        filled = path.format(**{name: quote(value, safe="") for name, value in (ids or {}).items()})
-        url = httpx.URL(f"{self._url}/v1.0{filled}", params=dict(params or {}) or None)
-        return self._get(
-            url,
-            path,
-            decode,
-            permission=permission,
-            headers=headers,
-            mailbox=mailbox,
-            can_shrink=can_shrink,
-        )
+        question = _Question(path, decode, permission, headers, mailbox, can_shrink)
+        return self._get(self._url_of(path, ids, params), question)
 
     def pages(
         self,
@@ -248,16 +254,8 @@ class GraphClient:
         """Every page of a list. Links are followed as they are, on our own host only; a repeated one is an
         error, and so are ever new ones that bring nothing new.
         """
-        page = self.get(
-            path,
-            decode,
-            permission=permission,
-            ids=ids,
-            params=params,
-            headers=headers,
-            mailbox=mailbox,
-            can_shrink=can_shrink,
-        )
+        question = _Question(path, decode, permission, headers, mailbox, can_shrink)
+        page = self._get(self._url_of(path, ids, params), question)
         endless = ServiceError(f"{GRAPH}: GET {path} repeats a page without end; run again later")
         followed: set[str] = set()
         seen: set[str] = set()
@@ -291,27 +289,16 @@ class GraphClient:
                     f"{GRAPH}: GET {path} gives no valid address for its next page; run again later, what"
                     " was read is kept"
                 ) from None
-            page = self._get(
-                url,
-                path,
-                decode,
-                permission=permission,
-                headers=headers,
-                mailbox=mailbox,
-                can_shrink=can_shrink,
-            )
+            page = self._get(url, question)
 
-    def _get(
-        self,
-        url: httpx.URL,
-        path: str,
-        decode: Callable[[bytes], T],
-        *,
-        permission: str,
-        headers: Mapping[str, str] | None,
-        mailbox: bool,
-        can_shrink: bool,
-    ) -> T:
+    def _url_of(
+        self, path: str, ids: Mapping[str, str] | None, params: Mapping[str, str] | None
+    ) -> httpx.URL:
+        filled = path.format(**{name: quote(value, safe="") for name, value in (ids or {}).items()})
+        return httpx.URL(f"{self._url}/v1.0{filled}", params=dict(params or {}) or None)
+
+    def _get(self, url: httpx.URL, question: _Question[T]) -> T:
+        path = question.path
         allowance = self.allowance
         patience = self._patience
         if self.impatient or (allowance is not None and allowance.impatient):
@@ -329,9 +316,9 @@ class GraphClient:
                 )
             try:
                 with self._concurrency.slot(box), _timed(allowance, patience):
-                    answer = self._answer(url, headers)
+                    answer = self._answer(url, question.headers)
                     if answer.status_code == 200:
-                        decoded = decode(answer.content)
+                        decoded = question.decode(answer.content)
                         self._concurrency.quiet(box)
                         if allowance is not None:
                             allowance.impatient = False
@@ -344,18 +331,18 @@ class GraphClient:
             else:
                 status = answer.status_code
                 if status not in RETRIED_STATUSES:
-                    raise _refused(answer, path, permission, mailbox)
+                    raise _refused(answer, question)
                 asked = seconds_asked(answer)
                 reason = f"status {status}"
                 throttled = status == 429 or (status == 503 and asked is not None)
                 timeouts = timeouts + 1 if status == 504 else 0
                 corrupt += status == 500 and error_code(answer) == "ErrorCorruptData"
-                if can_shrink and timeouts >= 2:
+                if question.can_shrink and timeouts >= 2:
                     raise GatewayTimeout(
                         f"{GRAPH}: GET {path} answered status 504 twice; run again later, what"
                         " was read is kept"
                     )
-                if mailbox and corrupt >= (1 if self.knows_of_corrupt_item else CORRUPT_ANSWERS):
+                if question.mailbox and corrupt >= (1 if self.knows_of_corrupt_item else CORRUPT_ANSWERS):
                     raise CorruptItem(
                         f"{GRAPH}: GET {path} answered status 500 ErrorCorruptData; the service cannot read an"
                         " item of this mailbox, everything around it is kept"
@@ -400,11 +387,12 @@ def _timed(allowance: Allowance | None, patience: Patience) -> Iterator[None]:
             allowance.note(patience.clock() - began)
 
 
-def _refused(answer: _Answer, path: str, permission: str, mailbox: bool) -> Exception:
+def _refused(answer: _Answer, question: _Question[Any]) -> Exception:
     """What an answer that no repetition mends means."""
+    permission, mailbox = question.permission, question.mailbox
     status, code = answer.status_code, error_code(answer)
     said = f"status {status}{f' {code}' if code else ''}"
-    what = f"{GRAPH}: GET {path} answered {said}"
+    what = f"{GRAPH}: GET {question.path} answered {said}"
     if status == 401:
         return AuthenticationError(
             f"{what} to a new token; check that ENGAGEMENT_GRAPH_URL and ENGAGEMENT_AUTHORITY_URL"
@@ -419,7 +407,7 @@ def _refused(answer: _Answer, path: str, permission: str, mailbox: bool) -> Exce
     if status == 404 and mailbox:
         return MailboxUnreadable(_MAILBOX_STATES.get(code, "not_found"), said)
     if status == 404:
-        return ResourceMissing(path)
+        return ResourceMissing(question.path)
     if status == 410 and mailbox:
         return StartAgain(f"{what} whenever it was begun anew; run again later, what was read is kept")
     return ServiceError(f"{what}; this is no passing fault, please report it with this line")

@@ -30,7 +30,7 @@ from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError
 from engagement.office import export_files, graph, mailboxes, meetings, messages
 from engagement.office.export_files import Export, Row
-from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Read
+from engagement.office.rows import LANDED, TABLE, TIME_COLUMN, Landing, Read
 from engagement.office.slices import (
     MEETINGS,
     MEETINGS_AHEAD,
@@ -45,7 +45,7 @@ from engagement.office.slices import (
     whole_slices,
 )
 from engagement.progress import progress
-from engagement.warehouse import Connection, append, utc_now
+from engagement.warehouse import Connection, append, empty_twin, utc_now
 
 _ROWS_AT_ONCE = 20_000
 _DAY = timedelta(days=1)
@@ -210,7 +210,7 @@ def _search_folders(export: Export, people: Mapping[str, int]) -> frozenset[str]
         folder = row.typed(graph.Folder)
         owner = row.values.get("puser")
         is_ours = not isinstance(owner, str) or owner.lower() in people
-        if is_ours and folder.odata_type == "#microsoft.graph.mailSearchFolder":
+        if is_ours and folder.is_search_folder:
             found.add(folder.id)
     return frozenset(found)
 
@@ -225,13 +225,17 @@ class _Stager:
         self._number = 0
         self.newest: datetime | None = None
         self.mailbox_ids: set[int] = set()
-        connection.execute(
-            f"""
-            create or replace temporary table export_incoming_{kind} as
-            select * exclude (read_at, gone_at, landing_id), null::timestamp as changed_at, 0::bigint as number,
-                false as is_dropped, false as decides
-            from raw.{TABLE[kind]} limit 0
-            """
+        empty_twin(
+            connection,
+            TABLE[kind],
+            name=f"export_incoming_{kind}",
+            without=LANDED,
+            also={
+                "changed_at": "timestamp",
+                "number": "bigint",
+                "is_dropped": "boolean",
+                "decides": "boolean",
+            },
         )
 
     def take(self, row: Row, raw: tuple[Any, ...], *, is_dropped: bool, decides: bool) -> None:

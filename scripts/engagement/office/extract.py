@@ -522,11 +522,11 @@ def _settle(
         row = connection.execute(
             """
             select count(*),
-                count(*) filter (where state = 'readable'),
-                count(*) filter (where state in ('incomplete', 'throttled'))
+                count(*) filter (where state = ?),
+                count(*) filter (where state in (select unnest(?::varchar[])))
             from raw.office_mailboxes where monitored_to is null and enrichment_id = ?
             """,
-            [enrichment.enrichment_id],
+            [mailboxes.READABLE, mailboxes.UNFINISHED, enrichment.enrichment_id],
         ).fetchone()
         selected, read, unread = row if row is not None else (0, 0, 0)
         could = read + unread

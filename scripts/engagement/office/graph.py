@@ -96,6 +96,11 @@ class Folder(_Struct):
     id: str
     odata_type: str | None = msgspec.field(name="@odata.type", default=None)
 
+    @property
+    def is_search_folder(self) -> bool:
+        """Whether its messages are copies of others."""
+        return self.odata_type == "#microsoft.graph.mailSearchFolder"
+
 
 class Message(_Struct):
     id: str

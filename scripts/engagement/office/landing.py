@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engagement.errors import EngagementError
-from engagement.office.rows import TABLE, TIME_COLUMN, Landing, Row
+from engagement.office.rows import LANDED, TABLE, TIME_COLUMN, Landing, Row
 from engagement.office.slices import MEETINGS, MESSAGES
 from engagement.warehouse import Connection, append, empty_twin
 
-# What landing adds to the rows that were read.
-_LANDED = ("read_at", "gone_at", "landing_id")
 # What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
 _IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
 
@@ -36,26 +34,21 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
             "create or replace temporary table dropped_items (mailbox_id bigint, item_key bigint)"
         )
         append(connection, "dropped_items", dropped, schema="temp")
-        connection.execute(
-            f"""
-            insert into raw.office_replaced ({replaced})
-            select ?, ?, {", ".join(identity)} from raw.{table}
-            where (mailbox_id, item_key) in (select (mailbox_id, item_key) from dropped_items)
-            """,
-            [kind, landing_id],
-        )
-        connection.execute(
-            f"delete from raw.{table} where (mailbox_id, item_key) in (select (mailbox_id,"
-            " item_key) from dropped_items)"
-        )
+        if _find_known(connection, table, "dropped_items"):
+            connection.execute(
+                f"insert into raw.office_replaced ({replaced})"
+                f" select ?, ?, {', '.join(identity)} from temp.known_items",
+                [kind, landing_id],
+            )
+            _delete_known(connection, table)
     units = empty_twin(connection, "office_units")
     append(
         connection,
         units,
         [
-            (landing.mailbox_id, kind, piece.start, piece.end, read_to, row_count, run_id, now, landing_id)
+            (landing.mailbox_id, kind, piece.start, piece.end, read_to, count, run_id, now, landing_id)
             for landing in landings
-            for piece, read_to, row_count in zip(
+            for piece, read_to, count in zip(
                 landing.pieces, landing.read_to, _row_counts(landing), strict=True
             )
         ],
@@ -111,7 +104,7 @@ def _incoming(connection: Connection, table: str, rows: Sequence[Row]) -> tuple[
 
     Without what is the same for every row: appended row by row it would take a third of the time.
     """
-    incoming = empty_twin(connection, table, without=_LANDED)
+    incoming = empty_twin(connection, table, without=LANDED)
     append(connection, incoming, rows, schema="temp")
     doubled = connection.execute(
         f"""
@@ -159,32 +152,19 @@ def _replace_known(
 ) -> None:
     """Takes away the rows of items that come again, and notes those that are another message or meeting now. Leaves
     kept_landings: a message that comes again as it was known keeps the number of its landing, and costs no refresh.
-
-    The large table is searched once, and on a first read finds nothing, which ends it.
     """
     table, identity = TABLE[kind], _IDENTITY[kind]
-    same_item = "known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key"
     connection.execute(
         "create or replace temporary table kept_landings (mailbox_id bigint, item_key bigint, landing_id bigint)"
     )
-    connection.execute(
-        f"""
-        create or replace temporary table known_items as
-        select known.*, known.rowid as row_id
-        from raw.{table} as known
-        -- In this order: the mailboxes' range is looked at first, and leaves out most of the table.
-        semi join "{incoming}" as incoming on {same_item}
-        """
-    )
-    found = connection.execute("select count(*) from temp.known_items").fetchone()
-    if found is None or found[0] == 0:
+    if not _find_known(connection, table, incoming):
         return
     connection.execute(
         f"""
         insert into raw.office_replaced ({replaced})
         select ?, ?, {", ".join(f"known.{name}" for name in identity)}
         from temp.known_items as known
-        inner join "{incoming}" as incoming on {same_item}
+        inner join "{incoming}" as incoming on {_SAME_ITEM}
         where {" or ".join(f"known.{name} is distinct from incoming.{name}" for name in identity)}
         """,
         [kind, landing_id],
@@ -195,8 +175,33 @@ def _replace_known(
             insert into temp.kept_landings
             select known.mailbox_id, known.item_key, known.landing_id
             from temp.known_items as known
-            inner join "{incoming}" as incoming on {same_item}
+            inner join "{incoming}" as incoming on {_SAME_ITEM}
             where {" and ".join(f"known.{name} is not distinct from incoming.{name}" for name in _MESSAGE)}
             """
         )
+    _delete_known(connection, table)
+
+
+# In this order: the mailboxes' range is looked at first, and leaves out most of the table.
+_SAME_ITEM = "known.mailbox_id = incoming.mailbox_id and known.item_key = incoming.item_key"
+
+
+def _find_known(connection: Connection, table: str, incoming: str) -> bool:
+    """Copies the rows of the items of a temporary table to known_items, and says whether there are any. The large
+    table is searched once, and on a first read nothing is found.
+    """
+    connection.execute(
+        f"""
+        create or replace temporary table known_items as
+        select known.*, known.rowid as row_id
+        from raw.{table} as known
+        semi join "{incoming}" as incoming on {_SAME_ITEM}
+        """
+    )
+    found = connection.execute("select count(*) from temp.known_items").fetchone()
+    return found is not None and found[0] > 0
+
+
+def _delete_known(connection: Connection, table: str) -> None:
+    """Deletes what was found last."""
     connection.execute(f"delete from raw.{table} where rowid in (select row_id from temp.known_items)")

@@ -31,9 +31,7 @@ def search_folders(client: GraphClient, entra_id: str) -> frozenset[str]:
         params={"$select": graph.FOLDER_SELECT, "includeHiddenFolders": "true", "$top": "250"},
         mailbox=True,
     ):
-        found |= {
-            folder.id for folder in page.value if folder.odata_type == "#microsoft.graph.mailSearchFolder"
-        }
+        found |= {folder.id for folder in page.value if folder.is_search_folder}
     return frozenset(found)
 
 

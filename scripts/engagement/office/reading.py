@@ -12,16 +12,16 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from engagement.addresses import AddressBook
 from engagement.errors import EngagementError, ServiceError
 from engagement.http import Interrupted
 from engagement.office import mailboxes, meetings, messages
 from engagement.office.client import (
-    GRAPH,
     Allowance,
     CorruptItem,
     GraphClient,
@@ -349,36 +349,35 @@ class Readers:
         *,
         most: int | None,
     ) -> Read:
-        start, end = pieces[0].start, min(pieces[-1].end, plan.read_end)
-        for attempt in range(1, _STARTS + 1):
-            try:
-                if plan.kind == MESSAGES:
-                    return messages.read(
-                        client,
-                        self._book,
-                        entra_id=mailbox.task.entra_id,
-                        mailbox_id=mailbox.task.mailbox_id,
-                        start=start,
-                        end=end,
-                        search_folder_ids=self._search_folder_ids(client, mailbox),
-                        page_size=mailbox.page_sizes[plan.kind],
-                        most=most,
-                    )
-                return meetings.read(
-                    client,
-                    self._book,
-                    entra_id=mailbox.task.entra_id,
-                    mailbox_id=mailbox.task.mailbox_id,
-                    start=start,
-                    end=end,
-                    page_size=mailbox.page_sizes[plan.kind],
-                    most=most,
-                    trust_count=self._trusts_calendar_count,
-                )
-            except StartAgain:
-                if attempt == _STARTS:
-                    raise
-        raise ServiceError(f"{GRAPH}: a list was never read to its end; please report it with this line")
+        """The items of these slices, from the first page on again where the service forgets the list."""
+        for _ in range(_STARTS - 1):
+            with contextlib.suppress(StartAgain):
+                return self._fetched_once(client, mailbox, plan, pieces, most)
+        return self._fetched_once(client, mailbox, plan, pieces, most)
+
+    def _fetched_once(
+        self,
+        client: GraphClient,
+        mailbox: _Mailbox,
+        plan: Plan,
+        pieces: tuple[Slice, ...],
+        most: int | None,
+    ) -> Read:
+        read: Callable[..., Read]
+        if plan.kind == MESSAGES:
+            read = partial(messages.read, search_folder_ids=self._search_folder_ids(client, mailbox))
+        else:
+            read = partial(meetings.read, trust_count=self._trusts_calendar_count)
+        return read(
+            client,
+            self._book,
+            entra_id=mailbox.task.entra_id,
+            mailbox_id=mailbox.task.mailbox_id,
+            start=pieces[0].start,
+            end=min(pieces[-1].end, plan.read_end),
+            page_size=mailbox.page_sizes[plan.kind],
+            most=most,
+        )
 
     @staticmethod
     def _search_folder_ids(client: GraphClient, mailbox: _Mailbox) -> frozenset[str]:

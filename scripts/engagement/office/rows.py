@@ -23,7 +23,8 @@ class Uneven(ServiceError):
     """A range that gives other items each time, or fewer than the service counts: its halves may not."""
 
 
-# The columns of a raw table in their order, up to what landing adds: read_at, gone_at, landing_id.
+# What landing adds to a row; a row is the columns of a raw table in their order, up to these.
+LANDED = ("read_at", "gone_at", "landing_id")
 Row = tuple[Any, ...]
 
 
