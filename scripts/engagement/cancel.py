@@ -8,7 +8,6 @@ to say the same twice.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from engagement.errors import EngagementError
 from engagement.outcome import Outcome
-from engagement.run_state import Owner, owner_of
+from engagement.run_state import Owner, is_free, owner_of
 
 WAIT_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -32,14 +31,14 @@ def cancel(lock_file: Path, *, wait_seconds: float = WAIT_SECONDS) -> Outcome:
     except FileNotFoundError:
         return nothing
     try:
-        if _is_free(descriptor):
+        if is_free(descriptor):
             return nothing
         owner = _owner(descriptor)
         if owner is None:
             return nothing
         began = time.monotonic()
         _terminate(owner, descriptor)
-        while not _is_free(descriptor):
+        while not is_free(descriptor):
             # A timer may have begun the next one meanwhile.
             if owner_of(descriptor) != owner:
                 break
@@ -63,20 +62,11 @@ def cancel(lock_file: Path, *, wait_seconds: float = WAIT_SECONDS) -> Outcome:
     )
 
 
-def _is_free(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return True
-
-
 def _owner(descriptor: int) -> Owner | None:
     """Who holds the lock; None where it is free by now. Whoever has just taken it writes his name at once."""
     before: Owner | None = None
     for _ in range(20):
-        if _is_free(descriptor):
+        if is_free(descriptor):
             return None
         owner = owner_of(descriptor)
         if owner is not None and owner == before:
@@ -95,7 +85,7 @@ def _terminate(owner: Owner, descriptor: int) -> None:
     with _process(owner.pid) as process:
         if process is None or _holds(owner.pid, descriptor) is False:
             # It may have ended this moment.
-            if _is_free(descriptor):
+            if is_free(descriptor):
                 return
             raise elsewhere
         try:

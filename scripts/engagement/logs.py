@@ -72,12 +72,8 @@ class _Stderr(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:
+    def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
-
-    @stream.setter
-    def stream(self, value: TextIO) -> None:
-        raise NotImplementedError
 
 
 class _Foreign(io.TextIOBase):

@@ -76,6 +76,16 @@ def _locked(descriptor: int) -> bool:
     return False
 
 
+def is_free(descriptor: int) -> bool:
+    """Whether nobody holds the lock; held for a moment to see that."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
+
+
 def _who_holds(descriptor: int) -> str:
     owner = owner_of(descriptor)
     who = "another process" if owner is None else str(owner)
@@ -400,9 +410,6 @@ def is_run_going_on(settings: Settings) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not is_free(descriptor)
     finally:
         os.close(descriptor)
-    return False

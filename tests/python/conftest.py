@@ -239,6 +239,14 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+# Without an address, with an answer of another than the owner, and a room.
+ODD_ATTENDEES = (
+    Attendee(None),
+    Attendee("kim@contoso.example", "optional", "tentativelyAccepted"),
+    Attendee(f"room@{OURS}", "resource"),
+)
+
+
 def person(name: str, **changes: Any) -> Person:
     """A directory user anna@northwind.example with the alias anna.alias@..."""
     values: dict[str, Any] = {
@@ -283,6 +291,25 @@ def meeting(owner: Person, seed: str, start_at: datetime, **changes: Any) -> Eve
         "own_response": "organizer",
     }
     return Event(**(values | changes))
+
+
+def declined_day(owner: Person, seed: str, start_at: datetime) -> Event:
+    """A cancelled day without an organiser and an id of its own, that the owner declined: everything that an entry
+    may lack or say otherwise.
+    """
+    return meeting(
+        owner,
+        seed,
+        start_at,
+        is_all_day=True,
+        end_at=start_at + timedelta(days=1),
+        is_cancelled=True,
+        organizer=None,
+        ical_uid=None,
+        is_organizer=False,
+        own_response="declined",
+        attendees=ODD_ATTENDEES,
+    )
 
 
 def small_tenant() -> Tenant:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
+import variants
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "tests" / "fault_mutants.yml"
@@ -64,19 +64,16 @@ class Outcome:
 
 
 def load(path: Path = LIST) -> list[Mutant]:
-    """The list as it is written; a missing or unknown key is a TypeError that names it."""
-    return [Mutant(**entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    """All mutants, in the order of the list."""
+    return variants.load(path, Mutant)
 
 
 def mutated(mutant: Mutant, project: Path = ROOT) -> str:
     """The file without the handling. ValueError where that cannot be made of it."""
-    text = (project / mutant.file).read_text(encoding="utf-8")
-    if (count := text.count(mutant.replace)) != 1:
-        words = " ".join(mutant.replace.split())
-        raise ValueError(f"fault {mutant.fault}: {words!r} stands {count} times in {mutant.file}")
-    if mutant.replace == mutant.by:
-        raise ValueError(f"fault {mutant.fault}: nothing would be changed in {mutant.file}")
-    return text.replace(mutant.replace, mutant.by)
+    try:
+        return variants.of(mutant, (project / mutant.file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"fault {mutant.fault}: {error}") from None
 
 
 def copied(folder: Path) -> Path:
@@ -133,12 +130,9 @@ def check(project: Path, mutants: Sequence[Mutant]) -> None:
 def try_out(project: Path, mutant: Mutant) -> Outcome:
     """Takes the handling out, runs each of the tests up to its first failure, and restores the file."""
     started = time.perf_counter()
-    path = project / mutant.file
-    text = path.read_text(encoding="utf-8")
-    path.write_text(mutated(mutant, project), encoding="utf-8")
     verdict: Verdict = "caught"
     why = []
-    try:
+    with variants.in_place(mutant, project):
         for test in mutant.caught_by:
             try:
                 failed, said = failing(project, [test], "-x", seconds=MOST_SECONDS)
@@ -148,8 +142,6 @@ def try_out(project: Path, mutant: Mutant) -> Outcome:
             if not failed:
                 verdict = "NOT CAUGHT" if "passed" in said and "error" not in said else "BROKEN"
                 why.append(f"{test}: {said}")
-    finally:
-        path.write_text(text, encoding="utf-8")
     return Outcome(mutant, verdict, "; ".join(why), time.perf_counter() - started)
 
 

@@ -23,6 +23,7 @@ import duckdb
 import yaml
 from dbt.cli.main import dbtRunner
 
+import variants
 from engagement.warehouse import raw_schema
 
 ROOT = Path(__file__).parents[2]
@@ -106,8 +107,8 @@ class Outcome:
 
 
 def load(path: Path = LIST) -> list[Mutant]:
-    """The list as it is written; a missing or unknown key is a TypeError that names it."""
-    return [Mutant(**entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    """All mutants, in the order of the list."""
+    return variants.load(path, Mutant)
 
 
 def models_of_unit_tests(project: Path = ROOT) -> dict[str, str]:
@@ -136,21 +137,13 @@ def problems(mutants: Sequence[Mutant], project: Path = ROOT) -> list[str]:
         path = project / mutant.file
         if not path.is_file():
             found.append(f"{mutant.id}: there is no {mutant.file}")
-        elif why := not_applicable(mutant, path.read_text(encoding="utf-8")):
+        elif why := variants.not_applicable(mutant, path.read_text(encoding="utf-8")):
             found.append(f"{mutant.id}: {why}")
         if mutant.caught_by not in models:
             found.append(f"{mutant.id}: there is no unit test {mutant.caught_by}")
         elif mutant.file.startswith("models/") and path.stem != models[mutant.caught_by]:
             found.append(f"{mutant.id}: {mutant.caught_by} tests {models[mutant.caught_by]}")
     return found
-
-
-def not_applicable(mutant: Mutant, text: str) -> str:
-    """Why the mutant cannot be made of this text; empty where it can."""
-    count = text.count(mutant.replace)
-    if count != 1:
-        return f"{' '.join(mutant.replace.split())!r} stands {count} times in {mutant.file}"
-    return "nothing would be changed" if mutant.replace == mutant.by else ""
 
 
 class Workshop:
@@ -210,18 +203,15 @@ class Workshop:
         started = time.perf_counter()
         path = self.project / mutant.file
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        why = not_applicable(mutant, text)
+        why = variants.not_applicable(mutant, text)
         if mutant.caught_by not in self.models:
             why = f"there is no unit test {mutant.caught_by}"
         if why:
             return Outcome(mutant, "not applicable", why, 0.0)
-        path.write_text(text.replace(mutant.replace, mutant.by), encoding="utf-8")
-        try:
+        with variants.in_place(mutant, self.project):
             failed, why = self.dbt("test", "--select", mutant.caught_by)
             if not failed and not why:
                 failed, why = self.dbt("test", "--select", f"{self.models[mutant.caught_by]},test_type:unit")
-        finally:
-            path.write_text(text, encoding="utf-8")
         seconds = time.perf_counter() - started
         if why:
             return Outcome(mutant, "broken", why, seconds)

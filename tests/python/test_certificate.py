@@ -35,7 +35,7 @@ from engagement import certificate
 from engagement.errors import AuthenticationError, ConfigurationError
 from engagement.office.graph import Service
 from engagement.publish import secret_values
-from test_http import Waits, answering
+from test_http import Waits, answering, reply
 
 PASSWORD = "pass-word-of-the-file"
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -394,10 +394,7 @@ def test_every_request_has_an_assertion_of_its_own(workspace: Workspace, ours: b
     def answer(request: BaseHTTPRequestHandler) -> None:
         forms.append(parse_qs(request.rfile.read(int(request.headers["Content-Length"])).decode()))
         body = b'{"access_token": "x", "expires_in": 3599}'
-        request.send_response(503 if len(forms) < 3 else 200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body, 503 if len(forms) < 3 else 200)
 
     sign_in_with(workspace, ours)
     with answering(answer) as url:
@@ -501,10 +498,7 @@ def test_messages_logs_and_representations_hold_nothing_secret(
     def answer(request: BaseHTTPRequestHandler) -> None:
         sent = request.rfile.read(int(request.headers["Content-Length"])).decode()
         body = json.dumps({"error": sent, "error_description": sent, "error_codes": [50027]}).encode()
-        request.send_response(400)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body, 400)
 
     sign_in_with(workspace, pfx(password=PASSWORD), password=PASSWORD)
     settings = workspace.settings()

@@ -14,9 +14,21 @@ from typing import Any
 import duckdb
 import pytest
 
-from conftest import NOW, OURS, ROOT, Workspace, emulated, meeting, message, person, small_tenant
+from conftest import (
+    NOW,
+    ODD_ATTENDEES,
+    OURS,
+    ROOT,
+    Workspace,
+    declined_day,
+    emulated,
+    meeting,
+    message,
+    person,
+    small_tenant,
+)
 from emulators.graph import BODY_TEXT, SUBJECT_TEXT, Handle
-from emulators.tenant import Attendee, Tenant
+from emulators.tenant import Tenant
 from engagement.addresses import Hasher, load_hash_key
 from engagement.office import data_connect
 from engagement.office.export_files import CALENDAR_VIEW, EVENT, MESSAGE, SENT_ITEM, USER, Export
@@ -55,29 +67,12 @@ def odd_tenant() -> Tenant:
         message(ANNA, "legacy", at, from_address="/O=EXCHANGELABS/OU=X/CN=Y"),
     ]
     start = NOW.replace(hour=0, minute=0) - timedelta(days=5)
-    attendees = (
-        Attendee(None),
-        Attendee("kim@contoso.example", "optional", "tentativelyAccepted"),
-        Attendee(f"room@{OURS}", "resource"),
-    )
     tenant.events[ANNA.id] += [
-        meeting(
-            ANNA,
-            "whole day",
-            start,
-            is_all_day=True,
-            end_at=start + timedelta(days=1),
-            is_cancelled=True,
-            organizer=None,
-            ical_uid=None,
-            is_organizer=False,
-            own_response="declined",
-            attendees=attendees,
-        ),
+        declined_day(ANNA, "whole day", start),
         meeting(ANNA, "private", start, sensitivity="private"),
         meeting(ANNA, "confidential", start, sensitivity="confidential"),
         meeting(ANNA, "master", start - timedelta(days=7), type="seriesMaster"),
-        meeting(ANNA, "occurrence", start, type="occurrence", attendees=attendees),
+        meeting(ANNA, "occurrence", start, type="occurrence", attendees=ODD_ATTENDEES),
         meeting(ANNA, "reaching in", NOW - timedelta(days=395), end_at=NOW - timedelta(days=190)),
     ]
     # Between them they bound what the export covers, like the year that Graph is asked for.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from engagement.office import mailboxes, meetings, messages
 from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing, StartAgain
 from engagement.office.graph import MEETING_REQUIRED, MESSAGE_REQUIRED, Service
 from engagement.office.rows import Read
-from test_http import Waits, answering
+from test_http import Waits, answering, reply
 
 FOLDER = Path(os.environ.get("ENGAGEMENT_TEST_DATA", "")) / "graph_examples"
 needs_examples = pytest.mark.skipif(
@@ -123,12 +124,7 @@ def replaying(
             chosen = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         host = f"http://{request.headers['Host']}".encode()
         body = chosen.body.replace(MICROSOFT, host) if rehost else chosen.body
-        request.send_response(chosen.status)
-        for name, value in chosen.headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body, chosen.status, chosen.headers)
 
     waits = Waits(seconds=20.0)
     with answering(answer) as url:
@@ -173,13 +169,14 @@ def read_meetings(client: GraphClient, into: AddressBook) -> Read:
 # --- what a file may come to
 
 
-class Expectation:
+class Expectation(ABC):
     """What one file, or a part of it, comes to; `why` where it is nothing that we ask for."""
 
     why: str
 
+    @abstractmethod
     def check(self, name: str, workspace: Workspace) -> None:
-        raise NotImplementedError
+        """Replays the file and asserts what it comes to."""
 
 
 def whole(body: Any) -> Any:

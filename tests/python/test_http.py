@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import format_datetime
@@ -256,10 +256,7 @@ def test_the_life_of_a_token_counts_from_the_request_that_asked_for_it(
             count += 1
             waits.waited.append(75.0)
             body = json.dumps({"access_token": f"token {count}", "expires_in": life}).encode()
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body)
 
     with answering(answer) as url:
         workspace.environment |= {"ENGAGEMENT_AUTHORITY_URL": url, "ENGAGEMENT_GRAPH_URL": url}
@@ -492,6 +489,18 @@ def test_gateway_timeouts_of_the_smallest_page_are_repeated(connected: Workspace
     ]
 
 
+def reply(
+    request: BaseHTTPRequestHandler, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> None:
+    """Answers a request of a bare server."""
+    request.send_response(status)
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
 @contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """A bare server for what the emulator has no business doing."""
@@ -520,10 +529,7 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]
 def test_an_answer_without_a_token_is_no_token(workspace: Workspace, waits: Waits, body: bytes) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.rfile.read(int(request.headers["Content-Length"]))
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body)
 
     with answering(answer) as url:
         workspace.environment["ENGAGEMENT_AUTHORITY_URL"] = url
@@ -560,10 +566,7 @@ def listing(body_of: Callable[[int, str], bytes], waits: Waits, workspace: Works
         else:
             count += 1
             body = body_of(count, f"http://{request.headers['Host']}/v1.0/x?page={count}")
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        reply(request, body)
 
     with answering(answer) as url:
         workspace.environment |= {"ENGAGEMENT_AUTHORITY_URL": url, "ENGAGEMENT_GRAPH_URL": url}

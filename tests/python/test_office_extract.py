@@ -13,10 +13,21 @@ from typing import Any
 import pytest
 
 import emulators.graph
-from conftest import NOW, OURS, Workspace, emulated, meeting, message, person, small_tenant, write_csv
+from conftest import (
+    NOW,
+    OURS,
+    Workspace,
+    declined_day,
+    emulated,
+    meeting,
+    message,
+    person,
+    small_tenant,
+    write_csv,
+)
 from emulators.graph import Handle
 from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, topic_thread
-from emulators.tenant import Attendee, Group, Tenant
+from emulators.tenant import Group, Tenant
 from engagement import run_state, warehouse
 from engagement.addresses import Hasher, load_hash_key
 from engagement.config import OfficeEnrichment
@@ -313,23 +324,7 @@ def test_a_message_becomes_keys_and_flags(workspace: Workspace, tenant: Tenant) 
 
 def test_a_meeting_becomes_keys_and_answers(workspace: Workspace, tenant: Tenant) -> None:
     at = NOW.replace(hour=0, minute=0) - timedelta(days=5)
-    kept = meeting(
-        ANNA,
-        "kept",
-        at,
-        is_all_day=True,
-        end_at=at + timedelta(days=1),
-        is_cancelled=True,
-        organizer=None,
-        ical_uid=None,
-        is_organizer=False,
-        own_response="declined",
-        attendees=(
-            Attendee(None),
-            Attendee("kim@contoso.example", "optional", "tentativelyAccepted"),
-            Attendee(f"room@{OURS}", "resource"),
-        ),
-    )
+    kept = declined_day(ANNA, "kept", at)
     tenant.events = {
         ANNA.id: [
             kept,
