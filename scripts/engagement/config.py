@@ -321,6 +321,10 @@ class Settings:
         return self.data_dir / "run_state.json"
 
     @property
+    def audit_file(self) -> Path:
+        return self.data_dir / "audit.jsonl"
+
+    @property
     def hash_key_file(self) -> Path:
         return self.data_dir / "hash_key"
 

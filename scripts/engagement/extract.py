@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from engagement import customers, stopping
+from engagement import audit, customers, stopping
 from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
 from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
 from engagement.customers import CustomersResult
@@ -83,6 +83,7 @@ def begin(settings: Settings, connection: Connection, book: AddressBook, state: 
     """What every command that extracts does first: settings and earlier runs for the models to see."""
     save_settings(connection, settings, key_check=book.hasher.key_check)
     state.record(connection)
+    audit.record(connection, settings)
 
 
 def customers_outcome(result: CustomersResult, *, office_follows: bool = False) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engagement import customers
+from engagement import audit, customers
 from engagement.build import build
 from engagement.config import (
     LEADSPACE,
@@ -156,6 +156,7 @@ def status(settings: Settings) -> Outcome:
 
 
 def _note_published(settings: Settings, state: RunState) -> None:
+    audit.note(settings, audit.PUBLICATION)
     periods = refresh_periods(settings)
     state.note_published(state.started_at + min(periods) if periods else None)
 
