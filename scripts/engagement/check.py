@@ -40,7 +40,7 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
             "type": enrichment.type,
             "active": enrichment.active,
             "output_table": enrichment.output_table,
-            "waits_for": list(enrichment.missing_consents),
+            "waits_for": list(settings.consents[enrichment.enrichment_id].missing),
         }
         if isinstance(enrichment, OfficeEnrichment):
             listed = mailboxes.listed_addresses(settings, position, enrichment)
@@ -81,7 +81,7 @@ def _export(settings: Settings, position: int, enrichment: OfficeEnrichment) -> 
 
     Before both consents are there no file of it is opened, as no request is sent.
     """
-    if enrichment.is_ready:
+    if settings.is_ready(enrichment):
         return list(described(data_connect.opened(settings, position, enrichment)))
     assert enrichment.export is not None
     export = Export.find(settings.resolved(enrichment.export))

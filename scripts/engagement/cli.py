@@ -11,17 +11,20 @@ import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
 from engagement import check as checking
+from engagement import consent as consenting
 from engagement import doctor as examining
 from engagement import extract as extracting
 from engagement import logs, stopping
 from engagement import run as running
 from engagement.cancel import cancel as cancelling
 from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, data_dir_of, load, run_lock_of
+from engagement.consents import ADMINISTRATOR, CONFIGURER
 from engagement.errors import EngagementError
 from engagement.outcome import Outcome
 
@@ -165,6 +168,7 @@ def cli() -> None:
     \b
     Examples:
       engagement check --connect     what is configured, and whom the addresses resolve to
+      engagement consent             who agreed to what, and what waits for it
       engagement doctor              what the app may read, and what is to be granted
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
@@ -199,6 +203,75 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
         verbose=verbose,
         services=SERVICES if connect else (),
     )
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--as-administrator", is_flag=True, help="The consent of the tenant administrator.")
+@click.option("--by", metavar="NAME", help="Who agrees or withdraws.")
+@click.option("--yes", is_flag=True, help="He has read the statement and agrees; needs --by.")
+@click.option("--withdraw", is_flag=True, help="Take the consent back.")
+@click.option("--request", is_flag=True, help="Write the message that asks the tenant administrator.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where --request writes it, readable by you alone.",
+)
+@_as_json
+@_logging
+def consent(
+    name: str | None,
+    as_administrator: bool,
+    by: str | None,
+    yes: bool,
+    withdraw: bool,
+    request: bool,
+    output: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Say what is read or leaves for an enrichment, to where and who is responsible, and record who agrees.
+
+    \b
+    Examples:
+      engagement consent                                 all enrichments, and what they wait for
+      engagement consent account-engagement              read the statement and agree
+      engagement consent account-engagement --request --output message.txt
+      engagement consent account-engagement --as-administrator --yes --by "John Roe"
+      engagement consent account-engagement --withdraw
+
+    NAME is the name or the id of an enrichment. Nothing is requested for it before its consents are given, and again
+    once what they say has changed. After a withdrawal the next `engagement run` or `publish` takes its outputs out of
+    the published file. Nothing is contacted.
+    """
+    kind = ADMINISTRATOR if as_administrator else CONFIGURER
+    if sum((request, withdraw, yes)) > 1:
+        raise click.UsageError("--request, --withdraw and --yes do different things; give one of them.")
+    if output is not None and not request:
+        raise click.UsageError("--output is where --request writes; give both.")
+    if name is None and (as_administrator or by or yes or withdraw or request):
+        raise click.UsageError("Name the enrichment: engagement consent NAME ...")
+
+    def act(settings: Settings) -> Outcome:
+        if name is None:
+            return consenting.overview(settings)
+        if request:
+            return consenting.request(settings, name, output=output)
+        if withdraw:
+            return consenting.withdraw(settings, name, kind, by=by)
+        return consenting.give(
+            settings,
+            name,
+            kind,
+            by=by,
+            agreed=yes,
+            agree=_agree if sys.stdin.isatty() else None,
+            # With --json the standard output is the result alone.
+            show=lambda text: click.echo(text + "\n", err=as_json),
+        )
+
+    _conclude(act, as_json=as_json, verbose=verbose, needs_files=False)
 
 
 @cli.command()
@@ -289,6 +362,13 @@ def extract_leadspace(send_again: bool, as_json: bool, verbose: bool) -> None:
         verbose=verbose,
         services=(LEADSPACE,),
     )
+
+
+def _agree(by: str | None) -> str | None:
+    """The name of a person who agrees; None where he does not."""
+    if not click.confirm("I agree", default=False, err=True):
+        return None
+    return by or click.prompt("Your name", err=True)
 
 
 def _confirm(question: str) -> bool:

@@ -22,7 +22,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, T
 from pydantic import Discriminator as PydanticDiscriminator
 from pydantic_core import PydanticCustomError
 
+from engagement import consents
+from engagement.consents import Consents
 from engagement.errors import ConfigurationError
+from engagement.statements import HASH_BYTES, LOOPBACK_HOSTS, statement_of
 
 if TYPE_CHECKING:
     from engagement.certificate import Certificate
@@ -49,6 +52,9 @@ SHORTEST_TOKEN = 8
 OFFICE, LEADSPACE = "office", "leadspace"
 SERVICES = (OFFICE, LEADSPACE)
 
+# The keys under which models learn how the consents of an enrichment stand.
+CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
+
 # What the design has and this version does not do is refused, so that nobody relies on it.
 NOT_YET = {
     "small_numbers": "show (this version cannot band small numbers; keep the file from readers who must not see them)",
@@ -57,8 +63,8 @@ NOT_YET = {
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
+_STATEMENT_HASH = re.compile(f"[0-9a-f]{{{2 * HASH_BYTES}}}")
 _SECRET_WORDS = ("secret", "token", "password", "key")
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def _refuse(allowed: str) -> PydanticCustomError:
@@ -124,6 +130,12 @@ def _dataset(value: object) -> object:
     return value
 
 
+def _statement_hash(value: object) -> object:
+    if isinstance(value, str) and not _STATEMENT_HASH.fullmatch(value):
+        raise _refuse("the hash of a statement, as `engagement consent` prints it")
+    return value
+
+
 def slug(name: str) -> str:
     """The id of an enrichment: its name in lower case, all but letters and digits as single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -172,8 +184,11 @@ class Customers(_Part):
 
 
 class Consent(_Part):
+    """Who agreed and when. With `statement`, the hash that `engagement consent` prints, to exactly that one."""
+
     by: Text
     on: dt.date
+    statement: Annotated[Text, BeforeValidator(_statement_hash)] | None = None
 
 
 class AddressFile(_Part):
@@ -200,14 +215,9 @@ class _Enrichment(_Part):
         return slug(self.name)
 
     @property
-    def missing_consents(self) -> tuple[str, ...]:
-        """The keys of the consents that are not there yet; nothing is contacted before they are (L11, E16)."""
-        return () if self.consent is not None else ("consent",)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it may be contacted: active, with every consent."""
-        return self.active and not self.missing_consents
+    def consents(self) -> Mapping[str, Consent | None]:
+        """The consents that it needs, by kind, as enrichments.yml gives them (L11, E16)."""
+        return {consents.CONFIGURER: self.consent}
 
 
 class OfficeEnrichment(_Enrichment):
@@ -242,10 +252,9 @@ class OfficeEnrichment(_Enrichment):
         return self.source.data_connect if isinstance(self.source, DataConnect) else None
 
     @property
-    def missing_consents(self) -> tuple[str, ...]:
+    def consents(self) -> Mapping[str, Consent | None]:
         """The configurer's and the tenant administrator's (E9, E23)."""
-        given = {"consent": self.consent, "tenant_consent": self.tenant_consent}
-        return tuple(key for key, consent in given.items() if consent is None)
+        return {consents.CONFIGURER: self.consent, consents.ADMINISTRATOR: self.tenant_consent}
 
 
 class Mapping_(_Part):
@@ -311,6 +320,8 @@ class Settings:
     requests_per_mailbox: int = 4
     mailbox_seconds: float = 3600.0
     warnings: tuple[str, ...] = field(default=())
+    # By enrichment_id: how its consents stood when this was loaded.
+    consents: Mapping[str, Consents] = field(default_factory=dict)
 
     @property
     def run_lock_file(self) -> Path:
@@ -323,6 +334,10 @@ class Settings:
     @property
     def audit_file(self) -> Path:
         return self.data_dir / "audit.jsonl"
+
+    @property
+    def consents_file(self) -> Path:
+        return consents_file_of(self.data_dir)
 
     @property
     def hash_key_file(self) -> Path:
@@ -345,18 +360,37 @@ class Settings:
     def ready(self, kind: type[E]) -> list[tuple[int, E]]:
         """The active enrichments of one type that have every consent: those that may be contacted."""
         return [
-            (position, enrichment) for position, enrichment in self.enrichments(kind) if enrichment.is_ready
+            (position, enrichment)
+            for position, enrichment in self.enrichments(kind)
+            if self.is_ready(enrichment)
         ]
+
+    def is_ready(self, enrichment: AnyEnrichment) -> bool:
+        """Whether it may be contacted: active, with every consent."""
+        return _is_ready(enrichment, self.consents)
 
     def waiting_for_consent(self) -> list[str]:
         """One line for every active enrichment that lacks a consent and so is not contacted."""
         return [
-            f"{place(position, enrichment)}: waits for"
-            f" {' and '.join(enrichment.missing_consents)}"
-            " {by, on}; fill in enrichments.yml, until then nothing is requested for it"
+            f"{place(position, enrichment)}: {line}"
             for position, enrichment in enumerate(self.configuration.enrichments)
-            if enrichment.active and enrichment.missing_consents
+            if (line := self.waits_for(enrichment)) and enrichment.active
         ]
+
+    def waits_for(self, enrichment: AnyEnrichment) -> str:
+        """The consents that an enrichment waits for, and what to do; empty where it has them all."""
+        given = self.consents[enrichment.enrichment_id]
+        if not given.missing:
+            return ""
+        command = f"engagement consent {enrichment.enrichment_id}"
+        if given.state == consents.WAITING_FOR_ADMINISTRATOR:
+            waiting = "waits for tenant_consent, the administrator's"
+            advice = f"ask him with `{command} --request`, record it with `{command} --as-administrator`"
+        else:
+            waiting = f"waits for {' and '.join(given.missing)}"
+            advice = f"read and agree with `{command}`"
+        problem = f" ({given.problem})" if given.problem else ""
+        return f"{waiting}{problem}; {advice}, until then nothing is requested for it"
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         """What models may know of the settings: (enrichment_id, key, value) as raw.settings holds them."""
@@ -376,7 +410,8 @@ class Settings:
                 "position": str(position),
                 "refresh": enrichment.refresh,
                 "refresh_hours": _hours(REFRESH_PERIODS.get(enrichment.refresh)),
-                "waits_for_consent": _boolean(bool(enrichment.missing_consents)),
+                CONSENT_STATE: self.consents[enrichment.enrichment_id].state,
+                HAS_OUTPUTS: _boolean(self.consents[enrichment.enrichment_id].has_outputs),
             }
             if isinstance(enrichment, OfficeEnrichment):
                 values |= {
@@ -393,6 +428,10 @@ class Settings:
 def place(position: int, enrichment: AnyEnrichment) -> str:
     """Where an enrichment stands, for messages."""
     return f"enrichments[{position}] ({enrichment.enrichment_id})"
+
+
+def _is_ready(enrichment: AnyEnrichment, given: Mapping[str, Consents]) -> bool:
+    return enrichment.active and given[enrichment.enrichment_id].state == consents.GIVEN
 
 
 def _hours(period: dt.timedelta | None) -> str | None:
@@ -430,6 +469,11 @@ def data_dir_of(environment: Mapping[str, str], *, directory: Path | None = None
 def run_lock_of(data_dir: Path) -> Path:
     """The file that whoever extracts, builds or publishes holds locked."""
     return data_dir / "run.lock"
+
+
+def consents_file_of(data_dir: Path) -> Path:
+    """The file in which consents are recorded."""
+    return data_dir / "consents.json"
 
 
 def load(
@@ -483,6 +527,23 @@ def load(
         urls[name] = (environment.get(name) or default).rstrip("/")
         if problem := _url_problem(urls[name]):
             findings.append(f"{name}: {problem}")
+    given: dict[str, Consents] = {}
+    if configuration is not None:
+        try:
+            ledger = consents.read(consents_file_of(data_dir))
+        except ConfigurationError as error:
+            findings.append(error.message)
+            # Nobody has consented.
+            ledger = consents.Ledger()
+        for enrichment in configuration.enrichments:
+            statement = statement_of(
+                enrichment,
+                configuration.reporting,
+                configuration_file.parent,
+                graph_url=urls["ENGAGEMENT_GRAPH_URL"],
+                leadspace_url=urls["ENGAGEMENT_LEADSPACE_URL"],
+            )
+            given[enrichment.enrichment_id] = consents.consents_of(enrichment, statement, ledger)
     retry_seconds = _number(environment, "ENGAGEMENT_RETRY_SECONDS", 300.0, 0, 7200, findings)
     leadspace_wait_seconds = _number(
         environment, "ENGAGEMENT_LEADSPACE_WAIT_SECONDS", 3600.0, 0, 86_400, findings
@@ -499,13 +560,13 @@ def load(
             for name in names
             if not environment.get(name) and not environment.get(INSTEAD.get(name, ""))
         ]
-        if missing and service in services and _contacts(service, configuration):
+        if missing and service in services and _contacts(service, configuration, given):
             findings.append(
                 f"environment: {', '.join(missing)} not set;"
                 f" set {'it' if len(missing) == 1 else 'them'} {whose}"
             )
     certificate = None
-    if OFFICE in services and _contacts(OFFICE, configuration):
+    if OFFICE in services and _contacts(OFFICE, configuration, given):
         certificate = _certificate(environment, path_of, findings)
     token = environment.get("LEADSPACE_TOKEN")
     if token and not (
@@ -554,17 +615,18 @@ def load(
         workers=int(workers),
         requests_per_mailbox=int(requests_per_mailbox),
         mailbox_seconds=mailbox_seconds,
+        consents=given,
         warnings=(*_repeated_addresses(configuration), *(certificate.warnings() if certificate else ())),
     )
 
 
-def _contacts(service: str, configuration: Configuration | None) -> bool:
+def _contacts(service: str, configuration: Configuration | None, given: Mapping[str, Consents]) -> bool:
     """Whether a service will be contacted; of a configuration that is wrong, Graph is assumed."""
     if configuration is None:
         return service == OFFICE
     return any(
         enrichment.type == service
-        and enrichment.is_ready
+        and _is_ready(enrichment, given)
         # Who reads an export asks nobody.
         and not (isinstance(enrichment, OfficeEnrichment) and enrichment.export is not None)
         for enrichment in configuration.enrichments
@@ -613,7 +675,7 @@ def _url_problem(url: str) -> str | None:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return None
-    if parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS:
+    if parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS:
         return None
     return "not allowed; an https address (plain http only for 127.0.0.1 and localhost)"
 

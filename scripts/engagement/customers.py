@@ -195,6 +195,10 @@ def _add_issues_of_own_people(connection: Connection) -> None:
             select distinct unnest(address_keys) as address_key
             from raw.office_mailboxes
             where monitored_to is null
+            -- Who is read without a consent any more is nobody of ours to those who read the findings.
+            and enrichment_id not in (
+                select enrichment_id from raw.settings where key = 'has_outputs' and value = 'false'
+            )
         ),
         own_domains as (
             select distinct addresses.domain

@@ -34,13 +34,14 @@ MOST_MAILBOXES = 5
 ITEMS_ASKED_FOR = 10
 DAYS_ASKED_FOR = 7
 SCOPE_NAME = "Account engagement"
+PEOPLE = "<mail-enabled security group of the chosen people>"
 
 TRAP = (
     "Roles of Exchange and consents in Entra add up: with a tenant-wide Mail.Read (or any other Mail.* or"
     " Calendars.* application permission) consented to in Entra, the app reads every mailbox whatever the scope in"
     " Exchange says. Grant mail and calendars in Exchange only, and remove such a consent in Entra."
 )
-_WAIT = "A change in Exchange takes half an hour to two hours; Test-ServicePrincipalAuthorization shows it at once."
+WAIT = "A change in Exchange takes half an hour to two hours; Test-ServicePrincipalAuthorization shows it at once."
 _MISSING_MAILBOX = {
     mailboxes.ON_PREMISES: (
         "the mailbox is inactive, soft-deleted or on premises, which Graph cannot read; no permission changes that:"
@@ -95,9 +96,9 @@ class _Report:
         elif permission == graph.CALENDAR_PERMISSION:
             self.roles[graph.CALENDAR_ROLE] = None
         elif permission == graph.USER_PERMISSION:
-            self.consents["User.Read.All"] = None
+            self.consents[graph.USER_READ] = None
         elif permission == graph.GROUP_PERMISSION:
-            self.consents["GroupMember.Read.All"] = None
+            self.consents[graph.GROUP_READ] = None
 
     @property
     def exit_code(self) -> int:
@@ -394,7 +395,7 @@ def _advice(report: _Report, client_id: str) -> Iterator[str]:
         for entra_id in report.refused_ids or ("<a mailbox of the list>",):
             yield f'  Test-ServicePrincipalAuthorization -Identity "{client_id}" -Resource "{entra_id}"'
         yield "  No row for the role in its answer: not granted. InScope False: the mailbox is outside the scope."
-        yield f"  {_WAIT}"
+        yield f"  {WAIT}"
     if report.consents:
         yield (
             f"To grant in Entra: App registrations, app {client_id}, API permissions, Microsoft Graph, Application"
@@ -412,21 +413,31 @@ def _advice(report: _Report, client_id: str) -> Iterator[str]:
         yield '  Remove-ManagementRoleAssignment -Identity "<name of the assignment without a scope>"'
         yield ("  An application access policy does not limit Calendars.ReadBasic: use roles.")
         if not report.roles:
-            yield f"  {_WAIT}"
+            yield f"  {WAIT}"
     if report.roles or report.readable_ids:
         yield TRAP
 
 
-def grant_lines(client_id: str, roles: tuple[str, ...]) -> list[str]:
+def grant_lines(client_id: str, roles: tuple[str, ...], *, group: str = PEOPLE) -> list[str]:
     """Exchange Online PowerShell that lets the app use `roles` on the members of one group; < > is to be filled in."""
     return [
         f'New-ServicePrincipal -AppId "{client_id}" -ObjectId "<object id of the enterprise application>"'
         f' -DisplayName "{SCOPE_NAME}"',
-        '$people = Get-DistributionGroup -Identity "<mail-enabled security group of the chosen people>"',
+        f'$people = Get-DistributionGroup -Identity "{group}"',
         f'New-ManagementScope -Name "{SCOPE_NAME}" -RecipientRestrictionFilter'
         " \"MemberOfGroup -eq '$($people.DistinguishedName)'\"",
         *(
             f'New-ManagementRoleAssignment -App "{client_id}" -Role "{role}" -CustomResourceScope "{SCOPE_NAME}"'
             for role in roles
         ),
+    ]
+
+
+def withdraw_lines() -> list[str]:
+    """Exchange Online PowerShell that takes back what `grant_lines` grants; < > is to be filled in."""
+    app = "<object id of the enterprise application>"
+    return [
+        f'Get-ManagementRoleAssignment | Where-Object {{ $_.App -eq "{app}" }} | Remove-ManagementRoleAssignment',
+        f'Remove-ManagementScope -Identity "{SCOPE_NAME}"',
+        f'Remove-ServicePrincipal -Identity "{app}"',
     ]

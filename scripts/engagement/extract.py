@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from engagement import audit, customers, stopping
+from engagement import audit, consent, customers, stopping
 from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
 from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
 from engagement.customers import CustomersResult
@@ -81,6 +81,7 @@ def extract_customers(settings: Settings) -> Outcome:
 
 def begin(settings: Settings, connection: Connection, book: AddressBook, state: RunState) -> None:
     """What every command that extracts does first: settings and earlier runs for the models to see."""
+    consent.settle(settings)
     save_settings(connection, settings, key_check=book.hasher.key_check)
     state.record(connection)
     audit.record(connection, settings)
@@ -109,11 +110,14 @@ def extract_office(settings: Settings, *, read_anew: bool = False) -> Outcome:
         return office_outcome(result)
 
 
-def require_consents(settings: Settings, *services: str) -> None:
-    """Says who is skipped; ConfigurationError where nothing is left to do for these services."""
+def require_consents(settings: Settings, *services: str, is_removal: bool = False) -> None:
+    """Says who is skipped; ConfigurationError where nothing is left to do for these services.
+
+    With `is_removal` there is: to take what was withdrawn out of the published file.
+    """
     waiting = settings.waiting_for_consent()
-    if not any(
-        enrichment.is_ready and enrichment.type in services
+    if not is_removal and not any(
+        settings.is_ready(enrichment) and enrichment.type in services
         for enrichment in settings.configuration.enrichments
     ):
         raise ConfigurationError(

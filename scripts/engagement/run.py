@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engagement import audit, customers
+from engagement import audit, consent, customers
 from engagement.build import build
 from engagement.config import (
     LEADSPACE,
@@ -30,7 +30,7 @@ from engagement.extract import (
 from engagement.outcome import Outcome
 from engagement.run_state import RunState, instant_of, read_run_state
 from engagement.status import read_status
-from engagement.warehouse import private_file, utc_now
+from engagement.warehouse import private_file, save_consents, utc_now
 
 if TYPE_CHECKING:
     from engagement.publish import PublishResult
@@ -59,7 +59,7 @@ def refresh_periods(settings: Settings) -> list[timedelta]:
     return [
         REFRESH_PERIODS[enrichment.refresh]
         for enrichment in settings.configuration.enrichments
-        if enrichment.is_ready and enrichment.refresh in REFRESH_PERIODS
+        if settings.is_ready(enrichment) and enrichment.refresh in REFRESH_PERIODS
     ]
 
 
@@ -73,8 +73,11 @@ def run(
 ) -> Outcome:
     """A whole refresh: customers, office, dbt build, publish. Any failure leaves the published file as it
     was.
+
+    What was withdrawn since the last is taken out of the published file, at once and where nothing else is left to do.
     """
-    if if_due:
+    withdrawn = consent.withdrawn_outputs(settings, settings.published_file)
+    if if_due and not withdrawn:
         due = due_at(settings)
         if due is None:
             return Outcome(lines=["not due: every refresh is manual"], facts={"due": False, "next_due": None})
@@ -83,7 +86,7 @@ def run(
             return Outcome(
                 lines=[f"not due before {text}"], facts={"due": False, "next_due": due.isoformat() + "Z"}
             )
-    require_consents(settings, OFFICE, LEADSPACE)
+    require_consents(settings, OFFICE, LEADSPACE, is_removal=bool(withdrawn))
     book = address_book(settings)
     reads_office = bool(settings.ready(OfficeEnrichment))
     outcome = Outcome()
@@ -104,8 +107,9 @@ def run(
         with state.timed("dbt"):
             build(settings, as_of=as_of, verbose=verbose, tell=state.progress)
         with state.timed("publish"):
-            # A past day was asked for by name, so it may stand in for a newer one.
-            published = _publish(settings, state.run_id, allow_older=as_of is not None)
+            # A past day was asked for by name, so it may stand in for a newer one; and so may what is left without
+            # what was withdrawn.
+            published = _publish(settings, state.run_id, allow_older=as_of is not None or bool(withdrawn))
         _note_published(settings, state)
         outcome.facts |= _published_facts(published)
         outcome.facts["steps"] = dict(state.steps)
@@ -118,13 +122,27 @@ def run(
 
 
 def publish(settings: Settings) -> Outcome:
-    """Publishes what dbt has built."""
+    """Publishes what dbt has built; builds anew first where what was withdrawn stands in it."""
+    withdrawn = consent.withdrawn_outputs(settings, settings.published_file)
     with running(settings, "publish") as state:
+        consent.settle(settings)
+        if consent.withdrawn_outputs(settings, settings.private_file):
+            with state.timed("dbt"):
+                _build_without_withdrawn(settings, state)
         with state.timed("publish"):
-            published = _publish(settings, state.run_id)
+            published = _publish(settings, state.run_id, allow_older=bool(withdrawn))
         _note_published(settings, state)
     facts = _published_facts(published)
     return Outcome(lines=[f"published: {settings.published_file.name}"], facts=facts)
+
+
+def _build_without_withdrawn(settings: Settings, state: RunState) -> None:
+    with private_file(settings) as connection:
+        save_consents(connection, settings)
+        customers.refresh_issues_of_own_people(connection)
+        state.record(connection)
+        audit.record(connection, settings)
+    build(settings, tell=state.progress)
 
 
 def _publish(settings: Settings, run_id: str, *, allow_older: bool = False) -> PublishResult:

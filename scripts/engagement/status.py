@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from engagement.config import Settings
+from engagement.consents import GIVEN, WITHDRAWN
 from engagement.run_state import CANCELLED, instant_of, is_run_going_on, read_run_state
 
 PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
@@ -59,10 +60,13 @@ def read_status(settings: Settings) -> dict[str, Any]:
                 entry["status"] = "failed" if has_died else latest["state"]
                 entry["detail"] = latest["detail"]
                 break
-        if enrichment.active and enrichment.missing_consents:
-            entry["status"] = "waiting_for_consent"
-            entry["detail"] = f"waits for {' and '.join(enrichment.missing_consents)} in enrichments.yml"
-        if not enrichment.is_ready:
+        state = settings.consents[enrichment_id].state
+        if state == WITHDRAWN or (enrichment.active and state != GIVEN):
+            entry["status"] = state
+            entry["detail"] = settings.waits_for(enrichment)
+            if not settings.consents[enrichment_id].has_outputs and entry["accounts_enriched"]:
+                entry["detail"] += "; the next `engagement run` takes out what is still published of it"
+        if not settings.is_ready(enrichment):
             entry["next_due_at"] = None
         enrichments.append(entry)
     return {

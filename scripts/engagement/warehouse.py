@@ -20,7 +20,7 @@ import duckdb
 import yaml
 
 from engagement import stopping
-from engagement.config import Settings
+from engagement.config import CONSENT_KEYS, Settings
 from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
 
 Connection = duckdb.DuckDBPyConnection
@@ -255,6 +255,18 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
         rows.append(("", "sender_patterns.fingerprint", fingerprint))
     with transaction(connection):
         replace_table(connection, "settings", rows)
+
+
+def save_consents(connection: Connection, settings: Settings) -> None:
+    """Brings how the consents stand to raw.settings, and leaves all else there as it was."""
+    rows = [row for row in settings.rows() if row[1] in CONSENT_KEYS]
+    with transaction(connection):
+        connection.execute(
+            "delete from raw.settings where key in (select unnest(?)) and enrichment_id in (select unnest(?))",
+            [list(CONSENT_KEYS), [row[0] for row in rows]],
+        )
+        known = {row[0] for row in connection.execute("select enrichment_id from raw.settings").fetchall()}
+        append(connection, "settings", [row for row in rows if row[0] in known])
 
 
 def patterns_changed(connection: Connection, fingerprint: str) -> bool:

@@ -48,6 +48,7 @@ GROUPS = {
     "Traffic": "Two-way, threads, weeks and single-thread risk",
     "Refresh": "A refresh in part",
     "Leadspace": "Lookups and what becomes of them",
+    "Consent": "What nobody consents to any more",
 }
 
 HEAD = """\

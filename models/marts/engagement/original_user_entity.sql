@@ -7,6 +7,12 @@ mailboxes as (
 
 ),
 
+enrichments as (
+
+    select * from {{ ref('stg_runs__enrichments') }}
+
+),
+
 reporting as (
 
     select * from {{ ref('stg_runs__reporting') }}
@@ -17,4 +23,6 @@ select
     mailboxes.enrichment_id,
     mailboxes.entra_id as {{ adapter.quote('ActiveDirectoryId') }}
 from mailboxes
+-- What is configured or consented to no more publishes nobody.
+inner join enrichments on mailboxes.enrichment_id = enrichments.enrichment_id
 inner join reporting on reporting.has_user_table

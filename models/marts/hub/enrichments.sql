@@ -2,7 +2,7 @@ with
 
 enrichments as (
 
-    select * from {{ ref('stg_runs__enrichments') }}
+    select * from {{ ref('stg_runs__enrichments_configured') }}
 
 ),
 
@@ -77,7 +77,9 @@ enrichments_counted as (
         enrichments.refresh_frequency,
         enrichments.refresh_hours,
         enrichments.is_active,
+        enrichments.consent_state,
         enrichments.is_waiting_for_consent,
+        enrichments.has_outputs,
         coalesce(office_counts.accounts_count, leadspace_counts.accounts_count, 0) as accounts_count,
         coalesce(office_counts.accounts_enriched_count, leadspace_counts.accounts_enriched_count, 0)
             as accounts_enriched_count
@@ -94,18 +96,19 @@ select
     enrichments.output_table,
     case when enrichments.is_active then 'active' else 'inactive' end as enrichment_state,
     case
-        when enrichments.is_active and enrichments.is_waiting_for_consent then 'waiting_for_consent'
+        when enrichments.consent_state = 'withdrawn' then 'withdrawn'
+        when enrichments.is_active and enrichments.is_waiting_for_consent then enrichments.consent_state
         else coalesce(newest_enrichment_runs.enrichment_run_state, 'never_run')
     end as enrichment_status,
-    {{ addresses_masked('newest_enrichment_runs.detail') }} as status_detail,
+    case when enrichments.has_outputs then {{ addresses_masked('newest_enrichment_runs.detail') }} end as status_detail,
     enrichments.refresh_frequency,
     enrichments.accounts_enriched_count,
     enrichments.accounts_count,
     cast(enrichments.accounts_enriched_count as double) / nullif(enrichments.accounts_count, 0)
         as accounts_enriched_ratio,
-    newest_enrichment_runs.selected_count,
-    newest_enrichment_runs.processed_count,
-    last_updates.last_updated_at,
+    case when enrichments.has_outputs then newest_enrichment_runs.selected_count end as selected_count,
+    case when enrichments.has_outputs then newest_enrichment_runs.processed_count end as processed_count,
+    case when enrichments.has_outputs then last_updates.last_updated_at end as last_updated_at,
     case
         when enrichments.is_active and not enrichments.is_waiting_for_consent
             then {{ hours_after('last_updates.last_update_began_at', 'enrichments.refresh_hours') }}

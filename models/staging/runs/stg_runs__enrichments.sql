@@ -1,24 +1,23 @@
 with
 
-settings as (
+enrichments_configured as (
 
-    select * from {{ source('runs', 'settings') }}
-    where enrichment_id != ''
+    select * from {{ ref('stg_runs__enrichments_configured') }}
 
 )
 
+-- One that nobody consents to any more is, to every model but the hub, one that is not configured any more.
 select
     enrichment_id,
-    max(case when key = 'type' then value end) as enrichment_type,
-    max(case when key = 'name' then value end) as enrichment_name,
-    max(case when key = 'output_table' then value end) as output_table,
-    max(case when key = 'refresh' then value end) as refresh_frequency,
-    cast(max(case when key = 'refresh_hours' then value end) as bigint) as refresh_hours,
-    cast(max(case when key = 'position' then value end) as bigint) as list_position,
-    cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
-        as tolerated_failures_ratio,
-    coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active,
-    coalesce(max(case when key = 'domain_matching' then value end), 'false') = 'true' as matches_domains,
-    coalesce(max(case when key = 'waits_for_consent' then value end), 'false') = 'true' as is_waiting_for_consent
-from settings
-group by enrichment_id
+    enrichment_type,
+    enrichment_name,
+    output_table,
+    refresh_frequency,
+    refresh_hours,
+    list_position,
+    tolerated_failures_ratio,
+    is_active,
+    matches_domains,
+    is_waiting_for_consent
+from enrichments_configured
+where has_outputs
