@@ -107,6 +107,8 @@ def run(
     folder = folder.resolve()
     accounts, contacts = write_customer_files(folder)
     configuration = write_configuration(folder / "enrichments.yml", accounts=accounts, contacts=contacts)
+    # The made-up company agrees to whatever this version says.
+    (folder / "consents.json").unlink(missing_ok=True)
     with (
         emulator("emulators.graph", "--tenant", "emulators.company:build") as graph_url,
         emulator("emulators.leadspace", "--directory", "emulators.company:companies") as leadspace_url,

@@ -197,7 +197,10 @@ def test_an_enrichment_without_consent_is_skipped_where_another_has_it(
     connected.configure(add)
     done = connected.run("extract", "office")
     assert done.exit_code == 0
-    assert "skipped: enrichments[1] (other): waits for consent {by, on}" in done.stderr
+    assert (
+        "skipped: enrichments[1] (other): waits for consent; read and agree with `engagement consent other`"
+        in done.stderr
+    )
     assert connected.query("select distinct enrichment_id from raw.office_mailboxes") == [
         ("account-engagement",)
     ]

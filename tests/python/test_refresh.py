@@ -260,7 +260,7 @@ def test_status_before_the_first_run(tmp_path: Path) -> None:
     result = workspace.run("status")
     assert result.exit_code == 0, result.stderr
     assert "My enrichments, nothing published yet" in result.stdout
-    assert re.search(r"Account engagement +office +active +waiting for consent +- +- +-", result.stdout)
+    assert re.search(r"Account engagement +office +active +waiting for administrator +- +- +-", result.stdout)
     assert re.search(r"Company data +leadspace +inactive +never run", result.stdout)
     assert "No run yet" in result.stdout
     assert list((tmp_path / "data").glob("*")) == []
