@@ -11,21 +11,21 @@ office_enrichments as (
     select
         enrichment_id,
         tolerated_failures_ratio,
-        is_active,
-        sum(case when is_active then 1 else 0 end) over () as active_count
+        is_active and is_waiting_for_consent is not true as is_read,
+        sum(case when is_active and is_waiting_for_consent is not true then 1 else 0 end) over () as read_count
     from {{ ref('stg_runs__enrichments') }}
     where enrichment_type = 'office'
 
 ),
 
--- Nobody waits for a deactivated enrichment; where all are, what was last read of them stays.
+-- Nobody waits for what is deactivated or has no consent; where that is all of them, what was last read stays.
 enrichments as (
 
     select
         enrichment_id,
         tolerated_failures_ratio
     from office_enrichments
-    where is_active or active_count = 0
+    where is_read or read_count = 0
 
 ),
 

@@ -180,6 +180,19 @@ def settle(settings: Settings) -> None:
     _add(settings, recorded, statements)
 
 
+def require_outputs(settings: Settings) -> None:
+    """ConfigurationError where a consent was withdrawn since the settings were loaded."""
+    ledger = consents.read(settings.consents_file)
+    for enrichment in settings.configuration.enrichments:
+        before = settings.consents[enrichment.enrichment_id]
+        now = consents.consents_of(enrichment, before.statement, ledger)
+        if before.has_outputs and not now.has_outputs:
+            raise ConfigurationError(
+                f"{enrichment.enrichment_id}: its consent was withdrawn while this was going on; nothing is published,"
+                " run again to take out what is"
+            )
+
+
 def outputs(connection: Connection) -> set[str]:
     """The enrichments of which something stands in the marts of a file."""
     found: set[str] = set()

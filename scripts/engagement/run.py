@@ -149,6 +149,7 @@ def _publish(settings: Settings, run_id: str, *, allow_older: bool = False) -> P
     # Loaded only here: extracting needs nothing of it.
     from engagement.publish import publish
 
+    consent.require_outputs(settings)
     return publish(settings, run_id=run_id, allow_older=allow_older)
 
 

@@ -23,7 +23,7 @@ from emulators.firmographics import Company
 from emulators.graph import Handle, running
 from emulators.leadspace import Handle as LeadspaceHandle
 from emulators.leadspace import running as running_leadspace
-from engagement import audit, consent, consents, doctor, statements
+from engagement import audit, consent, consents, customers, doctor, statements, warehouse
 from engagement.errors import ConfigurationError
 from engagement.office import graph as graph_requests
 
@@ -722,3 +722,36 @@ def test_what_is_paused_or_asked_again_keeps_its_last_data(
     assert output_tables(published) == {"Office", "Office_UserEntity", "Leadspace"}
     [office, companies] = succeeds(published, "status")["enrichments"]
     assert (office["status"], companies["status"]) == ("successful", "waiting_for_consent")
+
+
+def test_nothing_is_published_of_what_is_withdrawn_while_a_run_goes_on(both: Workspace) -> None:
+    agree_to_all(both)
+    settings = both.settings(services=())
+    consent.require_outputs(settings)
+    succeeds(both, "consent", OFFICE, "--withdraw")
+    with pytest.raises(ConfigurationError, match="withdrawn while this was going on; nothing is published"):
+        consent.require_outputs(settings)
+    consent.require_outputs(both.settings(services=()))
+
+
+def test_who_was_monitored_with_a_consent_that_is_gone_is_no_finding(both: Workspace) -> None:
+    agree_to_all(both)
+
+    def findings() -> list[tuple[Any, ...]]:
+        settings = both.settings(services=())
+        with warehouse.private_file(settings) as connection:
+            warehouse.save_settings(connection, settings, key_check="k")
+            customers.refresh_issues_of_own_people(connection)
+            return connection.execute("select issue, subject_id from raw.customer_issues").fetchall()
+
+    with warehouse.private_file(both.settings(services=())) as connection:
+        connection.execute(
+            "insert into raw.office_mailboxes (enrichment_id, mailbox_id, address_keys, state)"
+            f" values ('{OFFICE}', 1, [7], 'readable')"
+        )
+        connection.execute(
+            "insert into raw.contacts (contact_id, account_id, address_key) values ('C1', 'A1', 7)"
+        )
+    assert findings() == [("contact_is_monitored", "C1")]
+    succeeds(both, "consent", OFFICE, "--withdraw")
+    assert findings() == []
