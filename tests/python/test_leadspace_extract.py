@@ -361,7 +361,7 @@ def test_without_consent_nothing_leaves(ready: Workspace, service: Handle) -> No
     ready.enrich_companies(service.url, consent=None)
     result = extract(ready, code=2)
     assert "no leadspace enrichment is active and has its consents" in result.stderr
-    assert "enrichments[0] (company-data): waits for consent {by, on}" in result.stderr
+    assert "enrichments[0] (company-data): waits for consent (consent was withdrawn)" in result.stderr
     ready.enrich_companies(service.url, active=False)
     extract(ready, code=2)
     assert service.requests == []

@@ -50,7 +50,7 @@ MARTS = (
     "unmatched_domains",
 )
 # What tells of runs differs from run to run.
-RUN_MARTS = ("enriched_accounts_over_time", "enrichments", "run_history", "run_steps")
+RUN_MARTS = ("audit_events", "enriched_accounts_over_time", "enrichments", "run_history", "run_steps")
 VIEWS = ("original_account_engagement", "original_leadspace_companies")
 COMPANIES = [
     Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),

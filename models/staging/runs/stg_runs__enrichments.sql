@@ -1,8 +1,15 @@
 with
 
+settings as (
+
+    select * from {{ source('runs', 'settings') }}
+    where enrichment_id != ''
+
+),
+
 enrichments_configured as (
 
-    select * from {{ ref('stg_runs__enrichments_configured') }}
+    {{ enrichment_settings() }}
 
 )
 
