@@ -28,7 +28,8 @@
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}
     {%- endfor -%}
     {%- set settings = run_query(
-        "select value from raw.settings where enrichment_id = '' and key = 'reporting.time_zone'"
+        "select key || ' ' || value from raw.settings where enrichment_id = ''"
+        ~ " and key in ('reporting.time_zone', 'reporting.small_numbers', 'reporting.k') order by key"
     ).columns[0].values() | list -%}
     {{ return(local_md5((parts | sort + settings) | join('\n'))) }}
 {%- endmacro %}

@@ -101,6 +101,7 @@ reply_times as (
         periods.aggregation_level,
         periods.period_starts_on,
         count(*) as replies_count,
+        count(distinct replies.replier_key) as repliers_count,
         cast(sum(replies.reply_milliseconds) as bigint) as reply_milliseconds,
         cast(median(replies.reply_milliseconds) as double) as reply_median_milliseconds
     from replies
@@ -130,6 +131,7 @@ select
     coalesce(people_counts.own_people_in_meetings_count, 0) as own_people_in_meetings_count,
     coalesce(people_counts.account_people_in_meetings_count, 0) as account_people_in_meetings_count,
     coalesce(reply_times.replies_count, 0) as replies_count,
+    coalesce(reply_times.repliers_count, 0) as repliers_count,
     reply_times.reply_milliseconds,
     reply_times.reply_median_milliseconds,
     volumes.is_cut,

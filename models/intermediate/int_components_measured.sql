@@ -22,16 +22,32 @@ components as (
 
 ),
 
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 balances as (
 
     select
-        *,
-        inbound_count + outbound_count as emails_count,
-        sqrt(cast(own_people_count * account_people_count as double)) as people_geometric_mean,
-        {{ days_between('last_two_way_on', 'scored_on') }} as days_since_two_way,
-        cast(2 * least(inbound_count, outbound_count) as double)
-        / nullif(inbound_count + outbound_count, 0) as reciprocity_ratio
+        features.*,
+        features.inbound_count + features.outbound_count as emails_count,
+        -- The score knows no more of people and reply times than what is shown of them.
+        sqrt(
+            cast(
+                ({{ people_scored('features.own_people_count') }})
+                * ({{ people_scored('features.account_people_count') }}) as double
+            )
+        ) as people_geometric_mean,
+        {{ reply_time_shown(
+            'features.reply_time_median_hours', 'features.replies_count', 'features.repliers_count'
+        ) }} as reply_time_scored_hours,
+        {{ days_between('features.last_two_way_on', 'features.scored_on') }} as days_since_two_way,
+        cast(2 * least(features.inbound_count, features.outbound_count) as double)
+        / nullif(features.inbound_count + features.outbound_count, 0) as reciprocity_ratio
     from features
+    cross join reporting
 
 ),
 
@@ -65,7 +81,7 @@ select
             when 'meeting_volume' then features_balanced.meetings_decayed_count
             when 'reciprocity' then features_balanced.reciprocity_shrunk_ratio
             when 'breadth' then features_balanced.people_geometric_mean
-            when 'responsiveness' then features_balanced.reply_time_median_hours
+            when 'responsiveness' then features_balanced.reply_time_scored_hours
             when 'regularity' then cast(features_balanced.active_weeks_count as double)
         end,
         9

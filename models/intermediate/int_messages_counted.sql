@@ -30,6 +30,7 @@ select
     messages_matched.message_key,
     messages.thread_key,
     case messages_matched.contact_role when 'from' then 'from_account' else 'to_account' end as direction,
+    max(case messages_matched.contact_role when 'from' then messages_matched.contact_key end) as from_contact_key,
     messages.happened_on,
     min(messages_matched.known_on) as known_on,
     messages.happened_at

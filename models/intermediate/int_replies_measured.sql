@@ -24,6 +24,7 @@ messages_in_waits as (
         thread_key,
         message_key,
         direction,
+        from_contact_key,
         happened_on,
         known_on,
         happened_at,
@@ -47,6 +48,7 @@ waits as (
         thread_key,
         wait_number,
         max(case direction when 'from_account' then message_key end) as message_key,
+        max(case direction when 'from_account' then from_contact_key end) as replier_key,
         max(case direction when 'from_account' then happened_on end) as happened_on,
         max(known_on) as known_on,
         max(case direction when 'from_account' then happened_at end) as answered_at,
@@ -63,6 +65,7 @@ replies as (
         account_id,
         thread_key,
         message_key,
+        replier_key,
         happened_on,
         known_on,
         {{ milliseconds_between('waiting_since_at', 'answered_at') }} as reply_milliseconds

@@ -131,6 +131,8 @@ reply_times as (
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
+        count(*) as replies_count,
+        count(distinct replies.replier_key) as repliers_count,
         cast(median(replies.reply_milliseconds) as double) / 3600000 as reply_time_median_hours
     from score_rows
     inner join replies
@@ -156,6 +158,8 @@ select
     volumes.meetings_decayed_count,
     coalesce(breadths.own_people_count, 0) as own_people_count,
     coalesce(breadths.account_people_count, 0) as account_people_count,
+    coalesce(reply_times.replies_count, 0) as replies_count,
+    coalesce(reply_times.repliers_count, 0) as repliers_count,
     reply_times.reply_time_median_hours,
     volumes.last_two_way_on,
     volumes.scored_on,

@@ -2,7 +2,8 @@
 
 Writes the customer files and the configuration to data/demo/, starts the two emulators as processes of their
 own on free loopback ports, runs `engagement run` (further arguments are passed on to it) and ends with its
-exit code. What an earlier demo left in data/demo/ is kept, so a second demo is a refresh.
+exit code. What an earlier demo left in data/demo/ is kept, so a second demo is a refresh. With
+DEMO_SMALL_NUMBERS=band small numbers are banded.
 """
 
 from __future__ import annotations
@@ -106,7 +107,12 @@ def run(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = folder.resolve()
     accounts, contacts = write_customer_files(folder)
-    configuration = write_configuration(folder / "enrichments.yml", accounts=accounts, contacts=contacts)
+    configuration = write_configuration(
+        folder / "enrichments.yml",
+        accounts=accounts,
+        contacts=contacts,
+        small_numbers=os.environ.get("DEMO_SMALL_NUMBERS", "show"),
+    )
     # The made-up company agrees to whatever this version says.
     (folder / "consents.json").unlink(missing_ok=True)
     with (

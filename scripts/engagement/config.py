@@ -55,11 +55,6 @@ SERVICES = (OFFICE, LEADSPACE)
 # The keys under which models learn how the consents of an enrichment stand.
 CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
 
-# What the design has and this version does not do is refused, so that nobody relies on it.
-NOT_YET = {
-    "small_numbers": "show (this version cannot band small numbers; keep the file from readers who must not see them)",
-}
-
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
@@ -152,8 +147,9 @@ ListedAddress = Annotated[Text, BeforeValidator(_address)]
 
 class Reporting(_Part):
     time_zone: Annotated[str, BeforeValidator(_time_zone)] = "UTC"
-    small_numbers: Literal["show"] = "show"
-    k: Annotated[int, Field(ge=2, le=100)] = 5
+    small_numbers: Literal["show", "band"] = "show"
+    # Of two, the only small group would be one person.
+    k: Annotated[int, Field(ge=3, le=100)] = 5
     user_table: bool = True
 
 
@@ -769,7 +765,6 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
     if kind == "literal_error":
         allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         allowed = "graph, or {data_connect: <folder>}" if keys[-1] == "source" else allowed
-        allowed = NOT_YET.get(str(keys[-1]), allowed)
     elif kind == "not_allowed":
         allowed = str(context.get("allowed") or problem["msg"])
     elif kind in ("too_short", "too_long"):
@@ -782,7 +777,7 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
 
 
 def _range_of(key: str) -> str:
-    return {"k": "a whole number from 2 to 100", "tolerated_failures": "a number from 0 to 0.5"}[key]
+    return {"k": "a whole number from 3 to 100", "tolerated_failures": "a number from 0 to 0.5"}[key]
 
 
 def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | str], Any]:

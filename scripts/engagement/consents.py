@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from engagement.errors import ConfigurationError, EngagementError
-from engagement.statements import Statement
+from engagement.statements import Statement, publishes
 
 if TYPE_CHECKING:
     from engagement.config import AnyEnrichment, Consent
@@ -73,7 +73,8 @@ class Standing(NamedTuple):
     """How one consent stands.
 
     `record` is the newest; `pending` is what enrichments.yml says and nobody has recorded yet (given or withdrawn);
-    `has_other_hash` tells that enrichments.yml names the hash of another statement.
+    `has_other_hash` tells that enrichments.yml names the hash of another statement, `publishes_otherwise` that what is
+    published was agreed to otherwise.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class Standing(NamedTuple):
     block: Block | None
     pending: str | None = None
     has_other_hash: bool = False
+    publishes_otherwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,12 @@ class Consents:
     @property
     def has_outputs(self) -> bool:
         """Whether what was made of it may stand in the published file: every consent was given, if to another
-        statement, and none was withdrawn.
+        statement that says the same of what is published, and none was withdrawn.
         """
-        return all(standing.state in (GIVEN, CHANGED) for standing in self.standings)
+        return all(
+            standing.state in (GIVEN, CHANGED) and not standing.publishes_otherwise
+            for standing in self.standings
+        )
 
     @property
     def problem(self) -> str:
@@ -138,7 +143,9 @@ def consents_of(enrichment: AnyEnrichment, statement: Statement | None, ledger: 
     """How all consents of an enrichment stand."""
     return Consents(
         tuple(
-            _standing(kind, given, statement, ledger.newest(enrichment.enrichment_id, kind))
+            _standing(
+                kind, given, statement, ledger.newest(enrichment.enrichment_id, kind), ledger.statements
+            )
             for kind, given in enrichment.consents.items()
         ),
         statement,
@@ -146,7 +153,11 @@ def consents_of(enrichment: AnyEnrichment, statement: Statement | None, ledger: 
 
 
 def _standing(
-    kind: str, given: Consent | None, statement: Statement | None, record: Record | None
+    kind: str,
+    given: Consent | None,
+    statement: Statement | None,
+    record: Record | None,
+    statements: Mapping[str, str],
 ) -> Standing:
     block = None if given is None else Block(given.by, given.on.isoformat())
     named = None if given is None else given.statement
@@ -164,7 +175,9 @@ def _standing(
         # The hash that enrichments.yml names is agreed to by whoever wrote it there.
         if (is_new or named is not None) and not other:
             return Standing(kind, GIVEN, record, block, GIVEN)
-        return Standing(kind, CHANGED, record, block, has_other_hash=other)
+        agreed = publishes(statements.get(record.statement or "", ""))
+        otherwise = statement is not None and publishes(statement.text) != agreed
+        return Standing(kind, CHANGED, record, block, has_other_hash=other, publishes_otherwise=otherwise)
     if is_new and not other:
         return Standing(kind, GIVEN, record, block, GIVEN if today else None)
     state = MISSING if record is None else WITHDRAWN

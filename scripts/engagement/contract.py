@@ -89,7 +89,17 @@ PUBLICATION = Table(
     columns=(
         Column("run_id", "VARCHAR", "Run that published the file."),
         Column("project_version", "VARCHAR", "Version of the project that made it."),
-        Column("small_numbers", "VARCHAR", "Mode for small numbers: show."),
+        Column(
+            "small_numbers",
+            "VARCHAR",
+            "Mode for small numbers: show (as they are) or band (counts of people below smallest_group are null, larger"
+            " ones are where their band begins, and what would tell a hidden one is hidden too).",
+        ),
+        Column(
+            "smallest_group",
+            "BIGINT",
+            "Smallest number of people that is shown in band mode; null where small_numbers is show.",
+        ),
         Column(
             "as_of_date",
             "DATE",

@@ -234,6 +234,7 @@ def export(
             select = (
                 f"select {literal(run_id)} as run_id, {literal(version('account-engagement'))} as project_version, "
                 f"(select small_numbers from staging.stg_runs__reporting) as small_numbers, "
+                f"(select smallest_group from staging.stg_runs__reporting where is_banded) as smallest_group, "
                 f"{day} as as_of_date, "
                 f"timestamp {literal(datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S'))} as published_at"
             )

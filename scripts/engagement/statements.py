@@ -74,6 +74,10 @@ How to withdraw
   Its answers stay in the private file until they are removed (`engagement remove`)."""
 
 
+# Where the section of a statement begins that says what is published, and where the one after it does.
+_PUBLISHED, _AFTER_PUBLISHED = "\nWhat is published\n", "\nWho is responsible\n"
+
+
 class Selection(NamedTuple):
     """Whom an office enrichment lists: how many addresses, and a fingerprint of them."""
 
@@ -105,6 +109,11 @@ def statement_of(
     return Statement(text, blake2b(text.encode(), digest_size=HASH_BYTES).hexdigest())
 
 
+def publishes(text: str) -> str:
+    """What a statement says is published; empty where it says nothing of it."""
+    return text.partition(_PUBLISHED)[2].partition(_AFTER_PUBLISHED)[0]
+
+
 def selection_of(enrichment: OfficeEnrichment, folder: Path) -> Selection | None:
     """Whom it lists, whatever the order, the case and how often; None where the file of addresses is wrong."""
     # They import the configuration, which imports this.
@@ -130,7 +139,10 @@ def _office(enrichment: OfficeEnrichment, reporting: Reporting, selection: Selec
         source = "the files of a Microsoft Graph Data Connect export, which your organisation made"
     shown = "Small numbers are shown as they are: a count may stand for one person."
     if reporting.small_numbers != "show":
-        shown = f"Counts of fewer than {reporting.k} people are not shown (mode {reporting.small_numbers})."
+        shown = (
+            f"Numbers of people are shown in bands, none of fewer than {reporting.k}"
+            f" (mode {reporting.small_numbers})."
+        )
     return OFFICE.format(
         messages=graph.MESSAGE_SELECT.replace(",", ", "),
         meetings=graph.MEETING_SELECT.replace(",", ", "),

@@ -44,6 +44,7 @@ GROUPS = {
     "D6.9": "Automated senders",
     "D6.10": "The past",
     "D7": "The score",
+    "D8": "Small numbers",
     "Coverage": "Every message and meeting read in one bucket, the unmatched, and what has been read",
     "Traffic": "Two-way, threads, weeks and single-thread risk",
     "Refresh": "A refresh in part",

@@ -110,8 +110,8 @@ def test_secrets_never_show(workspace: Workspace) -> None:
         (lambda raw: raw.update(customer={}), "customer: unknown key; did you mean customers?"),
         (lambda raw: raw["reporting"].update(time_zone="Europe/Berln"), "did you mean Europe/Berlin?"),
         (
-            lambda raw: raw["reporting"].update(k=1),
-            "reporting.k: 1 is not allowed; allowed: a whole number from 2 to 100",
+            lambda raw: raw["reporting"].update(k=2),
+            "reporting.k: 2 is not allowed; allowed: a whole number from 3 to 100",
         ),
         (
             lambda raw: raw["reporting"].update(k="5"),
@@ -122,8 +122,8 @@ def test_secrets_never_show(workspace: Workspace) -> None:
             "reporting.small_numbers: 'hide' is not allowed",
         ),
         (
-            lambda raw: raw["reporting"].update(small_numbers="band"),
-            "reporting.small_numbers: 'band' is not allowed; allowed: show (this version cannot band",
+            lambda raw: raw["reporting"].update(small_numbers="banded"),
+            "reporting.small_numbers: 'banded' is not allowed; allowed: show, band",
         ),
         (
             office(domain_matching="on"),

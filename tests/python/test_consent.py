@@ -222,6 +222,10 @@ def in_office(**keys: Any) -> Change:
     return lambda raw, environment, monkeypatch: raw["enrichments"][0].update(keys)
 
 
+def in_reporting(**keys: Any) -> Change:
+    return lambda raw, environment, monkeypatch: raw["reporting"].update(keys)
+
+
 def change(workspace: Workspace, how: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     path = workspace.root / "enrichments.yml"
     raw = yaml.safe_load(path.read_text("utf-8"))
@@ -309,6 +313,27 @@ def test_whose_mail_and_what_of_it_asks_again_and_nothing_is_requested(
     assert "waits for consent and tenant_consent" in done.stderr
     assert both.run("doctor").exit_code == 2
     assert mail.requests == []
+
+
+def test_what_would_be_published_otherwise_than_agreed_to_is_not(
+    both: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(both, in_reporting(small_numbers="band", k=5, user_table=False), monkeypatch)
+    agree_to_all(both)
+
+    def has_outputs() -> tuple[str, bool]:
+        given = both.settings(services=()).consents[OFFICE]
+        return given.state, given.has_outputs
+
+    assert has_outputs() == ("given", True)
+    change(both, in_office(retention="760 days"), monkeypatch)
+    assert has_outputs() == ("waiting_for_consent", True)
+    for keys in ({"small_numbers": "show"}, {"small_numbers": "band", "k": 4}, {"k": 5, "user_table": True}):
+        change(both, in_reporting(**keys), monkeypatch)
+        assert has_outputs() == ("waiting_for_consent", False)
+    change(both, in_reporting(user_table=False), monkeypatch)
+    assert has_outputs() == ("waiting_for_consent", True)
+    assert both.settings(services=()).consents[COMPANIES].has_outputs
 
 
 def test_a_file_of_addresses_is_agreed_to_as_a_list_is(both: Workspace, leadspace: LeadspaceHandle) -> None:

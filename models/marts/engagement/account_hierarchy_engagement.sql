@@ -43,6 +43,18 @@ people as (
 
 ),
 
+traffic as (
+
+    select * from {{ ref('account_traffic') }}
+
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 hierarchies_dated as (
 
     select
@@ -143,6 +155,54 @@ people_distinct as (
     inner join people on hierarchies.account_id = people.account_id
     group by people.enrichment_id, hierarchies.hierarchy_source, hierarchies.hierarchy_id
 
+),
+
+-- Contacts of several accounts add up, so a hierarchy's number is shown only where each of its accounts shows its own;
+-- and where two of them are small, even a small band would tell that both are smaller.
+people_parts as (
+
+    select
+        traffic.enrichment_id,
+        hierarchies.hierarchy_source,
+        hierarchies.hierarchy_id,
+        sum(case when traffic.own_people_count is null then 1 else 0 end) = 0 as is_own_people_count_shown,
+        sum(case when traffic.contacts_count is null then 1 else 0 end) = 0 as is_contacts_count_shown,
+        sum(case when traffic.own_people_band like '1-%' then 1 else 0 end) > 1
+        and sum(case when traffic.own_people_band not like '1-%' and traffic.own_people_band != '0' then 1 else 0 end)
+        = 0 as is_own_people_anybody_only,
+        sum(case when traffic.contacts_band like '1-%' then 1 else 0 end) > 1
+        and sum(case when traffic.contacts_band not like '1-%' and traffic.contacts_band != '0' then 1 else 0 end)
+        = 0 as is_contacts_anybody_only
+    from hierarchies
+    inner join traffic on hierarchies.account_id = traffic.account_id
+    group by traffic.enrichment_id, hierarchies.hierarchy_source, hierarchies.hierarchy_id
+
+),
+
+people_measured as (
+
+    select
+        hierarchies_dated.enrichment_id,
+        hierarchies_dated.hierarchy_source,
+        hierarchies_dated.hierarchy_id,
+        coalesce(people_distinct.own_people_count, 0) as own_people_count,
+        coalesce(people_distinct.contacts_count, 0) as contacts_count,
+        coalesce(people_parts.is_own_people_count_shown, true) as is_own_people_count_shown,
+        coalesce(people_parts.is_contacts_count_shown, true) as is_contacts_count_shown,
+        coalesce(people_parts.is_own_people_anybody_only, false) as is_own_people_anybody_only,
+        coalesce(people_parts.is_contacts_anybody_only, false) as is_contacts_anybody_only
+    from hierarchies_dated
+    left join people_distinct
+        on
+            hierarchies_dated.enrichment_id = people_distinct.enrichment_id
+            and hierarchies_dated.hierarchy_source = people_distinct.hierarchy_source
+            and hierarchies_dated.hierarchy_id = people_distinct.hierarchy_id
+    left join people_parts
+        on
+            hierarchies_dated.enrichment_id = people_parts.enrichment_id
+            and hierarchies_dated.hierarchy_source = people_parts.hierarchy_source
+            and hierarchies_dated.hierarchy_id = people_parts.hierarchy_id
+
 )
 
 select
@@ -159,8 +219,20 @@ select
     coalesce(meetings_distinct.meetings_count, 0) as meetings_count,
     coalesce(meetings_distinct.meetings_to_count, 0) as meetings_to_accounts_count,
     coalesce(meetings_distinct.meetings_from_count, 0) as meetings_from_accounts_count,
-    coalesce(people_distinct.own_people_count, 0) as own_people_count,
-    coalesce(people_distinct.contacts_count, 0) as contacts_count,
+    {{ people_shown('people_measured.own_people_count', 'people_measured.is_own_people_count_shown') }}
+        as own_people_count,
+    {{ people_band(
+        'people_measured.own_people_count',
+        'people_measured.is_own_people_count_shown',
+        'people_measured.is_own_people_anybody_only',
+    ) }} as own_people_band,
+    {{ people_shown('people_measured.contacts_count', 'people_measured.is_contacts_count_shown') }}
+        as contacts_count,
+    {{ people_band(
+        'people_measured.contacts_count',
+        'people_measured.is_contacts_count_shown',
+        'people_measured.is_contacts_anybody_only',
+    ) }} as contacts_band,
     hierarchies_dated.days_since_last_email,
     hierarchies_dated.days_since_last_meeting,
     cast(scores.highest_engagement_score as decimal(9, 4)) as highest_engagement_score,
@@ -191,8 +263,9 @@ left join meetings_distinct
         hierarchies_dated.enrichment_id = meetings_distinct.enrichment_id
         and hierarchies_dated.hierarchy_source = meetings_distinct.hierarchy_source
         and hierarchies_dated.hierarchy_id = meetings_distinct.hierarchy_id
-left join people_distinct
+inner join people_measured
     on
-        hierarchies_dated.enrichment_id = people_distinct.enrichment_id
-        and hierarchies_dated.hierarchy_source = people_distinct.hierarchy_source
-        and hierarchies_dated.hierarchy_id = people_distinct.hierarchy_id
+        hierarchies_dated.enrichment_id = people_measured.enrichment_id
+        and hierarchies_dated.hierarchy_source = people_measured.hierarchy_source
+        and hierarchies_dated.hierarchy_id = people_measured.hierarchy_id
+cross join reporting

@@ -15,20 +15,34 @@ components_weighted as (
     {{ only_touched('weighted', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
     where weighted.score_series != 'history'
 
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
 )
 
 select
-    enrichment_id,
-    account_id,
-    score_series as aggregation_level,
-    score_version,
-    component,
-    unit,
-    raw_value,
-    place_ratio,
-    weight as weight_points,
-    points_possible,
-    points_earned,
-    period_starts_on as aggregation_starts_on,
-    scored_on
+    components_weighted.enrichment_id,
+    components_weighted.account_id,
+    components_weighted.score_series as aggregation_level,
+    components_weighted.score_version,
+    components_weighted.component,
+    components_weighted.unit,
+    -- Below the smallest group a raw value is a small number of people like any other.
+    case
+        when
+            not reporting.is_banded
+            or components_weighted.unit != 'people'
+            or components_weighted.raw_value >= reporting.smallest_group
+            then components_weighted.raw_value
+    end as raw_value,
+    components_weighted.place_ratio,
+    components_weighted.weight as weight_points,
+    components_weighted.points_possible,
+    components_weighted.points_earned,
+    components_weighted.period_starts_on as aggregation_starts_on,
+    components_weighted.scored_on
 from components_weighted
+cross join reporting

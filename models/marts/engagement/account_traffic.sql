@@ -12,6 +12,19 @@ as_of as (
 
 ),
 
+engagement_years as (
+
+    select * from {{ ref('account_engagement') }}
+    where aggregation_level = 'year'
+
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 messages as (
 
     select * from {{ ref('int_messages_counted') }}
@@ -86,12 +99,17 @@ account_years_measured as (
         account_years.account_id,
         account_years.interactions_count,
         account_years.replies_count,
-        account_years.reply_median_milliseconds,
         account_years.emails_from_account_count + account_years.meetings_from_account_count as inbound_count,
         account_years.emails_to_account_count + account_years.meetings_to_account_count as outbound_count,
         active_weeks.active_weeks_count,
-        busiest_people.contacts_count,
-        busiest_people.own_people_count,
+        engagement_years.reply_time_median_hours,
+        cast(busiest_people.contacts_count as bigint) as contacts_count,
+        cast(busiest_people.own_people_count as bigint) as own_people_count,
+        -- Both channels together tell of one of them what the other leaves open.
+        engagement_years.account_people_in_emails_count is not null
+        and engagement_years.account_people_in_meetings_count is not null as is_contacts_count_shown,
+        engagement_years.own_people_in_emails_count is not null
+        and engagement_years.own_people_in_meetings_count is not null as is_own_people_count_shown,
         cast(busiest_people.top_contact_count as double)
         / nullif(account_years.interactions_count, 0) as top_contact_share_ratio,
         cast(busiest_people.top_own_person_count as double)
@@ -99,6 +117,10 @@ account_years_measured as (
         account_years.period_starts_on,
         account_years.counts_to_on
     from account_years
+    inner join engagement_years
+        on
+            account_years.enrichment_id = engagement_years.enrichment_id
+            and account_years.account_id = engagement_years.account_id
     inner join active_weeks
         on
             account_years.enrichment_id = active_weeks.enrichment_id
@@ -119,18 +141,37 @@ select
     coalesce(threads.threads_count, 0) as threads_count,
     account_years_measured.active_weeks_count,
     account_years_measured.replies_count,
-    account_years_measured.reply_median_milliseconds / 3600000 as reply_time_median_hours,
-    cast(account_years_measured.contacts_count as bigint) as contacts_count,
-    cast(account_years_measured.own_people_count as bigint) as own_people_count,
-    account_years_measured.top_contact_share_ratio,
-    account_years_measured.top_own_person_share_ratio,
+    account_years_measured.reply_time_median_hours,
+    {{ people_shown(
+        'account_years_measured.contacts_count', 'account_years_measured.is_contacts_count_shown'
+    ) }} as contacts_count,
+    {{ people_band(
+        'account_years_measured.contacts_count', 'account_years_measured.is_contacts_count_shown'
+    ) }} as contacts_band,
+    {{ people_shown(
+        'account_years_measured.own_people_count', 'account_years_measured.is_own_people_count_shown'
+    ) }} as own_people_count,
+    {{ people_band(
+        'account_years_measured.own_people_count', 'account_years_measured.is_own_people_count_shown'
+    ) }} as own_people_band,
+    -- These are about one person.
+    case when not reporting.is_banded then account_years_measured.top_contact_share_ratio end
+        as top_contact_share_ratio,
+    case when not reporting.is_banded then account_years_measured.top_own_person_share_ratio end
+        as top_own_person_share_ratio,
     account_years_measured.inbound_count > 0 and account_years_measured.outbound_count > 0 as is_two_way,
-    account_years_measured.top_contact_share_ratio > {{ var('single_thread_ratio') }} as is_single_threaded,
-    account_years_measured.top_own_person_share_ratio > {{ var('single_thread_ratio') }}
-        as is_single_threaded_on_our_side,
+    case
+        when not reporting.is_banded
+            then account_years_measured.top_contact_share_ratio > {{ var('single_thread_ratio') }}
+    end as is_single_threaded,
+    case
+        when not reporting.is_banded
+            then account_years_measured.top_own_person_share_ratio > {{ var('single_thread_ratio') }}
+    end as is_single_threaded_on_our_side,
     account_years_measured.period_starts_on as aggregation_starts_on,
     account_years_measured.counts_to_on as aggregation_ends_on
 from account_years_measured
+cross join reporting
 left join threads
     on
         account_years_measured.enrichment_id = threads.enrichment_id

@@ -48,6 +48,32 @@ all_issues as (
     union all
     select * from website_domain_issues
 
+),
+
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
+-- The id of a contact is a person's: where small numbers are banded, only what kinds of findings there are is shown.
+issues_shown as (
+
+    select distinct
+        all_issues.issue,
+        all_issues.subject_type,
+        case
+            when reporting.is_banded and all_issues.subject_type = 'contact' then '(not shown)'
+            else all_issues.subject_id
+        end as subject_id,
+        case
+            when reporting.is_banded and all_issues.subject_type = 'contact'
+                then 'Ids are not shown in this file; see staging.stg_customers__issues of the private file.'
+            else all_issues.detail
+        end as detail
+    from all_issues
+    cross join reporting
+
 )
 
 select
@@ -55,4 +81,4 @@ select
     subject_type,
     {{ addresses_masked('subject_id') }} as subject_id,
     {{ addresses_masked('detail') }} as detail
-from all_issues
+from issues_shown

@@ -18,6 +18,12 @@ as_of as (
 
 ),
 
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 items as (
 
     select
@@ -45,7 +51,10 @@ select
     items.kind,
     items.bucket,
     count(*) as items_count,
-    cast(sum(items.copies_count) as bigint) as copies_count,
+    -- Copies of few messages would count the people who hold them.
+    cast(
+        sum(case when not reporting.is_banded then items.copies_count end) as bigint
+    ) as copies_count,
     cast(
         sum(
             case when items.happened_on between as_of.year_starts_on and as_of.as_of_date then 1 else 0 end
@@ -56,4 +65,5 @@ select
     max(items.happened_on) as last_on
 from items
 cross join as_of
+cross join reporting
 group by items.enrichment_id, items.kind, items.bucket

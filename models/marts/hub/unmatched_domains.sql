@@ -46,6 +46,12 @@ as_of as (
 
 ),
 
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 -- What stands behind an @ may be anything: it is published only where it can be the name of a domain.
 addresses_named as (
 
@@ -201,10 +207,12 @@ select
     cast(coalesce(messages_from_counted.messages_from_count, 0) as bigint) as messages_from_count,
     coalesce(messages_to_and_meetings_counted.messages_to_count, 0) as messages_to_count,
     coalesce(messages_to_and_meetings_counted.meetings_count, 0) as meetings_count,
-    domains_seen.addresses_count,
+    {{ people_shown('domains_seen.addresses_count') }} as addresses_count,
+    {{ people_band('domains_seen.addresses_count') }} as addresses_band,
     domains_seen.first_on,
     domains_seen.last_on
 from domains_seen
+cross join reporting
 left join messages_from_counted
     on
         domains_seen.enrichment_id = messages_from_counted.enrichment_id
