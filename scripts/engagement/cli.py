@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
@@ -21,7 +22,16 @@ from engagement import extract as extracting
 from engagement import logs, stopping
 from engagement import run as running
 from engagement.cancel import cancel as cancelling
-from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, data_dir_of, load, run_lock_of
+from engagement.config import (
+    LEADSPACE,
+    OFFICE,
+    SERVICES,
+    Settings,
+    data_dir_of,
+    load,
+    project_dir_of,
+    run_lock_of,
+)
 from engagement.errors import EngagementError
 from engagement.outcome import Outcome
 
@@ -169,6 +179,7 @@ def cli() -> None:
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
       engagement cancel              end what is running; what was read is kept
+      engagement verify FILE         put a published file through the gate, wherever it lies
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -342,6 +353,41 @@ def publish(as_json: bool, verbose: bool) -> None:
       dbt build && engagement publish
     """
     _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--private",
+    "private_file",
+    type=click.Path(path_type=Path),
+    help="The private file that it was published from: no key of it may stand in the published one.",
+)
+@_as_json
+@_logging
+def verify(file: Path, private_file: Path | None, as_json: bool, verbose: bool) -> None:
+    """Put a published file through the gate, wherever it lies.
+
+    \b
+    Examples:
+      engagement verify data/engagement.duckdb
+      engagement verify data/engagement.duckdb --private data/private.duckdb --json
+
+    Needs the project's folder alone: no enrichments.yml, no secrets, no build. Secrets that are set in the environment
+    are looked for in the file. Ends with 7 where it is refused, with one line for each table, column and rule.
+    """
+
+    def act() -> Outcome:
+        from engagement.verify import verify as verifying
+
+        return verifying(
+            file,
+            environment=os.environ,
+            project_dir=project_dir_of(os.environ),
+            private_file=private_file,
+        )
+
+    _conclude_without_settings(act, as_json=as_json, verbose=verbose)
 
 
 @cli.command()

@@ -28,6 +28,8 @@ Row = tuple[Any, ...]
 
 _LOCK_HOLDER = re.compile(r"PID (\d+)")
 FILE_MODE = 0o600
+# Each costs one search through a whole published file.
+SAMPLED_KEYS = 12
 
 
 def utc_now() -> datetime:
@@ -96,24 +98,28 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
             f"{settings.private_file.name}: no such file; run `engagement run`, or set"
             " ENGAGEMENT_PRIVATE_FILE"
         )
+    with open_file(settings.private_file, read_only=read_only) as connection:
+        yield connection
+
+
+@contextmanager
+def open_file(path: Path, *, read_only: bool) -> Iterator[Connection]:
+    """A private file as `connect` opens it."""
     try:
         with private_umask():
-            connection = duckdb.connect(str(settings.private_file), read_only=read_only)
+            connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:
-        raise _cannot_open(error, settings.private_file) from None
+        raise _cannot_open(error, path) from None
     try:
         with stopping.interrupting(connection.interrupt):
             connection.execute("set TimeZone = 'UTC'")
             yield connection
     except duckdb.OutOfMemoryException:
-        raise EngagementError(
-            f"{settings.private_file.name}: out of memory; close other programs, then run again"
-        ) from None
+        raise EngagementError(f"{path.name}: out of memory; close other programs, then run again") from None
     except duckdb.IOException as error:
         if "No space left" in str(error):
             raise EngagementError(
-                f"{settings.private_file.name}: the disk is full; make room, then run again,"
-                " what was read is kept"
+                f"{path.name}: the disk is full; make room, then run again, what was read is kept"
             ) from None
         raise
     finally:
@@ -227,6 +233,19 @@ def empty_twin(
     twin = name or f"incoming_{table}"
     connection.execute(f'create or replace temporary table "{twin}" ({listed})')
     return twin
+
+
+def sampled_keys(connection: Connection) -> list[int]:
+    """A few address and message keys, which must stand in no published file."""
+    keys: list[int] = []
+    for table, key in (("office_addresses", "address_key"), ("office_messages", "message_key")):
+        keys += [
+            row[0]
+            for row in connection.execute(
+                f"select {key} from raw.{table} where {key} is not null order by {key} limit {SAMPLED_KEYS // 2}"
+            ).fetchall()
+        ]
+    return keys
 
 
 # --- the settings that models see
