@@ -355,6 +355,31 @@ def publish(as_json: bool, verbose: bool) -> None:
     _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
 
 
+@cli.command("rotate-key")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_as_json
+@_logging
+def rotate_key(yes: bool, as_json: bool, verbose: bool) -> None:
+    """Put another hash key in force, because the old one is lost, known to others, or old.
+
+    \b
+    Examples:
+      engagement rotate-key
+      ENGAGEMENT_HASH_KEY=... engagement rotate-key --yes && engagement run
+
+    Makes a new key file, or takes the new ENGAGEMENT_HASH_KEY; the old key is not needed. What was hashed with it
+    (mail, calendars, contacts) is discarded, and the next run reads it again; answers of Leadspace and the history of
+    runs stay, and so does the published file.
+    """
+
+    def act(settings: Settings) -> Outcome:
+        from engagement.key import rotate
+
+        return rotate(settings, confirm=lambda question: yes or _confirm(question))
+
+    _conclude(act, as_json=as_json, verbose=verbose, needs_files=False)
+
+
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(

@@ -38,9 +38,8 @@ def replace(candidate: Path, target: Path) -> None:
     """
     with candidate.open("rb+") as file:
         os.fsync(file.fileno())
-    if target.is_file():
-        # Whoever was given the right to read it keeps it.
-        candidate.chmod(stat.S_IMODE(target.stat().st_mode))
+    # Whoever was given the right to read it keeps it; nobody has it unasked.
+    candidate.chmod(stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o600)
     target.with_name(target.name + ".wal").unlink(missing_ok=True)
     os.replace(candidate, target)
     sync_folder(target.parent)

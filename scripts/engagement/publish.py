@@ -51,13 +51,13 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
     """
     started = time.monotonic()
     target = settings.published_file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_leftovers(target.parent)
     work = target.parent / f"{WORK_PREFIX}{run_id}"
     work.mkdir(mode=0o700)
     try:
         parquet_folder = work / "parquet"
-        parquet_folder.mkdir()
+        parquet_folder.mkdir(mode=0o700)
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
         check_build(target_path(settings))

@@ -28,6 +28,8 @@ Row = tuple[Any, ...]
 
 _LOCK_HOLDER = re.compile(r"PID (\d+)")
 FILE_MODE = 0o600
+# Settings that are for the command alone.
+KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
 # Each costs one search through a whole published file.
 SAMPLED_KEYS = 12
 
@@ -259,19 +261,20 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
     """
     kept = dict(
         connection.execute(
-            "select key, value from raw.settings"
-            " where enrichment_id = '' and key in ('hash_key.check', 'sender_patterns.fingerprint')"
+            "select key, value from raw.settings where enrichment_id = '' and key in (?, ?)",
+            [KEY_CHECK, PATTERNS_FINGERPRINT],
         ).fetchall()
     )
-    if kept.get("hash_key.check", key_check) != key_check:
+    if kept.get(KEY_CHECK, key_check) != key_check:
         raise ConfigurationError(
             f"{settings.private_file.name}: its rows were hashed with another key; restore that key"
-            " (ENGAGEMENT_HASH_KEY or the hash_key file), or move the private file away to begin anew"
+            " (ENGAGEMENT_HASH_KEY or the hash_key file), or read everything again with `engagement rotate-key`"
+            " (docs/key.md)"
         )
     rows = settings.rows()
-    rows.append(("", "hash_key.check", key_check))
-    if fingerprint := kept.get("sender_patterns.fingerprint"):
-        rows.append(("", "sender_patterns.fingerprint", fingerprint))
+    rows.append(("", KEY_CHECK, key_check))
+    if fingerprint := kept.get(PATTERNS_FINGERPRINT):
+        rows.append(("", PATTERNS_FINGERPRINT, fingerprint))
     with transaction(connection):
         replace_table(connection, "settings", rows)
 
@@ -279,7 +282,7 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
 def patterns_changed(connection: Connection, fingerprint: str) -> bool:
     """Whether addresses were classed by other patterns than today's; notes today's before the first read."""
     row = connection.execute(
-        "select value from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+        "select value from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
     ).fetchone()
     if row is not None:
         return bool(row[0] != fingerprint)
@@ -291,9 +294,9 @@ def note_patterns(connection: Connection, fingerprint: str) -> None:
     """Today's patterns are those by which every address was classed."""
     with transaction(connection):
         connection.execute(
-            "delete from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+            "delete from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
         )
-        append(connection, "settings", [("", "sender_patterns.fingerprint", fingerprint)])
+        append(connection, "settings", [("", PATTERNS_FINGERPRINT, fingerprint)])
 
 
 def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:
