@@ -118,7 +118,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         click.echo(json.dumps({"exit_code": outcome.exit_code, **outcome.facts}, default=str))
     else:
         for line in outcome.lines:
-            click.echo(line)
+            click.echo(logs.printable(line))
         if outcome.summary is not None:
             _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
@@ -144,7 +144,8 @@ def _fail(
                 exc_info=traceback if number == 0 else None,
             )
         else:
-            click.echo(f"error: {line}{advice}" if number == 0 else f"  {line}", err=True)
+            shown = logs.printable(line)
+            click.echo(f"error: {shown}{advice}" if number == 0 else f"  {shown}", err=True)
     sys.exit(exit_code)
 
 

@@ -111,6 +111,8 @@ def _table_name(value: object) -> object:
 def _enrichment_name(value: object) -> object:
     if isinstance(value, str) and not slug(value):
         raise _refuse("a name with at least one letter or digit")
+    if isinstance(value, str) and not value.isprintable():
+        raise _refuse("a name of one line, without characters that cannot be seen")
     return value
 
 
