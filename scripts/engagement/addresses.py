@@ -12,7 +12,8 @@ import os
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -304,15 +305,21 @@ def load_hash_key(given: str | None, path: Path) -> bytes:
         key = b""
     if len(key) != _KEY_FILE_BYTES:
         raise ConfigurationError(
-            f"{path.name}: not a hash key of {_KEY_FILE_BYTES} bytes in hexadecimal; restore it from a backup"
+            f"{path.name}: not a hash key of {_KEY_FILE_BYTES} bytes in hexadecimal; restore it from a backup, or"
+            " begin anew with `engagement rotate-key`"
         )
     return key
 
 
 def _make_key_file(path: Path) -> None:
-    """Written beside and linked into place, so that of two first runs one wins and a killed one leaves
-    nothing half.
-    """
+    """Linked into place, so that of two first runs one wins and a killed one leaves nothing half."""
+    with new_key_beside(path) as beside, contextlib.suppress(FileExistsError):
+        os.link(beside, path)
+
+
+@contextmanager
+def new_key_beside(path: Path) -> Iterator[Path]:
+    """A file with a new key beside `path`, on the disk; removed at the end unless it was moved away."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -321,7 +328,12 @@ def _make_key_file(path: Path) -> None:
             file.write(secrets.token_hex(_KEY_FILE_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(beside, path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_keys_beside(path: Path) -> None:
+    """New keys that killed processes left beside `path`; to be called by the owner of the lock."""
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        leftover.unlink(missing_ok=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from engagement import stopping
-from engagement.config import Settings
+from engagement.config import SECRET_VARIABLES, Settings
 from engagement.errors import DataTestError
 from engagement.progress import Tell, progress
 
@@ -105,7 +105,9 @@ def _first_line(text: str) -> str:
 @contextmanager
 def _environment(settings: Settings) -> Iterator[None]:
     """What profiles.yml reads, for as long as dbt runs; and the folder that its paths start at."""
-    values = {
+    # Models have no business with secrets, whatever they ask env_var for.
+    values: dict[str, str | None] = dict.fromkeys(SECRET_VARIABLES)
+    values |= {
         "ENGAGEMENT_PRIVATE_FILE": str(settings.private_file.resolve()),
         "ENGAGEMENT_PUBLISHED_FILE": str(settings.published_file.resolve()),
         "ENGAGEMENT_DATA_DIR": str(settings.data_dir.resolve()),
@@ -113,14 +115,19 @@ def _environment(settings: Settings) -> Iterator[None]:
     }
     before = {name: os.environ.get(name) for name in values}
     folder = Path.cwd()
-    os.environ.update(values)
+    _set(values)
     os.chdir(settings.project_dir)
     try:
         yield
     finally:
         os.chdir(folder)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    """Sets variables of the environment, or takes them out of it."""
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

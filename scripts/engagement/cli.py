@@ -23,7 +23,16 @@ from engagement import extract as extracting
 from engagement import logs, stopping
 from engagement import run as running
 from engagement.cancel import cancel as cancelling
-from engagement.config import LEADSPACE, OFFICE, SERVICES, Settings, data_dir_of, load, run_lock_of
+from engagement.config import (
+    LEADSPACE,
+    OFFICE,
+    SERVICES,
+    Settings,
+    data_dir_of,
+    load,
+    project_dir_of,
+    run_lock_of,
+)
 from engagement.consents import ADMINISTRATOR, CONFIGURER
 from engagement.errors import EngagementError
 from engagement.outcome import Outcome
@@ -111,7 +120,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         click.echo(json.dumps({"exit_code": outcome.exit_code, **outcome.facts}, default=str))
     else:
         for line in outcome.lines:
-            click.echo(line)
+            click.echo(logs.printable(line))
         if outcome.summary is not None:
             _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
@@ -137,7 +146,8 @@ def _fail(
                 exc_info=traceback if number == 0 else None,
             )
         else:
-            click.echo(f"error: {line}{advice}" if number == 0 else f"  {line}", err=True)
+            shown = logs.printable(line)
+            click.echo(f"error: {shown}{advice}" if number == 0 else f"  {shown}", err=True)
     sys.exit(exit_code)
 
 
@@ -173,6 +183,7 @@ def cli() -> None:
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
       engagement cancel              end what is running; what was read is kept
+      engagement verify FILE         put a published file through the gate, wherever it lies
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -422,6 +433,66 @@ def publish(as_json: bool, verbose: bool) -> None:
       dbt build && engagement publish
     """
     _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command("rotate-key")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_as_json
+@_logging
+def rotate_key(yes: bool, as_json: bool, verbose: bool) -> None:
+    """Put another hash key in force, because the old one is lost, known to others, or old.
+
+    \b
+    Examples:
+      engagement rotate-key
+      ENGAGEMENT_HASH_KEY=... engagement rotate-key --yes && engagement run
+
+    Makes a new key file, or takes the new ENGAGEMENT_HASH_KEY; the old key is not needed. What was hashed with it
+    (mail, calendars, contacts) is discarded, and the next run reads it again; answers of Leadspace and the history of
+    runs stay, and so does the published file.
+    """
+
+    def act(settings: Settings) -> Outcome:
+        from engagement.key import rotate
+
+        return rotate(settings, confirm=lambda question: yes or _confirm(question))
+
+    _conclude(act, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--private",
+    "private_file",
+    type=click.Path(path_type=Path),
+    help="The private file that it was published from: no key of it may stand in the published one.",
+)
+@_as_json
+@_logging
+def verify(file: Path, private_file: Path | None, as_json: bool, verbose: bool) -> None:
+    """Put a published file through the gate, wherever it lies.
+
+    \b
+    Examples:
+      engagement verify data/engagement.duckdb
+      engagement verify data/engagement.duckdb --private data/private.duckdb --json
+
+    Needs the project's folder alone: no enrichments.yml, no secrets, no build. Secrets that are set in the environment
+    are looked for in the file. Ends with 7 where it is refused, with one line for each table, column and rule.
+    """
+
+    def act() -> Outcome:
+        from engagement.verify import verify as verifying
+
+        return verifying(
+            file,
+            environment=os.environ,
+            project_dir=project_dir_of(os.environ),
+            private_file=private_file,
+        )
+
+    _conclude_without_settings(act, as_json=as_json, verbose=verbose)
 
 
 @cli.command()

@@ -46,6 +46,13 @@ GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 # What may stand in the place of a secret.
 INSTEAD = {"AZURE_CLIENT_SECRET": "AZURE_CLIENT_CERTIFICATE_PATH"}
 LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
+# What no process that we start, dbt included, has any business with.
+SECRET_VARIABLES = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "LEADSPACE_TOKEN",
+    "ENGAGEMENT_HASH_KEY",
+)
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
 # The types of enrichments, each with a service and secrets of its own.
@@ -105,6 +112,8 @@ def _table_name(value: object) -> object:
 def _enrichment_name(value: object) -> object:
     if isinstance(value, str) and not slug(value):
         raise _refuse("a name with at least one letter or digit")
+    if isinstance(value, str) and not value.isprintable():
+        raise _refuse("a name of one line, without characters that cannot be seen")
     return value
 
 
@@ -462,6 +471,13 @@ def data_dir_of(environment: Mapping[str, str], *, directory: Path | None = None
     return here / Path(given).expanduser() if given else here / "data"
 
 
+def project_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
+    """The project's folder, for what needs no enrichments.yml."""
+    here = directory or Path.cwd()
+    given = environment.get("ENGAGEMENT_PROJECT_DIR")
+    return here / Path(given).expanduser() if given else here
+
+
 def run_lock_of(data_dir: Path) -> Path:
     """The file that whoever extracts, builds or publishes holds locked."""
     return data_dir / "run.lock"
@@ -492,7 +508,7 @@ def load(
         return here / Path(given).expanduser() if given else default
 
     configuration_file = path_of("ENGAGEMENT_CONFIG", here / "enrichments.yml")
-    project_dir = path_of("ENGAGEMENT_PROJECT_DIR", here)
+    project_dir = project_dir_of(environment, directory=here)
     data_dir = data_dir_of(environment, directory=here)
     raw = _read_yaml(configuration_file)
     findings: list[str] = []

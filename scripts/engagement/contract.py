@@ -1,14 +1,21 @@
-"""What a published file may hold: exactly the tables, columns, types, keys, comments and views of dbt's manifest."""
+"""What a published file may hold: exactly the tables, columns, types, keys, comments and views of the project's marts.
+
+Publishing reads the marts from dbt's manifest, which is what was built; `engagement verify` from the project's folder,
+where dbt need never have run. Both give the same contract (tests/python/test_verify.py).
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engagement.errors import PublishRefusedError
+import yaml
+
+from engagement.errors import ConfigurationError, PublishRefusedError
 
 # Contract types mean the same on DuckDB and Spark; these are DuckDB's names for them, as its catalogue spells them.
 DUCKDB_TYPES = {
@@ -24,8 +31,13 @@ DUCKDB_TYPES = {
 
 # The mart behind the output table of each type of enrichment.
 OUTPUT_MARTS = {"office": "original_account_engagement", "leadspace": "original_leadspace_companies"}
+# The mart behind the table of people (E35), which stands beside each office enrichment's output table.
+USER_MART = "original_user_entity"
+USER_TABLE_SUFFIX = "_UserEntity"
 # The mart that the customer's own columns are published with.
 ENRICHED_CUSTOMERS = "enriched_customers"
+
+_IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*['\"]view['\"]")
 
 
 @dataclass(frozen=True)
@@ -123,13 +135,54 @@ def read_contract(
     attributes: Iterable[tuple[str, str]] = (),
     has_user_table: bool,
 ) -> Contract:
-    """The contract of the published file, from the marts of dbt's manifest.
+    """The contract of the published file, from the marts of dbt's manifest; the rest is told as to `completed`.
+
+    Raises `PublishRefusedError` where the manifest is missing or a mart has no contract.
+    """
+    return completed(
+        manifest_contract(manifest_path),
+        output_tables=output_tables,
+        attributes=((name, duckdb_name(data_type)) for name, data_type in attributes),
+        has_user_table=has_user_table,
+    )
+
+
+def completed(
+    marts: Contract,
+    *,
+    output_tables: Iterable[tuple[str, str, str]],
+    attributes: Iterable[tuple[str, str]],
+    has_user_table: bool,
+) -> Contract:
+    """The contract of the marts and of what a configuration adds to them.
 
     `output_tables` holds (enrichment_id, type, output_table) of every enrichment: each gets its view under its own
-    name, an office enrichment that of E35 beside it. `attributes` are the customer's own columns (name, contract
-    type), which the enriched customer table passes through. Raises `PublishRefusedError` where the manifest is
-    missing or a mart has no contract.
+    name, an office enrichment that of E35 beside it. `attributes` are the customer's own columns (name, DuckDB's
+    type), which the enriched customer table passes through.
     """
+    own = tuple(
+        Column(
+            name,
+            data_type,
+            "The customer's own column, as enrichments.yml names it; address-like text is masked.",
+            is_attribute=True,
+        )
+        for name, data_type in attributes
+    )
+    tables = [
+        replace(table, columns=table.columns + own) if table.name == ENRICHED_CUSTOMERS else table
+        for table in marts.tables
+    ]
+    by_name = {table.name: table for table in tables}
+    for enrichment_id, enrichment_type, output_table in output_tables:
+        tables.append(output_view(by_name[OUTPUT_MARTS[enrichment_type]], enrichment_id, output_table))
+        if has_user_table and enrichment_type == "office":
+            tables.append(output_view(by_name[USER_MART], enrichment_id, output_table + USER_TABLE_SUFFIX))
+    return Contract(tuple(tables))
+
+
+def manifest_contract(manifest_path: Path) -> Contract:
+    """The contract of the marts alone, as dbt has compiled them."""
     try:
         manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -141,48 +194,107 @@ def read_contract(
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") == "unique_key"
     }
-    tables: list[Table] = [PUBLICATION]
-    views: list[Table] = []
-    for unique_id, node in sorted(manifest["nodes"].items()):
+    marts = []
+    for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] != "model" or node["schema"] != "marts":
             continue
         if not node["contract"]["enforced"]:
             raise PublishRefusedError(
                 f"model {node['name']} has no enforced contract: give it one, or move it out of the marts"
             )
-        columns = tuple(
-            Column(column["name"], duckdb_type(node["name"], column), column["description"])
-            for column in node["columns"].values()
-        )
-        if node["name"] == ENRICHED_CUSTOMERS:
-            columns += tuple(
-                Column(
-                    name,
-                    duckdb_name(data_type),
-                    "The customer's own column, as enrichments.yml names it; address-like text is masked.",
-                    is_attribute=True,
-                )
-                for name, data_type in attributes
-            )
-        is_view = node["config"]["materialized"] == "view"
-        table = Table(
-            schema="marts",
-            name=node["name"],
-            comment=node["description"],
-            columns=columns,
-            key=() if is_view else keys.get(unique_id, ()),
+        sql = None
+        if node["config"]["materialized"] == "view":
             # The private file's name must not stand in a view, and its catalogue is another one here.
-            sql=node["compiled_code"].replace(f"{quoted(node['database'])}.", "") if is_view else None,
-        )
-        (views if is_view else tables).append(table)
-    by_name = {table.name: table for table in (*tables, *views)}
-    for enrichment_id, enrichment_type, output_table in output_tables:
-        views.append(output_view(by_name[OUTPUT_MARTS[enrichment_type]], enrichment_id, output_table))
-        if has_user_table and enrichment_type == "office":
-            views.append(
-                output_view(by_name["original_user_entity"], enrichment_id, f"{output_table}_UserEntity")
+            sql = node["compiled_code"].replace(f"{quoted(node['database'])}.", "")
+        marts.append(
+            mart(
+                node["name"],
+                node["description"],
+                node["columns"].values(),
+                key=keys.get(unique_id, ()),
+                sql=sql,
             )
-    return Contract((*tables, *views))
+        )
+    return marts_contract(marts)
+
+
+def project_contract(project_dir: Path) -> Contract:
+    """The contract of the marts alone, from the YAML and the views of the project's folder.
+
+    Raises ConfigurationError where there are none.
+    """
+    marts = []
+    for path in sorted((project_dir / "models" / "marts").glob("**/_*__models.yml")):
+        for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
+            key = [
+                test["unique_key"]["arguments"]["columns"]
+                for test in model.get("data_tests", ())
+                if isinstance(test, dict) and "unique_key" in test
+            ]
+            marts.append(
+                mart(
+                    model["name"],
+                    model["description"],
+                    model["columns"],
+                    key=tuple(key[0]) if key else (),
+                    sql=view_text(path.with_name(f"{model['name']}.sql")),
+                )
+            )
+    if not marts:
+        raise ConfigurationError(
+            "models/marts: no marts found; set ENGAGEMENT_PROJECT_DIR to the project's folder"
+        )
+    return marts_contract(marts)
+
+
+def view_text(path: Path) -> str | None:
+    """The SQL of a mart that is a view, as dbt compiles it: it reads other marts and quotes names, and nothing else.
+    None where the mart is a table.
+    """
+    text = path.read_text("utf-8")
+    if not _IS_VIEW.search(text):
+        return None
+    from jinja2 import Environment
+
+    class Adapter:
+        quote = staticmethod(quoted)
+
+    return (
+        Environment()
+        .from_string(text)
+        .render(
+            config=lambda **options: "", ref=lambda name: f"{quoted('marts')}.{quoted(name)}", adapter=Adapter
+        )
+    )
+
+
+def mart(
+    name: str,
+    description: str,
+    columns: Iterable[dict[str, Any]],
+    *,
+    key: tuple[str, ...],
+    sql: str | None,
+) -> Table:
+    """A mart as a table or view of the published file; a view has no key."""
+    return Table(
+        schema="marts",
+        name=name,
+        comment=description.strip(),
+        columns=tuple(
+            Column(column["name"], duckdb_type(name, column), column["description"].strip())
+            for column in columns
+        ),
+        key=key if sql is None else (),
+        sql=None if sql is None else sql.strip(),
+    )
+
+
+def marts_contract(marts: Iterable[Table]) -> Contract:
+    """The table that says what the file is, and the marts: tables first, each kind by name."""
+    return Contract(
+        (PUBLICATION, *sorted(marts, key=lambda table: (table.sql is not None, table.name))),
+    )
 
 
 def output_view(source: Table, enrichment_id: str, name: str) -> Table:

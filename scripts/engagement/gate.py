@@ -1,9 +1,15 @@
-"""The gate: what a candidate must pass before it may replace the published file (DESIGN.md, 8).
+"""The gate: what a file must pass before it may be published, and what `engagement verify` asks of any file
+(DESIGN.md, 8).
 
 Run as `python -m engagement.gate`, with the job as JSON on standard input; prints the refusals as JSON, one object
-each: table, column, rule. No refusal holds the value that was found. The checks:
+each: table, column, rule. No refusal holds the value that was found. Nothing of the file is executed: its tables are
+read, and only where they are what the contract makes of them; it may open no other file. The checks:
 
-- `contract`: every table and view has exactly the columns and types of its contract, and nothing else is there;
+- `storage`: DuckDB 1.2 can read the file, and no log lies beside it;
+- `contract`: every table and view has exactly the definition and comments that its contract makes, and nothing else is
+  there;
+- `rows`: every column of every table is read to its last row;
+- `small numbers`: the file says its mode, and holds to it;
 - `address`, `secret`: every text value, list, struct, comment, view text and name is free of them, read by SQL
   (a search over the bytes of a compressed file finds 27 of 100,000 addresses, and takes random numbers for some);
 - `key`: no whole number or run of digits is a key of the private file;
@@ -14,15 +20,29 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
 
-from engagement.contract import Contract, quoted
-from engagement.published_file import literal
+from engagement import small_numbers
+from engagement.contract import (
+    DUCKDB_TYPES,
+    ENRICHED_CUSTOMERS,
+    OUTPUT_MARTS,
+    PUBLICATION,
+    USER_TABLE_SUFFIX,
+    Contract,
+    Table,
+    completed,
+    quoted,
+)
+from engagement.published_file import define, literal
+from engagement.refusal import Refusal
 
 # Anything@anything: marts mask the same pattern in company data, so that a finding is a leak and not a customer's name.
 ADDRESS_PATTERN = r"[^\s@<>]+@[^\s@<>]+"
@@ -69,100 +89,288 @@ PRIVATE_KEYS = (
 )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a file may not leave: `column` is empty where the finding is about the whole table."""
-
-    table: str
-    column: str
-    rule: str
-
-    def __str__(self) -> str:
-        place = f"table {self.table}" + (f", column {self.column}" if self.column else "")
-        return f"{place}: {self.rule}"
+# The number in a file's header of the format that DuckDB 1.2 introduced; later ones are not read by it.
+NEWEST_FORMAT = 65
+# Files that DuckDB looks for beside a database.
+LOG_SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
+MODES = ("show", "band")
+WHOLE_FILE = "(whole file)"
+# What customers.accounts.attributes may become, beside decimals of the customer's own.
+_ATTRIBUTE_TYPE = re.compile("|".join([*map(re.escape, DUCKDB_TYPES.values()), r"DECIMAL\(\d+,\d+\)"]))
 
 
 def check_file(
     path: Path,
     contract: Contract,
     *,
+    completes: bool = False,
     secrets: Sequence[str] = (),
     private_file: Path | None = None,
     twin: Path | None = None,
     needles: Iterable[bytes] = (),
 ) -> list[Refusal]:
-    """All refusals of the candidate at `path`; an empty list lets it pass.
+    """All refusals of the file at `path`; an empty list lets it pass.
 
-    `private_file` allows to tell a key from a large number; without it keys are not looked for. `twin` is the same
-    content written without compression, searched for `needles`.
+    With `completes` the contract is that of the marts alone, and what a configuration adds to it is taken from the
+    file's own enrichments and customer columns. `private_file` allows to tell a key from a large number; without it
+    keys are not looked for. `twin` is the same content written without compression, searched for `needles`.
+    """
+    refusals = check_storage(path)
+    try:
+        with opened(path, private_file) as connection:
+            sound = check_contract(connection, contract, refusals, completes=completes)
+            refusals += check_texts(connection, sound, secrets)
+            if private_file is not None:
+                refusals += check_keys(connection, sound)
+            refusals += check_small_numbers(connection, sound)
+    except duckdb.Error as error:
+        refusals.append(Refusal(WHOLE_FILE, "", f"rows: cannot be read ({type(error).__name__})"))
+    if twin is not None:
+        refusals += check_bytes(twin, needles)
+    return list(dict.fromkeys(refusals))
+
+
+@contextmanager
+def opened(path: Path, private_file: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session with the file as `candidate`, the private file as `private`, and an empty `allowed` for the contract,
+    that can open nothing else.
     """
     connection = duckdb.connect(":memory:")
     try:
-        connection.execute(f"attach {literal(str(path))} as candidate (read_only)")
-        if private_file is not None:
-            connection.execute(f"attach {literal(str(private_file))} as private (read_only)")
+        connection.execute("attach ':memory:' as allowed")
+        files = {"candidate": path} | ({} if private_file is None else {"private": private_file})
+        paths = [literal(f"{file}{suffix}") for file in files.values() for suffix in ("", *LOG_SUFFIXES)]
+        connection.execute(f"set allowed_paths = [{', '.join(paths)}]")
+        for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            connection.execute(f"set {setting} = false")
+        connection.execute("set allow_community_extensions = false")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        refusals = check_contract(connection, contract)
-        refusals += check_texts(connection, secrets)
-        if private_file is not None:
-            refusals += check_keys(connection)
+        for name, file in files.items():
+            connection.execute(f"attach {literal(str(file))} as {name} (read_only)")
+        yield connection
     finally:
         connection.close()
-    if twin is not None:
-        refusals += check_bytes(twin, needles)
+
+
+def check_storage(path: Path) -> list[Refusal]:
+    """A format that DuckDB 1.2 cannot read, and a log beside the file, which would be replayed into it."""
+    refusals = []
+    with path.open("rb") as file:
+        number = int.from_bytes(file.read(20)[12:20], "little")
+    if number > NEWEST_FORMAT:
+        refusals.append(Refusal(WHOLE_FILE, "", "storage: written in a newer format than v1.2.0"))
+    if any(path.with_name(path.name + suffix).exists() for suffix in LOG_SUFFIXES):
+        refusals.append(Refusal(WHOLE_FILE, "", "storage: a log (.wal) lies beside it"))
     return refusals
 
 
-def check_contract(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[Refusal]:
-    """Differences between what is there and what the contract allows, in both directions."""
-    allowed = {
-        (table.schema, table.name): {column.name: column.type for column in table.columns}
-        for table in contract.tables
-    }
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, data_type in connection.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-        "where database_name = 'candidate' and not internal"
-    ).fetchall():
-        found.setdefault((schema, table), {})[column] = data_type
-    refusals = []
-    for key in sorted(allowed.keys() | found.keys()):
+def check_contract(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    refusals: list[Refusal],
+    *,
+    completes: bool = False,
+) -> list[Table]:
+    """Adds the differences between what is there and what the contract allows, in both directions, and returns the
+    tables that are sound: they alone may be read, since others may hold code.
+    """
+    if completes:
+        contract = completed_contract(connection, contract, refusals)
+    else:
+        make_allowed(connection, contract)
+    expected, found = definitions(connection, "allowed"), definitions(connection, "candidate")
+    allowed_columns, found_columns = (
+        column_types(connection, "allowed"),
+        column_types(connection, "candidate"),
+    )
+    sound = []
+    for key in sorted(expected.keys() | found.keys()):
         name = ".".join(key)
         if key not in found:
             refusals.append(Refusal(name, "", "contract: the table is missing"))
-        elif key not in allowed:
+        elif key not in expected:
             refusals.append(Refusal(name, "", "contract: no such table is allowed"))
         else:
-            for column in sorted(allowed[key].keys() | found[key].keys()):
-                expected, actual = allowed[key].get(column), found[key].get(column)
-                if expected is None:
-                    refusals.append(Refusal(name, column, "contract: no such column is allowed"))
-                elif actual is None:
-                    refusals.append(Refusal(name, column, "contract: the column is missing"))
-                elif expected != actual:
-                    refusals.append(Refusal(name, column, f"contract: type {actual} instead of {expected}"))
+            allowed, actual = allowed_columns[key], found_columns.get(key, {})
+            differences = [
+                Refusal(name, column, rule)
+                for column in sorted(allowed.keys() | actual.keys())
+                if (rule := difference(allowed.get(column), actual.get(column))) is not None
+            ]
+            if found[key] != expected[key] and not differences:
+                what = (
+                    "view's text is another"
+                    if found[key].startswith("CREATE VIEW")
+                    else ("order of columns, its key, a default, a check or a generated column is another")
+                )
+                differences.append(Refusal(name, "", f"contract: the {what}"))
+            refusals += differences
+            if not differences:
+                sound.append(key)
     # Things that hold text or code and that no contract knows of.
     for kind, name in connection.execute(
         "select 'function', schema_name || '.' || function_name from duckdb_functions() "
         "where database_name = 'candidate' and not internal "
         "union all select 'sequence', schema_name || '.' || sequence_name from duckdb_sequences() "
         "where database_name = 'candidate' "
+        "union all select 'index', schema_name || '.' || index_name from duckdb_indexes() "
+        "where database_name = 'candidate' "
+        "union all select 'trigger', schema_name || '.' || trigger_name from duckdb_triggers() "
+        "where database_name = 'candidate' "
+        "union all select 'schema', schema_name from duckdb_schemas() where database_name = 'candidate' and not "
+        "internal and schema_name not in (select schema_name from duckdb_schemas() where database_name = 'allowed') "
         "union all select 'type', schema_name || '.' || type_name from duckdb_types() "
         "where database_name = 'candidate' and not internal"
     ).fetchall():
         refusals.append(Refusal(name, "", f"contract: no {kind} is allowed"))
-    return refusals
+    check_comments(connection, sound, refusals)
+    tables = {(table.schema, table.name): table for table in contract.tables}
+    return [tables[key] for key in sound if tables[key].sql is None]
 
 
-def check_texts(connection: duckdb.DuckDBPyConnection, secrets: Sequence[str]) -> list[Refusal]:
-    """Addresses and secrets in values, comments, view texts, defaults and names, found by SQL."""
+def make_allowed(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """What the contract allows, as an empty database that the file's catalogue is compared with."""
+    connection.execute("use allowed")
+    define(connection, contract)
+    connection.execute("use memory")
+
+
+def completed_contract(
+    connection: duckdb.DuckDBPyConnection, marts: Contract, refusals: list[Refusal]
+) -> Contract:
+    """The contract with the output tables that the file's enrichments name, and the customer's own columns in it."""
+    enrichments = next(table for table in marts.tables if table.name == "enrichments")
+    customers = next(table for table in marts.tables if table.name == ENRICHED_CUSTOMERS)
+    columns = column_types(connection, "candidate")
+    attributes = [
+        (name, data_type)
+        for name, data_type in list(columns.get(("marts", ENRICHED_CUSTOMERS), {}).items())[
+            len(customers.columns) :
+        ]
+        if _ATTRIBUTE_TYPE.fullmatch(data_type)
+    ]
+    output_tables: list[tuple[str, str, str]] = []
+    make_allowed(connection, Contract((enrichments,)))
+    key = ("marts", enrichments.name)
+    # A table of another definition may hold code, and is refused for it anyway.
+    if definitions(connection, "candidate").get(key) == definitions(connection, "allowed")[key]:
+        output_tables = connection.execute(
+            "select enrichment_id, enrichment_type, output_table from candidate.marts.enrichments "
+            "order by enrichment_id"
+        ).fetchall()
+    connection.execute("drop schema allowed.marts cascade")
+    known = [entry for entry in output_tables if entry[1] in OUTPUT_MARTS and entry[2]]
+    if known != output_tables:
+        refusals.append(
+            Refusal("marts.enrichments", "", "contract: an enrichment has no type or output table")
+        )
+    contract = completed(
+        marts,
+        output_tables=known,
+        attributes=attributes,
+        has_user_table=any(table.endswith(USER_TABLE_SUFFIX) for _, table in columns),
+    )
+    try:
+        make_allowed(connection, contract)
+    except duckdb.Error:
+        # Names of the file's own make no tables.
+        connection.execute("use memory")
+        for schema in ("marts", "enrichment"):
+            connection.execute(f"drop schema if exists allowed.{schema} cascade")
+        refusals.append(
+            Refusal(
+                "marts.enrichments",
+                "output_table",
+                "contract: output tables or columns with impossible names",
+            )
+        )
+        make_allowed(connection, marts)
+        return marts
+    return contract
+
+
+def definitions(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str], str]:
+    """Every table and view with its definition as SQL, which the engine writes in one way for one thing."""
+    return {
+        (schema, name): sql
+        for schema, name, sql in connection.execute(
+            "select schema_name, table_name, sql from duckdb_tables() where database_name = $database and not internal "
+            "union all "
+            "select schema_name, view_name, sql from duckdb_views() where database_name = $database and not internal",
+            {"database": database},
+        ).fetchall()
+    }
+
+
+def difference(expected: str | None, actual: str | None) -> str | None:
+    """What is wrong with a column's type; None where nothing is."""
+    if expected is None:
+        return "contract: no such column is allowed"
+    if actual is None:
+        return "contract: the column is missing"
+    return None if expected == actual else f"contract: type {actual} instead of {expected}"
+
+
+def check_comments(
+    connection: duckdb.DuckDBPyConnection, keys: Iterable[tuple[str, str]], refusals: list[Refusal]
+) -> None:
+    """Every table and column says what it is, in the contract's words."""
+    expected, found = comments(connection, "allowed"), comments(connection, "candidate")
+    for key in keys:
+        for (schema, table, column), text in expected.items():
+            if (schema, table) != key:
+                continue
+            actual = found.get((schema, table, column))
+            if not actual:
+                refusals.append(Refusal(f"{schema}.{table}", column, "comment: is missing"))
+            elif actual != text:
+                refusals.append(Refusal(f"{schema}.{table}", column, "comment: is not that of the project"))
+
+
+def comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str, str], str | None]:
+    """The comment on every table and view, whose column is empty, and on every column."""
+    return {
+        (schema, table, column): comment
+        for schema, table, column, comment in connection.execute(
+            "select schema_name, table_name, '', comment from duckdb_tables() where database_name = $database "
+            "union all select schema_name, view_name, '', comment from duckdb_views() "
+            "where database_name = $database and not internal "
+            "union all select schema_name, table_name, column_name, comment from duckdb_columns() "
+            "where database_name = $database and not internal",
+            {"database": database},
+        ).fetchall()
+    }
+
+
+def check_small_numbers(connection: duckdb.DuckDBPyConnection, sound: Sequence[Table]) -> list[Refusal]:
+    """The mode that the file names, and what it asks for."""
+    if all(table.name != PUBLICATION.name for table in sound):
+        return []
+    modes = connection.execute("select distinct small_numbers from candidate.marts.publication").fetchall()
+    if len(modes) != 1 or modes[0][0] not in MODES:
+        return [
+            Refusal(
+                f"marts.{PUBLICATION.name}",
+                "small_numbers",
+                f"small numbers: is not one of {', '.join(MODES)}",
+            )
+        ]
+    return small_numbers.check(connection) if modes == [("band",)] else []
+
+
+def check_texts(
+    connection: duckdb.DuckDBPyConnection, sound: Iterable[Table], secrets: Sequence[str]
+) -> list[Refusal]:
+    """Addresses and secrets in values, comments, view texts, defaults and names, found by SQL. Reads every column of
+    the sound tables to the last row, and says where that does not go.
+    """
     refusals: list[Refusal] = []
 
-    def look(source: str, texts: dict[str, str], table: str) -> None:
-        """`texts` maps what a refusal calls a column to its expression; one scan of the source for all of them."""
-        if not texts:
-            return
+    def look(source: str, texts: dict[str, str], table: str, others: Iterable[str] = ()) -> None:
+        """`texts` maps what a refusal calls a column to its expression; one scan of the source for all of them, and
+        for `others`, which are only read.
+        """
         aggregates = []
         for expression in texts.values():
             value = f"cast({expression} as varchar)"
@@ -170,6 +378,7 @@ def check_texts(connection: duckdb.DuckDBPyConnection, secrets: Sequence[str]) -
             # Secrets go in as parameters, so that no log or error of the engine can show them.
             is_secret = " or ".join(f"contains({value}, ?)" for _ in secrets) or "false"
             aggregates.append(f"coalesce(bool_or({is_secret}), false)")
+        aggregates += [f"bit_xor(hash({column}))" for column in others]
         row = connection.execute(
             f"select {', '.join(aggregates)} from {source}", [*secrets] * len(texts)
         ).fetchone()
@@ -180,38 +389,45 @@ def check_texts(connection: duckdb.DuckDBPyConnection, secrets: Sequence[str]) -
             if row[2 * position + 1]:
                 refusals.append(Refusal(table, column, "secret: a secret of the configuration"))
 
-    for (schema, table), columns in columns_by_table(connection).items():
-        texts = {name: quoted(name) for name, data_type in columns.items() if not is_number(data_type)}
-        look(f"candidate.{quoted(schema)}.{quoted(table)}", texts, f"{schema}.{table}")
+    for table in sound:
+        texts = {column.name: quoted(column.name) for column in table.columns if not is_number(column.type)}
+        others = [quoted(column.name) for column in table.columns if column.name not in texts]
+        name = f"{table.schema}.{table.name}"
+        try:
+            look(f"candidate.{table.qualified_name}", texts, name, others)
+        except duckdb.Error as error:
+            refusals.append(
+                Refusal(name, "", f"rows: cannot be read to the last one ({type(error).__name__})")
+            )
     for catalogue, name, attributes in (
-        ("duckdb_tables()", "table_name", ("comment", "table_name", "sql")),
-        ("duckdb_views()", "view_name", ("comment", "view_name", "sql")),
-        ("duckdb_columns()", "table_name", ("comment", "column_name", "column_default")),
-        ("duckdb_schemas()", "schema_name", ("comment", "schema_name")),
+        ("duckdb_tables()", "table_name", ("comment", "tags", "table_name", "sql")),
+        ("duckdb_views()", "view_name", ("comment", "tags", "view_name", "sql")),
+        ("duckdb_columns()", "table_name", ("comment", "tags", "column_name", "column_default")),
+        ("duckdb_schemas()", "schema_name", ("comment", "tags", "schema_name")),
     ):
         here = f"{catalogue} where database_name = 'candidate' and not internal"
-        for schema, table in connection.execute(
+        for schema, relation in connection.execute(
             f"select distinct schema_name, {name} from {here} order by all"
         ).fetchall():
             look(
-                f"{here} and schema_name = {literal(schema)} and {name} = {literal(table)}",
+                f"{here} and schema_name = {literal(schema)} and {name} = {literal(relation)}",
                 {f"({attribute})": attribute for attribute in attributes},
-                f"{schema}.{table}",
+                f"{schema}.{relation}",
             )
-    return list(dict.fromkeys(refusals))
+    return refusals
 
 
-def check_keys(connection: duckdb.DuckDBPyConnection) -> list[Refusal]:
+def check_keys(connection: duckdb.DuckDBPyConnection, sound: Iterable[Table]) -> list[Refusal]:
     """Whole numbers and runs of digits that are keys of the private file.
 
     Only what is far beyond any count is looked up, so that an honest file costs one scan of itself. A double keeps 53
     bits: a key that went through one cannot be told from another number, and is none any more.
     """
     connection.execute("create temp table suspects (table_name varchar, column_name varchar, number bigint)")
-    for (schema, table), columns in columns_by_table(connection).items():
-        source = f"candidate.{quoted(schema)}.{quoted(table)}"
-        integers = [name for name, data_type in columns.items() if data_type.endswith(("BIGINT", "HUGEINT"))]
-        texts = [name for name, data_type in columns.items() if not is_number(data_type)]
+    for table in sound:
+        source = f"candidate.{table.qualified_name}"
+        integers = [column.name for column in table.columns if column.type.endswith(("BIGINT", "HUGEINT"))]
+        texts = [column.name for column in table.columns if not is_number(column.type)]
         is_suspect = {
             name: f"({quoted(name)} >= {SMALLEST_SUSPECT} or {quoted(name)} <= -{SMALLEST_SUSPECT})"
             for name in integers
@@ -231,18 +447,18 @@ def check_keys(connection: duckdb.DuckDBPyConnection) -> list[Refusal]:
                     f"select cast({quoted(name)} as varchar) as text from {source} where {test}"
                 )
             connection.execute(
-                f"insert into suspects select distinct {literal(f'{schema}.{table}')}, {literal(name)}, "
+                f"insert into suspects select distinct {literal(f'{table.schema}.{table.name}')}, {literal(name)}, "
                 f"try_cast(number as bigint) from ({numbers}) where try_cast(number as bigint) is not null"
             )
     refusals: list[Refusal] = []
     if connection.execute("select count(*) from suspects").fetchone() == (0,):
         return refusals
     for raw_table, key in PRIVATE_KEYS:
-        for table, column in connection.execute(
+        for name, column in connection.execute(
             "select distinct suspects.table_name, suspects.column_name from suspects "
             f"semi join private.raw.{raw_table} as raw_rows on suspects.number = raw_rows.{key} order by all"
         ).fetchall():
-            refusals.append(Refusal(table, column, f"key: {key} of the private file"))
+            refusals.append(Refusal(name, column, f"key: {key} of the private file"))
     return refusals
 
 
@@ -270,14 +486,15 @@ def numbers_in_texts(texts: str) -> str:
     )
 
 
-def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
-    """The columns of the candidate's tables with their types; views show only what tables hold."""
+def column_types(
+    connection: duckdb.DuckDBPyConnection, database: str
+) -> dict[tuple[str, str], dict[str, str]]:
+    """The columns of every table and view with their types, in their order."""
     columns: dict[tuple[str, str], dict[str, str]] = {}
     for schema, table, column, data_type in connection.execute(
-        "select columns.schema_name, columns.table_name, columns.column_name, columns.data_type "
-        "from duckdb_columns() as columns inner join duckdb_tables() as tables "
-        "on columns.table_oid = tables.table_oid and columns.database_name = tables.database_name "
-        "where columns.database_name = 'candidate' and not columns.internal order by all"
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = $database and not internal order by schema_name, table_name, column_index",
+        {"database": database},
     ).fetchall():
         columns.setdefault((schema, table), {})[column] = data_type
     return columns
@@ -293,9 +510,7 @@ def check_bytes(twin: Path, needles: Iterable[bytes]) -> list[Refusal]:
     with twin.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(needle) >= 0 for needle in needles if needle):
             return [
-                Refusal(
-                    "(whole file)", "", "bytes: a known address, key or secret stands in the file's bytes"
-                )
+                Refusal(WHOLE_FILE, "", "bytes: a known address, key or secret stands in the file's bytes")
             ]
     return []
 
@@ -306,8 +521,9 @@ def main() -> None:
     refusals = check_file(
         Path(job["path"]),
         Contract.from_json(json.dumps(job["contract"])),
+        completes=job["completes"],
         secrets=job["secrets"],
-        private_file=Path(job["private_file"]),
+        private_file=None if job["private_file"] is None else Path(job["private_file"]),
         twin=Path(job["twin"]),
         needles=[bytes.fromhex(needle) for needle in job["needles"]],
     )

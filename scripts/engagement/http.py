@@ -7,6 +7,7 @@ from __future__ import annotations
 import email.utils
 import logging
 import random
+import re
 import ssl
 import threading
 import time
@@ -184,6 +185,19 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
     except ValueError:
         return ("", None, None)
     return (parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme))
+
+
+# An escaped backslash, a whole pair, or half a character.
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def whole_characters(content: bytes) -> bytes:
+    """JSON with the replacement character for every escape that is half a character (an emoji that somebody cut in
+    two): no text can hold one, and readers of JSON refuse all that stands around it.
+    """
+    return _ESCAPES.sub(lambda found: found[0] if found[1] is None else b"\\ufffd", content)
 
 
 def decoder(kind: type[T]) -> Callable[[bytes], T]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,17 @@ log = logging.getLogger("engagement")
 
 # What every object says beside its message: command, run_id and step, as far as they are known.
 _context: dict[str, Any] = {}
+
+
+# What a terminal obeys, or what makes a line read as another one: controls, line ends, directions, nothing at all.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
+)
+
+
+def printable(text: str) -> str:
+    """A line that may hold names of others, with such characters written out."""
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def note(**fields: Any) -> None:
@@ -63,6 +75,13 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class _Lines(logging.Formatter):
+    """Lines for people; a traceback has many."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(printable(line) for line in super().format(record).split("\n"))
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -111,7 +130,7 @@ def set_up(*, verbose: bool = False, json_lines: bool = False) -> None:
         logging.raiseExceptions = False
     else:
         handler = _Stderr()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Lines("%(message)s"))
     log.handlers = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False

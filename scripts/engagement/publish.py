@@ -11,15 +11,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -27,12 +24,12 @@ from engagement import stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
-from engagement.gate import ADDRESS_PATTERN, X500_PATTERN, Refusal
+from engagement.fresh import FreshProcessFailed, in_fresh_process, replace
+from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
 from engagement.published_file import literal
+from engagement.refusal import Refusal
 
 WORK_PREFIX = ".publishing-"
-# Each costs one search through the whole uncompressed twin.
-SAMPLED_KEYS = 12
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,13 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
     """
     started = time.monotonic()
     target = settings.published_file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_leftovers(target.parent)
     work = target.parent / f"{WORK_PREFIX}{run_id}"
     work.mkdir(mode=0o700)
     try:
         parquet_folder = work / "parquet"
-        parquet_folder.mkdir()
+        parquet_folder.mkdir(mode=0o700)
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
         check_build(target_path(settings))
@@ -84,7 +81,9 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
                 for table in contract.tables
                 if table.sql is None and table != PUBLICATION
             }
-            needles = [*known_strings(settings), *sampled_keys(connection)]
+            keys = warehouse.sampled_keys(connection)
+            # As an uncompressed column holds them.
+            needles = [*known_strings(settings), *(struct.pack("<q", key) for key in keys)]
         job = {
             "contract": json.loads(contract.to_json()),
             "parquet_folder": str(parquet_folder),
@@ -99,6 +98,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
                     "engagement.gate",
                     job
                     | {
+                        "completes": False,
                         "secrets": secret_values(settings),
                         "private_file": str(settings.private_file),
                         "needles": [needle.hex() for needle in needles],
@@ -115,6 +115,11 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         size_bytes = candidate.stat().st_size
         stopping.check()
         replace(candidate, target)
+    except FreshProcessFailed as error:
+        raise PublishRefusedError(
+            f"{error}; the published file is as it was. Check the free space of its folder, then run"
+            " `engagement publish`"
+        ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return PublishResult(target, as_of, time.monotonic() - started, tables, size_bytes)
@@ -311,52 +316,7 @@ def known_strings(settings: Settings) -> list[bytes]:
         if isinstance(enrichment.addresses, tuple)
         for address in enrichment.addresses
     ]
-    return [text.encode() for text in (*secret_values(settings), *addresses[:SAMPLED_KEYS])]
-
-
-def sampled_keys(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
-    """A few address and message keys, as the eight bytes in which an uncompressed column holds them."""
-    keys: list[int] = []
-    for relation, key in (("raw.office_addresses", "address_key"), ("raw.office_messages", "message_key")):
-        keys += [
-            row[0]
-            for row in connection.execute(
-                f"select {key} from {relation} where {key} is not null order by {key} limit {SAMPLED_KEYS // 2}"
-            ).fetchall()
-        ]
-    return [struct.pack("<q", key) for key in keys]
-
-
-def in_fresh_process(module: str, job: dict[str, Any]) -> str:
-    """Run a module of this package in a new interpreter with the job on its standard input; its output."""
-    exit_code, output, errors = stopping.run_child([sys.executable, "-m", module], json.dumps(job))
-    if exit_code != 0:
-        # The last line names the exception; what stands above it may quote rows.
-        reason = errors.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
-        raise PublishRefusedError(
-            f"{module} failed ({reason}, exit code {exit_code}); the published file is as it was. "
-            "Check the free space of its folder, then run `engagement publish`"
-        )
-    return output
-
-
-def replace(candidate: Path, target: Path) -> None:
-    """Put the candidate in the place of the published file, atomically and durably.
-
-    A `.wal` beside the target belongs to another file and would be replayed into this one, so it goes first.
-    """
-    with candidate.open("rb+") as file:
-        os.fsync(file.fileno())
-    if target.is_file():
-        # Whoever was given the right to read it keeps it.
-        candidate.chmod(stat.S_IMODE(target.stat().st_mode))
-    target.with_name(target.name + ".wal").unlink(missing_ok=True)
-    os.replace(candidate, target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    return [text.encode() for text in (*secret_values(settings), *addresses[: warehouse.SAMPLED_KEYS])]
 
 
 def remove_leftovers(folder: Path) -> None:

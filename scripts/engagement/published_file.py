@@ -38,16 +38,13 @@ def write_published_file(
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         connection.execute("use published")
-        for schema in sorted({table.schema for table in contract.tables}):
-            connection.execute(f"create schema if not exists {quoted(schema)}")
+        define(connection, contract)
         for table in contract.tables:
             if table.sql is None:
-                create_table(connection, table, parquet_folder / f"{table.name}.parquet")
-        for table in contract.tables:
-            if table.sql is not None:
-                connection.execute(f"create view {table.qualified_name} as {table.sql}")
-        for table in contract.tables:
-            comment(connection, table)
+                parquet = parquet_folder / f"{table.name}.parquet"
+                connection.execute(
+                    f"insert into {table.qualified_name} by name select * from read_parquet({literal(str(parquet))})"
+                )
         connection.execute("checkpoint published")
         connection.execute("use memory")
         connection.execute("detach published")
@@ -55,15 +52,21 @@ def write_published_file(
         connection.close()
 
 
-def create_table(connection: duckdb.DuckDBPyConnection, table: Table, parquet: Path) -> None:
-    """One table with its key, filled from Parquet by column name."""
-    columns = [f"{quoted(column.name)} {column.type}" for column in table.columns]
-    if table.key:
-        columns.append(f"primary key ({', '.join(quoted(name) for name in table.key)})")
-    connection.execute(f"create table {table.qualified_name} ({', '.join(columns)})")
-    connection.execute(
-        f"insert into {table.qualified_name} by name select * from read_parquet({literal(str(parquet))})"
-    )
+def define(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """The tables, keys, views and comments of `contract` in the database in use, without rows."""
+    for schema in sorted({table.schema for table in contract.tables}):
+        connection.execute(f"create schema if not exists {quoted(schema)}")
+    for table in contract.tables:
+        if table.sql is None:
+            columns = [f"{quoted(column.name)} {column.type}" for column in table.columns]
+            if table.key:
+                columns.append(f"primary key ({', '.join(quoted(name) for name in table.key)})")
+            connection.execute(f"create table {table.qualified_name} ({', '.join(columns)})")
+    for table in contract.tables:
+        if table.sql is not None:
+            connection.execute(f"create view {table.qualified_name} as {table.sql}")
+    for table in contract.tables:
+        comment(connection, table)
 
 
 def comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import duckdb
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engagement.config import Settings
+from engagement.logs import printable
 from engagement.outcome import counted
 from engagement.status import ago, run_in_words
 
@@ -69,10 +71,22 @@ STALE = """
 """
 
 
+# A name that is longer fills the screen and tells no more.
+LONGEST_TEXT = 500
+
+
+class _SafeConsole(Console):
+    """Names come from customers: nothing in them is obeyed, and no one of them fills the screen."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        shown = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
+        return super().render_str("\n".join(printable(line) for line in shown.split("\n")), **options)
+
+
 def console() -> Console:
     """Where reports go. Without a terminal there is no width to keep to, and nothing may be cut to a guessed one."""
-    # Names come from customers: what looks like markup in them is none.
-    made = Console(highlight=False, markup=False, emoji=False)
+    # What looks like markup in a name is none.
+    made = _SafeConsole(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = 200
     return made

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from engagement.config import SECRET_VARIABLES
+
 # Ten are promised; the rest is for whoever waits to notice.
 END_SECONDS = 7.0
 _SECONDS_BETWEEN_INTERRUPTS = 0.25
@@ -109,7 +111,13 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
     we are killed.
     """
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What it needs of our secrets it is told; an environment can be read by whoever may look at the process.
+        env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
     )
     _children.append(process)
     try:

@@ -28,6 +28,10 @@ Row = tuple[Any, ...]
 
 _LOCK_HOLDER = re.compile(r"PID (\d+)")
 FILE_MODE = 0o600
+# Settings that are for the command alone.
+KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
+# Each costs one search through a whole published file.
+SAMPLED_KEYS = 12
 
 
 def utc_now() -> datetime:
@@ -96,24 +100,28 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
             f"{settings.private_file.name}: no such file; run `engagement run`, or set"
             " ENGAGEMENT_PRIVATE_FILE"
         )
+    with open_file(settings.private_file, read_only=read_only) as connection:
+        yield connection
+
+
+@contextmanager
+def open_file(path: Path, *, read_only: bool) -> Iterator[Connection]:
+    """A private file as `connect` opens it."""
     try:
         with private_umask():
-            connection = duckdb.connect(str(settings.private_file), read_only=read_only)
+            connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:
-        raise _cannot_open(error, settings.private_file) from None
+        raise _cannot_open(error, path) from None
     try:
         with stopping.interrupting(connection.interrupt):
             connection.execute("set TimeZone = 'UTC'")
             yield connection
     except duckdb.OutOfMemoryException:
-        raise EngagementError(
-            f"{settings.private_file.name}: out of memory; close other programs, then run again"
-        ) from None
+        raise EngagementError(f"{path.name}: out of memory; close other programs, then run again") from None
     except duckdb.IOException as error:
         if "No space left" in str(error):
             raise EngagementError(
-                f"{settings.private_file.name}: the disk is full; make room, then run again,"
-                " what was read is kept"
+                f"{path.name}: the disk is full; make room, then run again, what was read is kept"
             ) from None
         raise
     finally:
@@ -229,6 +237,19 @@ def empty_twin(
     return twin
 
 
+def sampled_keys(connection: Connection) -> list[int]:
+    """A few address and message keys, which must stand in no published file."""
+    keys: list[int] = []
+    for table, key in (("office_addresses", "address_key"), ("office_messages", "message_key")):
+        keys += [
+            row[0]
+            for row in connection.execute(
+                f"select {key} from raw.{table} where {key} is not null order by {key} limit {SAMPLED_KEYS // 2}"
+            ).fetchall()
+        ]
+    return keys
+
+
 # --- the settings that models see
 
 
@@ -240,19 +261,20 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
     """
     kept = dict(
         connection.execute(
-            "select key, value from raw.settings"
-            " where enrichment_id = '' and key in ('hash_key.check', 'sender_patterns.fingerprint')"
+            "select key, value from raw.settings where enrichment_id = '' and key in (?, ?)",
+            [KEY_CHECK, PATTERNS_FINGERPRINT],
         ).fetchall()
     )
-    if kept.get("hash_key.check", key_check) != key_check:
+    if kept.get(KEY_CHECK, key_check) != key_check:
         raise ConfigurationError(
             f"{settings.private_file.name}: its rows were hashed with another key; restore that key"
-            " (ENGAGEMENT_HASH_KEY or the hash_key file), or move the private file away to begin anew"
+            " (ENGAGEMENT_HASH_KEY or the hash_key file), or read everything again with `engagement rotate-key`"
+            " (docs/key.md)"
         )
     rows = settings.rows()
-    rows.append(("", "hash_key.check", key_check))
-    if fingerprint := kept.get("sender_patterns.fingerprint"):
-        rows.append(("", "sender_patterns.fingerprint", fingerprint))
+    rows.append(("", KEY_CHECK, key_check))
+    if fingerprint := kept.get(PATTERNS_FINGERPRINT):
+        rows.append(("", PATTERNS_FINGERPRINT, fingerprint))
     with transaction(connection):
         replace_table(connection, "settings", rows)
 
@@ -272,7 +294,7 @@ def save_consents(connection: Connection, settings: Settings) -> None:
 def patterns_changed(connection: Connection, fingerprint: str) -> bool:
     """Whether addresses were classed by other patterns than today's; notes today's before the first read."""
     row = connection.execute(
-        "select value from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+        "select value from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
     ).fetchone()
     if row is not None:
         return bool(row[0] != fingerprint)
@@ -284,9 +306,9 @@ def note_patterns(connection: Connection, fingerprint: str) -> None:
     """Today's patterns are those by which every address was classed."""
     with transaction(connection):
         connection.execute(
-            "delete from raw.settings where enrichment_id = '' and key = 'sender_patterns.fingerprint'"
+            "delete from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
         )
-        append(connection, "settings", [("", "sender_patterns.fingerprint", fingerprint)])
+        append(connection, "settings", [("", PATTERNS_FINGERPRINT, fingerprint)])
 
 
 def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:

@@ -52,12 +52,12 @@ customers.extract = extract
 IN_A_CHILD = """
 import os
 from pathlib import Path
-from engagement import publish, run
+from engagement import fresh, run
 def publish_slowly(settings, run_id, allow_older=False):
     candidate = settings.published_file.with_name("candidate")
     print("there", flush=True)
-    publish.in_fresh_process("slow_child", {"candidate": str(candidate)})
-    publish.replace(candidate, settings.published_file)
+    fresh.in_fresh_process("slow_child", {"candidate": str(candidate)})
+    fresh.replace(candidate, settings.published_file)
 run._publish = publish_slowly
 """
 SLOW_CHILD = """

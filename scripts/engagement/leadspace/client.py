@@ -35,6 +35,7 @@ from engagement.http import (
     quiet_loggers,
     seconds_asked,
     trusted_certificates,
+    whole_characters,
 )
 
 LEADSPACE = "Leadspace"
@@ -148,7 +149,7 @@ class LeadspaceClient:
         data = [{"company": company, "external_id": request_id} for request_id, company in records]
         response = self._submit(BULK_PATH, {"data": data})
         try:
-            link = msgspec.json.decode(_without_mark(response.content), type=_Accepted).id
+            link = msgspec.json.decode(_readable(response.content), type=_Accepted).id
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise AnswerLost("an answer that is not the expected JSON") from None
         return self._place(link)
@@ -292,20 +293,22 @@ def _has_tracking_id(response: httpx.Response) -> bool:
     return bool((_envelope(response) or {}).get("tracking_id"))
 
 
-def _without_mark(content: bytes) -> bytes:
-    """JSON without the byte order mark that some servers put before it."""
-    return content.removeprefix(b"\xef\xbb\xbf")
+def _readable(content: bytes) -> bytes:
+    """JSON without the byte order mark that some servers put before it, and without halves of characters, which would
+    make a text of JSON that DuckDB does not read.
+    """
+    return whole_characters(content.removeprefix(b"\xef\xbb\xbf"))
 
 
 def _decoded_results(response: httpx.Response) -> _Results:
-    return msgspec.json.decode(_without_mark(response.content), type=_Results)
+    return msgspec.json.decode(_readable(response.content), type=_Results)
 
 
 def _whole_object(response: httpx.Response) -> bytes:
     """The body where it is a whole JSON object. What only our strict reader refuses (a number beyond all doubles,
     half a character) is an answer all the same: its record is found unreadable, the others go on.
     """
-    content = _without_mark(response.content)
+    content = _readable(response.content)
     try:
         if isinstance(json.loads(content), dict):
             return content

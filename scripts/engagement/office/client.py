@@ -36,6 +36,7 @@ from engagement.http import (
     say_waiting,
     seconds_asked,
     trusted_certificates,
+    whole_characters,
 )
 from engagement.office.sign_in import GraphAuth, Tokens
 
@@ -318,7 +319,7 @@ class GraphClient:
                 with self._concurrency.slot(box), _timed(allowance, patience):
                     answer = self._answer(url, question.headers)
                     if answer.status_code == 200:
-                        decoded = question.decode(answer.content)
+                        decoded = _decoded(question, answer.content)
                         self._concurrency.quiet(box)
                         if allowance is not None:
                             allowance.impatient = False
@@ -385,6 +386,16 @@ def _timed(allowance: Allowance | None, patience: Patience) -> Iterator[None]:
     finally:
         if allowance is not None:
             allowance.note(patience.clock() - began)
+
+
+def _decoded(question: _Question[T], content: bytes) -> T:
+    try:
+        return question.decode(content)
+    except msgspec.MsgspecError:
+        repaired = whole_characters(content)
+        if repaired == content:
+            raise
+        return question.decode(repaired)
 
 
 def _refused(answer: _Answer, question: _Question[Any]) -> Exception:

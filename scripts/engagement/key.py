@@ -1,0 +1,96 @@
+"""`engagement rotate-key`: another key for all hashes, whether or not the old one is at hand (docs/key.md).
+
+In this order, so that a kill at any instant leaves either the old key with its rows, or the old key without rows, or
+the new key without rows; whichever it is, the next run reads what is missing, and the command can be given again:
+
+    the new key lies beside ─► the private file is rebuilt without what was hashed ─► the new key takes its place
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from engagement import audit, stopping
+from engagement.addresses import Hasher, load_hash_key, new_key_beside, remove_keys_beside
+from engagement.config import Settings
+from engagement.errors import ConfigurationError
+from engagement.extract import running
+from engagement.fresh import sync_folder
+from engagement.outcome import Outcome
+from engagement.rebuild import rebuild
+from engagement.warehouse import KEY_CHECK, PATTERNS_FINGERPRINT, connect, prepare_data_dir
+
+# Raw tables without a hash in them, with the rows that are kept: what was paid for, what was done, and what the next
+# run replaces anyway. Everything else is read again (tests/python/test_key.py knows every table).
+KEPT = {
+    table: f"from old.raw.{table}"
+    for table in (
+        "accounts",
+        "account_attributes",
+        "customer_issues",
+        "leadspace_accounts",
+        "leadspace_batches",
+        "leadspace_requests",
+        "leadspace_responses",
+        "runs",
+        "run_steps",
+        "enrichment_runs",
+        "audit_events",
+    )
+} | {"settings": f"from old.raw.settings where key not in ('{KEY_CHECK}', '{PATTERNS_FINGERPRINT}')"}
+
+QUESTION = (
+    "Everything that was read of mail and calendars is discarded, and the next run reads it again. Go on?"
+)
+
+
+def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
+    """Discards all that was hashed, and puts a new key in force: a new file, or what ENGAGEMENT_HASH_KEY now holds.
+
+    Raises ConfigurationError where nobody agrees, or ENGAGEMENT_HASH_KEY is still the old one.
+    """
+    prepare_data_dir(settings)
+    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    if given is not None:
+        check_is_new(settings, given)
+    if not confirm(QUESTION):
+        raise ConfigurationError("rotate-key: nobody agreed, so nothing was done; answer yes, or give --yes")
+    with running(settings, "rotate-key"), ExitStack() as stack:
+        remove_keys_beside(settings.hash_key_file)
+        beside = None if given is not None else stack.enter_context(new_key_beside(settings.hash_key_file))
+        if settings.private_file.is_file():
+            rebuild(settings, KEPT)
+        stopping.check()
+        audit.note(settings, audit.KEY_ROTATION)
+        if beside is not None:
+            os.replace(beside, settings.hash_key_file)
+            sync_folder(settings.hash_key_file.parent)
+    whose = "of ENGAGEMENT_HASH_KEY" if given is not None else f"in {settings.hash_key_file.name}"
+    return Outcome(
+        lines=[
+            f"rotate-key: the key {whose} is in force; what was hashed with another is gone, and the next"
+            " `engagement run` reads it again"
+        ],
+        facts={"key": "environment" if given is not None else "file"},
+    )
+
+
+def check_is_new(settings: Settings, given: str) -> None:
+    """Raises ConfigurationError where the rows were hashed with the key that is given."""
+    check = Hasher(load_hash_key(given, settings.hash_key_file)).key_check
+    if not settings.private_file.is_file():
+        return
+    with connect(settings, read_only=True) as connection:
+        has_settings = connection.execute(
+            "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'settings'"
+        ).fetchone()
+        if has_settings == (0,):
+            return
+        row = connection.execute("select value from raw.settings where key = ?", [KEY_CHECK]).fetchone()
+    if row == (check,):
+        raise ConfigurationError(
+            "ENGAGEMENT_HASH_KEY: is the key that is in force already; set it to a new one, or unset it to have a key"
+            " file made, then rotate again"
+        )
