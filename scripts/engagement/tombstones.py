@@ -176,13 +176,14 @@ class Tombstones:
         return value
 
     def _masked_address(self, match: re.Match[str]) -> str:
-        before, domain = match.group(1), match.group(2)
+        before, given = match.group(1), match.group(2)
+        domain = given.rstrip("-_.")
         starts = [0, *(found.end() for found in _BEFORE_AN_ADDRESS.finditer(before))]
         for start in starts:
             for local_part in {before[start:], unquote(before[start:])}:
-                address = normalised(f"{local_part}@{domain.rstrip('-_.')}")
+                address = normalised(f"{local_part}@{domain}")
                 if address is not None and self.knows_address(address.text):
-                    return before[:start] + ERASED
+                    return before[:start] + ERASED + given[len(domain) :]
         return match.group()
 
     # --- adding
