@@ -89,6 +89,8 @@ def settle(connection: Connection, settings: Settings) -> bool:
     did. The connection is then of no use any more. Raises ConfigurationError where the tombstones are fewer than they
     were: who was erased would come back.
     """
+    # The file is open for writing here, so no other rewriting goes on.
+    remove_leftovers(settings.private_file.parent)
     tombstones = Tombstones.load(settings)
     wanted = own_setting(connection, REBUILD_WANTED) is not None
     if not wanted and not _differs(connection, tombstones):
@@ -160,7 +162,6 @@ def rebuild(
     from engagement.publish import replace
 
     target = settings.private_file
-    remove_leftovers(target.parent)
     erased = held(connection, tombstones)
     connection.execute("checkpoint")
     work = target.parent / f"{WORK_PREFIX}{secrets.token_hex(6)}"
