@@ -169,6 +169,8 @@ def cli() -> None:
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
       engagement cancel              end what is running; what was read is kept
+      engagement access ADDRESS      what is held on a person
+      engagement erase ADDRESS       take a person out of every file, and keep him out
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.

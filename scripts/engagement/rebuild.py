@@ -104,7 +104,7 @@ def settle(connection: Connection, settings: Settings) -> bool:
         return False
     if not wanted:
         log.warning(
-            "warning: %s holds somebody who was erased; it is rewritten first", settings.private_file.name
+            "warning: %s may hold somebody who was erased; it is rewritten first", settings.private_file.name
         )
     rebuild(connection, settings, tombstones)
     return True

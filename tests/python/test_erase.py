@@ -34,8 +34,9 @@ from conftest import (
 from emulators.firmographics import Company
 from emulators.leadspace import running as running_leadspace
 from emulators.tenant import Attendee, Tenant
-from engagement import audit, rebuild, rebuilt_file
+from engagement import audit, rebuild, rebuilt_file, warehouse
 from engagement.addresses import Hasher, load_hash_key
+from engagement.extract import address_book, begin, running
 from engagement.tombstones import ERASED, Tombstones
 
 KIM, KIM_TOO = "kim@contoso.example", "kim.private@mail.example"
@@ -447,6 +448,16 @@ def test_lost_tombstones_stop_everything(copy: Workspace) -> None:
     ok(copy, "extract", "customers")
 
 
+def test_who_is_erased_while_a_run_waits_for_the_lock_is_kept_out(workspace: Workspace) -> None:
+    settings = workspace.settings()
+    book = address_book(settings)
+    Tombstones.load(settings).add(addresses=[KIM])
+    with running(settings, "test") as state, warehouse.private_file(settings) as connection:
+        begin(settings, connection, book, state)
+        assert book.key(KIM) is None and book.key("lee@contoso.example") is not None
+        assert [row[0] for row in book.drain()] == [book.key("lee@contoso.example")]
+
+
 def test_an_alias_of_a_listed_person_keeps_him_out_before_anything_is_stored(connected: Workspace) -> None:
     ben = person("ben")
     assert "nothing was read yet" in ok(connected, "erase", f"ben.alias@{OURS}", "--yes")
@@ -458,6 +469,20 @@ def test_an_alias_of_a_listed_person_keeps_him_out_before_anything_is_stored(con
     tombstones = Tombstones.load(connected.settings())
     assert tombstones.knows_address(ben.mail) and tombstones.knows_person(ben.id)
     assert connected.query("select count(*) from raw.office_mailboxes") == [(3,)]
+
+
+def test_what_a_provider_answers_is_masked_before_it_is_stored(workspace: Workspace) -> None:
+    customer_files(workspace)
+    ok(workspace, "erase", KIM, "--yes")
+    with running_leadspace(COMPANIES, polls_before_done=0) as leadspace:
+        workspace.enrich_companies(leadspace.url)
+        ok(workspace, "extract", "customers")
+        ok(workspace, "extract", "leadspace")
+    [(text,)] = workspace.query(
+        "select response from raw.leadspace_responses where response like '%Write to%'"
+    )
+    assert json.loads(text)["data"]["company"]["description"] == f"Write to {ERASED}."
+    assert traces(workspace, [KIM], [hasher(workspace).address(KIM)]) == []
 
 
 # --- access
