@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import idna
 
 from engagement.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from engagement.tombstones import Tombstones
 
 PERSON = "person"
 X500 = "x500"
@@ -247,12 +250,15 @@ class AddressBook:
     to come.
     """
 
-    def __init__(self, hasher: Hasher, patterns: SenderPatterns) -> None:
+    def __init__(
+        self, hasher: Hasher, patterns: SenderPatterns, tombstones: Tombstones | None = None
+    ) -> None:
         self.hasher = hasher
+        self.tombstones = tombstones
         self._patterns = patterns
         self._pending: deque[AddressRow] = deque()
-        # Key of an address as it stands in mail, calendar or customer file; None where it is not usable. The
-        # dictionary's own method, since it is called five times for every message.
+        # Key of an address as it stands in mail, calendar or customer file; None where it is not usable, or that of
+        # somebody who was erased. The dictionary's own method, since it is called five times for every message.
         self.key: Callable[[str | None], int | None] = _Keys(self._new_key).__getitem__
 
     def _new_key(self, raw: str | None) -> int | None:
@@ -260,8 +266,17 @@ class AddressBook:
         if address is None:
             return None
         key = self.hasher.address(address.text)
+        if self.tombstones is not None and self.tombstones.is_kept_out(address.text, key):
+            return None
         self._pending.append((key, address.domain, self._patterns.class_of(address)))
         return key
+
+    def is_erased(self, raw: str | None) -> bool:
+        """Whether an address is that of somebody who was erased."""
+        if not self.tombstones:
+            return False
+        address = normalised(raw)
+        return address is not None and self.tombstones.knows_address(address.text)
 
     @staticmethod
     def domain(raw: str | None) -> str | None:
@@ -288,25 +303,37 @@ def load_hash_key(given: str | None, path: Path) -> bytes:
     """The secret key of all hashes: from the environment, else from a file of mode 0600 made on the first
     run.
     """
+    return load_secret_key(
+        given,
+        path,
+        variable="ENGAGEMENT_HASH_KEY",
+        noun="hash key",
+        instead=", or begin anew with `engagement rotate-key`",
+    )
+
+
+def load_secret_key(given: str | None, path: Path, *, variable: str, noun: str, instead: str = "") -> bytes:
+    """A secret key: as given in an environment variable, else from a file of mode 0600, made where it is missing.
+    `instead` is what else can be done where the file is damaged and no backup is there.
+    """
     if given is not None:
         if len(given) < _SHORTEST_KEY:
             raise ConfigurationError(
-                f"ENGAGEMENT_HASH_KEY: has {len(given)} characters, at least {_SHORTEST_KEY} are needed;"
+                f"{variable}: has {len(given)} characters, at least {_SHORTEST_KEY} are needed;"
                 " use a long random text, or leave it unset to have a key file made"
             )
         return blake2b(given.encode(), digest_size=32).digest()
     if not path.exists():
         _make_key_file(path)
     if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{path.name}: others may read the hash key; run chmod 600 on it")
+        raise ConfigurationError(f"{path.name}: others may read the {noun}; run chmod 600 on it")
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except ValueError:
         key = b""
     if len(key) != _KEY_FILE_BYTES:
         raise ConfigurationError(
-            f"{path.name}: not a hash key of {_KEY_FILE_BYTES} bytes in hexadecimal; restore it from a backup, or"
-            " begin anew with `engagement rotate-key`"
+            f"{path.name}: not a {noun} of {_KEY_FILE_BYTES} bytes in hexadecimal; restore it from a backup{instead}"
         )
     return key
 

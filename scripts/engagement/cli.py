@@ -34,7 +34,7 @@ from engagement.config import (
     run_lock_of,
 )
 from engagement.consents import ADMINISTRATOR, CONFIGURER
-from engagement.errors import EngagementError
+from engagement.errors import ConfigurationError, EngagementError
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -184,6 +184,8 @@ def cli() -> None:
       engagement run --if-due        the same, for a timer: does nothing before it is due
       engagement cancel              end what is running; what was read is kept
       engagement verify FILE         put a published file through the gate, wherever it lies
+      engagement access ADDRESS      what is held on a person
+      engagement erase ADDRESS       take a person out of every file, and keep him out
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -527,6 +529,112 @@ def cancel(as_json: bool, verbose: bool) -> None:
     """
     _conclude_without_settings(
         lambda: cancelling(run_lock_of(data_dir_of(os.environ))), as_json=as_json, verbose=verbose
+    )
+
+
+_agreed = click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+
+
+def _address(given: str) -> str:
+    """What is given, or with - the first line of standard input, so that it need not stand in the shell's history."""
+    return sys.stdin.readline() if given == "-" else given
+
+
+def _agrees(question: str, *, is_agreed: bool) -> bool:
+    """A person's yes. ConfigurationError where there is nobody to ask."""
+    if is_agreed:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigurationError("nobody to ask: say --yes, or give the command on a terminal")
+    return _confirm(question)
+
+
+@cli.command("access")
+@click.argument("address")
+@_as_json
+@_logging
+def access_(address: str, as_json: bool, verbose: bool) -> None:
+    """Tell everything that is held on the person with this ADDRESS, and why.
+
+    \b
+    Examples:
+      engagement access kim@contoso.example
+      engagement access - --json < address.txt     the address on standard input
+
+    Changes nothing. That somebody asked is noted in audit.jsonl, about whom is not.
+    """
+    from engagement.access import access
+
+    _conclude(
+        lambda settings: access(settings, _address(address)),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("erase")
+@click.argument("address")
+@_agreed
+@_as_json
+@_logging
+def erase_(address: str, is_agreed: bool, as_json: bool, verbose: bool) -> None:
+    """Erase the person with this ADDRESS from the private and the published file, and keep him out.
+
+    \b
+    Examples:
+      engagement erase kim@contoso.example
+      engagement erase - --yes < address.txt       the address on standard input
+
+    All his addresses that are known go, and his mailbox where it was read. It cannot be undone. The files are
+    rewritten, searched for him, built and published again; what is not reached stands in docs/erasure.md.
+    """
+    from engagement.erase import erase
+
+    def agrees(held: Outcome) -> bool:
+        if not is_agreed:
+            for line in held.lines:
+                click.echo(line, err=True)
+        return _agrees("Erase all of this for ever?", is_agreed=is_agreed)
+
+    _conclude(
+        lambda settings: erase(settings, _address(address), agrees=agrees, verbose=verbose),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("remove")
+@click.argument("name")
+@_agreed
+@_as_json
+@_logging
+def remove_(name: str, is_agreed: bool, as_json: bool, verbose: bool) -> None:
+    """Remove the enrichment NAME (or its id) with everything that only it needs.
+
+    \b
+    Examples:
+      engagement remove account-engagement
+      engagement remove "Company data" --yes
+
+    Its entry has to be deleted from enrichments.yml, or set to active: false, before. Mailboxes and answers that
+    another enrichment has stay. It cannot be undone. What is left is built and published again.
+    """
+    from engagement.remove import remove
+
+    _conclude(
+        lambda settings: remove(
+            settings,
+            name,
+            agrees=lambda enrichment_id: _agrees(
+                f"Remove {enrichment_id} with its data for ever?", is_agreed=is_agreed
+            ),
+            verbose=verbose,
+        ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
     )
 
 

@@ -319,6 +319,7 @@ class Settings:
     certificate_password: SecretStr | None = None
     leadspace_token: SecretStr | None = None
     hash_key: SecretStr | None = None
+    tombstone_key: SecretStr | None = None
     retry_seconds: float = 300.0
     leadspace_wait_seconds: float = 3600.0
     workers: int = 8
@@ -347,6 +348,14 @@ class Settings:
     @property
     def hash_key_file(self) -> Path:
         return self.data_dir / "hash_key"
+
+    @property
+    def tombstones_file(self) -> Path:
+        return self.data_dir / "tombstones.json"
+
+    @property
+    def tombstone_key_file(self) -> Path:
+        return self.data_dir / "tombstone_key"
 
     @property
     def sender_patterns_file(self) -> Path:
@@ -605,6 +614,7 @@ def load(
     secret = environment.get("AZURE_CLIENT_SECRET")
     password = environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD")
     hash_key = environment.get("ENGAGEMENT_HASH_KEY")
+    tombstone_key = environment.get("ENGAGEMENT_TOMBSTONE_KEY")
     return Settings(
         configuration=configuration,
         configuration_file=configuration_file,
@@ -622,6 +632,7 @@ def load(
         certificate_password=SecretStr(password) if password else None,
         leadspace_token=SecretStr(token) if token else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
+        tombstone_key=SecretStr(tombstone_key) if tombstone_key else None,
         retry_seconds=retry_seconds,
         leadspace_wait_seconds=leadspace_wait_seconds,
         workers=int(workers),

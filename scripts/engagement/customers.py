@@ -40,6 +40,8 @@ class CustomersResult:
     accounts: int
     contacts: int
     issues: dict[str, int]
+    # Contacts of the file that were erased, and so were left out.
+    erased: int = 0
 
 
 def extract(settings: Settings, connection: Connection, book: AddressBook) -> CustomersResult:
@@ -48,7 +50,9 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
     ConfigurationError with all findings of both files; nothing is replaced then.
     """
     files = read(settings)
-    account_rows, contact_rows = files.accounts, files.contacts
+    # First, since of an address that was known by its key alone this tells the text.
+    contact_rows = [row for row in files.contacts if not _is_kept_out(book, row[2])]
+    account_rows = [_without_erased(book, row) for row in files.accounts]
     issues: list[Issue] = [
         (
             "account_without_name",
@@ -81,7 +85,24 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
     except BaseException:
         book.put_back(addresses)
         raise
-    return CustomersResult(len(account_rows), len(landed), issue_counts(connection))
+    erased = len(files.contacts) - len(contact_rows)
+    return CustomersResult(len(account_rows), len(landed), issue_counts(connection), erased)
+
+
+def _is_kept_out(book: AddressBook, email: str | None) -> bool:
+    """Whether a contact was erased: nothing of him is landed, and no finding names him."""
+    return book.is_erased(email) and book.key(email) is None
+
+
+def _without_erased(book: AddressBook, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row of an account whose texts name nobody who was erased. Its ids never do."""
+    if not book.tombstones:
+        return row
+    masked = book.tombstones.masked
+    return tuple(
+        masked(value) if isinstance(value, str) and place not in (0, _PARENT) else value
+        for place, value in enumerate(row)
+    )
 
 
 @dataclass(frozen=True)

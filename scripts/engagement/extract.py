@@ -23,8 +23,9 @@ from engagement.leadspace.dataset import SegmentNotPublished
 from engagement.leadspace.enrich import LeadspaceResult
 from engagement.office import extract as office
 from engagement.office.extract import OfficeResult
-from engagement.outcome import Outcome
+from engagement.outcome import Outcome, counted
 from engagement.run_state import CANCELLED, RunState, instant_text, single_run
+from engagement.tombstones import Tombstones
 from engagement.warehouse import (
     Connection,
     note_patterns,
@@ -42,7 +43,9 @@ def address_book(settings: Settings) -> AddressBook:
     prepare_data_dir(settings)
     given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
     hasher = Hasher(load_hash_key(given, settings.hash_key_file))
-    return AddressBook(hasher, SenderPatterns.load(settings.sender_patterns_file))
+    return AddressBook(
+        hasher, SenderPatterns.load(settings.sender_patterns_file), Tombstones.load(settings, hasher)
+    )
 
 
 @contextmanager
@@ -82,6 +85,10 @@ def extract_customers(settings: Settings) -> Outcome:
 def begin(settings: Settings, connection: Connection, book: AddressBook, state: RunState) -> None:
     """What every command that extracts does first: settings and earlier runs for the models to see."""
     consent.settle(settings)
+    if book.tombstones is not None:
+        # Somebody may have been erased while this command waited for the lock.
+        book.tombstones.reload()
+        state.previous = book.tombstones.masked_value(state.previous)
     save_settings(connection, settings, key_check=book.hasher.key_check)
     state.record(connection)
     audit.record(connection, settings)
@@ -92,9 +99,19 @@ def customers_outcome(result: CustomersResult, *, office_follows: bool = False) 
         # Who is ours is found anew, and said, once the mailboxes are known.
         if not (office_follows and issue in customers.OWN_PEOPLE_ISSUES):
             log.warning("warning: %s", customers.warning_of(issue, count))
+    if result.erased:
+        log.warning(
+            "warning: %s of the contact file erased before; left out, remove them there",
+            counted(result.erased, "contact"),
+        )
     return Outcome(
         lines=[f"customers: {result.accounts:,} accounts, {result.contacts:,} contacts"],
-        facts={"accounts": result.accounts, "contacts": result.contacts, "issues": result.issues},
+        facts={
+            "accounts": result.accounts,
+            "contacts": result.contacts,
+            "issues": result.issues,
+            "erased": result.erased,
+        },
     )
 
 
@@ -192,6 +209,7 @@ def office_outcome(result: OfficeResult) -> Outcome:
             "slices": result.units,
             "bad_dates": result.bad_dates,
             "opted_out": result.opted_out,
+            "expired": result.expired,
             "clock": None if result.clock is None else result.clock.isoformat() + "Z",
         },
     )

@@ -20,13 +20,13 @@ from engagement.extract import running
 from engagement.fresh import sync_folder
 from engagement.outcome import Outcome
 from engagement.rebuild import rebuild
-from engagement.warehouse import KEY_CHECK, PATTERNS_FINGERPRINT, connect, prepare_data_dir
+from engagement.tombstones import Tombstones
+from engagement.warehouse import KEY_CHECK, PATTERNS_FINGERPRINT, connect, own_file, prepare_data_dir
 
 # Raw tables without a hash in them, with the rows that are kept: what was paid for, what was done, and what the next
 # run replaces anyway. Everything else is read again (tests/python/test_key.py knows every table).
-KEPT = {
-    table: f"from old.raw.{table}"
-    for table in (
+KEPT = dict.fromkeys(
+    (
         "accounts",
         "account_attributes",
         "customer_issues",
@@ -38,8 +38,9 @@ KEPT = {
         "run_steps",
         "enrichment_runs",
         "audit_events",
-    )
-} | {"settings": f"from old.raw.settings where key not in ('{KEY_CHECK}', '{PATTERNS_FINGERPRINT}')"}
+    ),
+    "true",
+) | {"settings": f"key not in ('{KEY_CHECK}', '{PATTERNS_FINGERPRINT}')"}
 
 QUESTION = (
     "Everything that was read of mail and calendars is discarded, and the next run reads it again. Go on?"
@@ -61,7 +62,8 @@ def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
         remove_keys_beside(settings.hash_key_file)
         beside = None if given is not None else stack.enter_context(new_key_beside(settings.hash_key_file))
         if settings.private_file.is_file():
-            rebuild(settings, KEPT)
+            with own_file(settings) as connection:
+                rebuild(connection, settings, Tombstones.load(settings), only=KEPT)
         stopping.check()
         audit.note(settings, audit.KEY_ROTATION)
         if beside is not None:

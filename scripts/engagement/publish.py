@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import stopping, warehouse
+from engagement import rebuild, stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
@@ -62,6 +62,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         twin = work / "twin.duckdb"
         check_build(target_path(settings))
         with warehouse.connect(settings, read_only=True) as connection:
+            rebuild.require_settled(connection, settings)
             check_refresh(connection)
             contract = private_contract(settings, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
@@ -297,14 +298,15 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 def secret_values(settings: Settings) -> list[str]:
     """Every secret that this process can know, as text."""
-    given = (settings.client_secret, settings.leadspace_token, settings.hash_key)
+    given = (settings.client_secret, settings.leadspace_token, settings.hash_key, settings.tombstone_key)
     secrets = [secret.get_secret_value() for secret in given if secret]
     password = settings.certificate_password
     # A short one, which is common here, would be found in every second text.
     if password and len(password.get_secret_value()) >= SHORTEST_TOKEN:
         secrets.append(password.get_secret_value())
-    if settings.hash_key_file.is_file():
-        secrets.append(settings.hash_key_file.read_text(encoding="utf-8").strip())
+    for file in (settings.hash_key_file, settings.tombstone_key_file):
+        if file.is_file():
+            secrets.append(file.read_text(encoding="utf-8").strip())
     return [secret for secret in secrets if secret]
 
 

@@ -16,6 +16,7 @@ from engagement.config import (
     OfficeEnrichment,
     Settings,
 )
+from engagement.errors import EngagementError
 from engagement.extract import (
     address_book,
     ask_leadspace,
@@ -119,6 +120,35 @@ def run(
     if not quiet:
         outcome.summary = _summary_of(settings)
     return outcome
+
+
+def publish_again(settings: Settings, state: RunState, *, what: str, verbose: bool = False) -> Outcome:
+    """Builds and publishes after something was taken out of the private file; nothing where nothing was published.
+
+    `what` says what is out, for the line beside an error: the published file still counts it then.
+    """
+    if not settings.published_file.exists():
+        return Outcome(lines=["nothing was published yet, so there is nothing to publish again"])
+    try:
+        with state.timed("dbt"):
+            build(settings, verbose=verbose, tell=state.progress)
+        with state.timed("publish"):
+            # What is out must go, though the day is an older one than that of a file made with --as-of.
+            published = _publish(settings, state.run_id, allow_older=True)
+    except EngagementError as error:
+        raise type(error)(
+            error.message,
+            findings=[
+                *error.findings,
+                f"{what} of {settings.private_file.name}, but {settings.published_file.name} is still the one from"
+                " before; correct the above, then `engagement run`",
+            ],
+        ) from None
+    audit.note(settings, audit.PUBLICATION)
+    state.note_published_again()
+    return Outcome(
+        lines=[f"published again: {settings.published_file.name}"], facts=_published_facts(published)
+    )
 
 
 def publish(settings: Settings) -> Outcome:

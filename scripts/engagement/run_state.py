@@ -274,6 +274,12 @@ class RunState:
         self.next_due = instant_text(next_due)
         self.save()
 
+    def note_published_again(self) -> None:
+        """This run has published what was there before without somebody or something; nothing was refreshed by it."""
+        self.published_at = instant_text(utc_now())
+        self.published_run_id = self.run_id
+        self.save()
+
     def as_dict(self) -> dict[str, Any]:
         """What run_state.json holds."""
         return {

@@ -32,6 +32,9 @@ FILE_MODE = 0o600
 KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
 # Each costs one search through a whole published file.
 SAMPLED_KEYS = 12
+# Settings for the command alone: of which tombstones the file has been cleaned, and that it is to be rewritten, since
+# what was deleted from it still stands in its bytes.
+TOMBSTONES_APPLIED, REBUILD_WANTED = "tombstones.applied", "rebuild.wanted"
 
 
 def utc_now() -> datetime:
@@ -130,8 +133,31 @@ def open_file(path: Path, *, read_only: bool) -> Iterator[Connection]:
 
 @contextmanager
 def private_file(settings: Settings) -> Iterator[Connection]:
-    """The private file with all raw tables, for writing; closed at the end so that dbt can have it."""
+    """The private file with all raw tables, for writing; closed at the end so that dbt can have it.
+
+    Whoever was erased is taken out before anything reads it: a restored backup, or what a killed erasure left. So is,
+    at the end, what was found meanwhile of him.
+    """
+    # It opens the private file through this module.
+    from engagement import rebuild
+
     prepare_data_dir(settings)
+    with own_file(settings) as connection:
+        was_rebuilt = rebuild.settle(connection, settings)
+        if not was_rebuilt:
+            yield connection
+            rebuild.settle(connection, settings)
+    if was_rebuilt:
+        with own_file(settings) as connection:
+            yield connection
+            rebuild.settle(connection, settings)
+
+
+@contextmanager
+def own_file(settings: Settings) -> Iterator[Connection]:
+    """The private file with all raw tables as it is: for whoever takes people out of it, all others want
+    `private_file`.
+    """
     with connect(settings) as connection:
         settings.private_file.chmod(FILE_MODE)
         _create_raw_tables(connection, raw_schema(settings.project_dir))
@@ -256,15 +282,14 @@ def sampled_keys(connection: Connection) -> list[int]:
 def save_settings(connection: Connection, settings: Settings, *, key_check: str) -> None:
     """Replaces raw.settings; ConfigurationError where the rows kept were hashed with another key.
 
-    Two rows are for the command alone: a check value of the hash key, and a fingerprint of the sender
-    patterns.
+    Some rows are for the command alone: a check value of the hash key, a fingerprint of the sender patterns, and
+    what a rebuild has to know (engagement.rebuild).
     """
-    kept = dict(
-        connection.execute(
-            "select key, value from raw.settings where enrichment_id = '' and key in (?, ?)",
-            [KEY_CHECK, PATTERNS_FINGERPRINT],
-        ).fetchall()
-    )
+    kept = {
+        key: value
+        for key in (KEY_CHECK, PATTERNS_FINGERPRINT, TOMBSTONES_APPLIED, REBUILD_WANTED)
+        if (value := own_setting(connection, key)) is not None
+    }
     if kept.get(KEY_CHECK, key_check) != key_check:
         raise ConfigurationError(
             f"{settings.private_file.name}: its rows were hashed with another key; restore that key"
@@ -272,9 +297,7 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
             " (docs/key.md)"
         )
     rows = settings.rows()
-    rows.append(("", KEY_CHECK, key_check))
-    if fingerprint := kept.get(PATTERNS_FINGERPRINT):
-        rows.append(("", PATTERNS_FINGERPRINT, fingerprint))
+    rows += [("", key, value) for key, value in (kept | {KEY_CHECK: key_check}).items()]
     with transaction(connection):
         replace_table(connection, "settings", rows)
 
@@ -293,11 +316,9 @@ def save_consents(connection: Connection, settings: Settings) -> None:
 
 def patterns_changed(connection: Connection, fingerprint: str) -> bool:
     """Whether addresses were classed by other patterns than today's; notes today's before the first read."""
-    row = connection.execute(
-        "select value from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
-    ).fetchone()
-    if row is not None:
-        return bool(row[0] != fingerprint)
+    known = own_setting(connection, PATTERNS_FINGERPRINT)
+    if known is not None:
+        return known != fingerprint
     note_patterns(connection, fingerprint)
     return False
 
@@ -305,10 +326,21 @@ def patterns_changed(connection: Connection, fingerprint: str) -> bool:
 def note_patterns(connection: Connection, fingerprint: str) -> None:
     """Today's patterns are those by which every address was classed."""
     with transaction(connection):
-        connection.execute(
-            "delete from raw.settings where enrichment_id = '' and key = ?", [PATTERNS_FINGERPRINT]
-        )
-        append(connection, "settings", [("", PATTERNS_FINGERPRINT, fingerprint)])
+        set_own_setting(connection, PATTERNS_FINGERPRINT, fingerprint)
+
+
+def own_setting(connection: Connection, key: str) -> str | None:
+    """A setting that is for the command alone; None where it is not set."""
+    row = connection.execute(
+        "select value from raw.settings where enrichment_id = '' and key = ?", [key]
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def set_own_setting(connection: Connection, key: str, value: str) -> None:
+    """Sets one; to be called inside a transaction."""
+    connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [key])
+    append(connection, "settings", [("", key, value)])
 
 
 def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:

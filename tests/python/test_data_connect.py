@@ -774,3 +774,34 @@ def test_a_large_file_is_read_in_flat_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 3_000 and peak < 2_000_000
+
+
+# --- who opted out, who was erased
+
+
+@pytest.mark.parametrize("before", ["never read", "read before"])
+def test_who_opted_out_is_not_read_from_an_export_either(exporting: Workspace, before: str) -> None:
+    mailbox_id = Hasher(load_hash_key(None, exporting.settings().hash_key_file)).mailbox(CARL.id)
+    if before == "read before":
+        extract(exporting)
+        assert exporting.query(f"select 1 from raw.office_messages where mailbox_id = {mailbox_id}") != []
+    (exporting.root / "out.txt").write_text(f"carl.alias@{OURS}\n")
+    configure(exporting, opt_out={"path": "out.txt"})
+    extract(exporting)
+    for table in ("office_mailboxes", "office_messages", "office_meetings", "office_units"):
+        rows = exporting.query(f"select distinct mailbox_id from raw.{table}")
+        assert len(rows) == 3 and (mailbox_id,) not in rows, table
+
+
+def test_who_was_erased_is_not_read_from_an_export_either(exporting: Workspace) -> None:
+    extract(exporting)
+    assert exporting.run("erase", f"carl.alias@{OURS}", "--yes").exit_code == 0
+    assert "1 listed person erased before" in extract(exporting)
+    extract(exporting, "--anew")
+    hasher = Hasher(load_hash_key(None, exporting.settings().hash_key_file))
+    keys = [hasher.address(text) for text in (CARL.mail, f"carl.alias@{OURS}")]
+    assert (
+        exporting.query(f"select 1 from raw.office_addresses where list_contains({keys}, address_key)") == []
+    )
+    assert exporting.query("select count(*) from raw.office_mailboxes") == [(3,)]
+    assert CARL.id.encode() not in exporting.private_file.read_bytes()

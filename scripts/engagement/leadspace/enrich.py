@@ -44,6 +44,7 @@ from engagement.leadspace.client import (
 )
 from engagement.outcome import counted
 from engagement.progress import Progress, Tell, progress
+from engagement.tombstones import Tombstones
 from engagement.warehouse import Connection, append, transaction, utc_now
 
 log = logging.getLogger(__name__)
@@ -219,6 +220,7 @@ class _Extraction:
         self._patience = patience
         self._settings = settings
         self._tell = tell
+        self._tombstones = Tombstones.load(settings)
         self._oldest = utc_now() - timedelta(days=enrichment.max_age)
         self._waiting: list[_Batch] = []
         self._companies: dict[str, Company] = {}
@@ -526,7 +528,8 @@ class _Extraction:
         self._result.held += len(batch.fingerprints)
 
     def _land(self, batch: _Batch, results: Sequence[bytes], *, whose: str | None = None) -> None:
-        """Stores what belongs to the batch, as received, in one transaction with the ledger.
+        """Stores what belongs to the batch, as received but for people who were erased, in one transaction with the
+        ledger.
 
         `whose` is the record of a single lookup, where the service need not repeat our id.
         """
@@ -547,7 +550,7 @@ class _Extraction:
             elif fingerprint in landed:
                 self._result.unknown_results += 1
             else:
-                landed[fingerprint] = (outcome, raw.decode())
+                landed[fingerprint] = (outcome, self._tombstones.masked(raw.decode()))
         self._to_repeat |= {key for key, (outcome, _) in landed.items() if outcome == FAILED}
         self._result.answers += sum(1 for outcome, _ in landed.values() if outcome == RESULT)
         self._result.invalid += sum(1 for outcome, _ in landed.values() if outcome == INVALID)

@@ -16,20 +16,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engagement.addresses import AddressBook
 from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError
 from engagement.http import Patience
-from engagement.office import data_connect, mailboxes
+from engagement.office import data_connect, mailboxes, retention
 from engagement.office.client import GraphClient
 from engagement.office.export_files import Export
 from engagement.office.graph import Service
 from engagement.office.landing import land
 from engagement.office.reading import Broken, Done, Failed, Item, Readers, Schedule, Task
 from engagement.office.rows import Landing
-from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan
+from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, midnight
 from engagement.progress import Progress, progress
 from engagement.run_state import RunState
 from engagement.warehouse import (
@@ -74,6 +74,8 @@ class OfficeResult:
     # By enrichment: the service's clock, or the export's moment; and the newest of them.
     clocks: dict[str, datetime] = field(default_factory=dict)
     clock: datetime | None = None
+    # Messages and meetings beyond the retention that were deleted.
+    expired: int = 0
 
     @property
     def unreadable(self) -> int:
@@ -128,6 +130,9 @@ def extract(
         with service.client() as client:
             selections = _resolved(client, settings, asked, now, result)
     _require_one_source(exported, asked, selections)
+    # Before any address is looked at.
+    for selection in (*selections, *(one.selection for one in exported)):
+        mailboxes.keep_out(book, selection)
     for one in exported:
         _land_export(one, connection, book, state, result, read_anew)
     if asked:
@@ -140,6 +145,10 @@ def extract(
         _run(service, settings, connection, book, state, tasks, tolerances, now, result)
     result.clock = max(result.clocks.values())
     _settle(connection, chosen, result)
+    if not result.beyond_tolerance:
+        # The newest day that can be complete; a day less, since it may begin later than that of UTC.
+        newest = midnight(min(result.clocks.values())) - timedelta(days=2)
+        result.expired = retention.expire(connection, settings, newest)
     return result
 
 

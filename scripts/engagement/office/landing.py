@@ -12,7 +12,7 @@ from engagement.office.slices import MEETINGS, MESSAGES
 from engagement.warehouse import Connection, append, empty_twin
 
 # What an item is a copy of: where a later read says otherwise, a refresh has to look at both.
-_IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
+IDENTITY = {MESSAGES: ("message_key",), MEETINGS: ("ical_key", "start_at")}
 
 
 def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, now: datetime) -> None:
@@ -23,9 +23,9 @@ def land(connection: Connection, landings: Sequence[Landing], *, run_id: str, no
     """
     kind = landings[0].kind
     table, column = TABLE[kind], TIME_COLUMN[kind]
-    identity = _IDENTITY[kind]
+    identity = IDENTITY[kind]
     replaced = ", ".join(("kind", "landing_id", "key", "start_at")[: 2 + len(identity)])
-    landing_id = _next_landing_id(connection)
+    landing_id = next_landing_id(connection)
     rows = [row for landing in landings for row in landing.read.rows]
     incoming, row_count = _incoming(connection, table, rows)
     dropped = [(landing.mailbox_id, key) for landing in landings for key in landing.read.dropped_keys]
@@ -120,7 +120,7 @@ def _incoming(connection: Connection, table: str, rows: Sequence[Row]) -> tuple[
     return incoming, len(rows) - (0 if doubled is None else doubled[0])
 
 
-def _next_landing_id(connection: Connection) -> int:
+def next_landing_id(connection: Connection) -> int:
     """One more than every landing so far, those included that a refresh has seen and the ledger no longer has."""
     row = connection.execute(
         """
@@ -153,7 +153,7 @@ def _replace_known(
     """Takes away the rows of items that come again, and notes those that are another message or meeting now. Leaves
     kept_landings: a message that comes again as it was known keeps the number of its landing, and costs no refresh.
     """
-    table, identity = TABLE[kind], _IDENTITY[kind]
+    table, identity = TABLE[kind], IDENTITY[kind]
     connection.execute(
         "create or replace temporary table kept_landings (mailbox_id bigint, item_key bigint, landing_id bigint)"
     )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from engagement.addresses import Address, AddressBook, normalised
+from engagement.addresses import Address, AddressBook, Hasher, normalised
 from engagement.config import (
     LARGEST_SELECTION,
     SMALLEST_SELECTION,
@@ -20,8 +20,10 @@ from engagement.config import (
     Settings,
 )
 from engagement.errors import ConfigurationError, EngagementError
-from engagement.office import graph
+from engagement.office import graph, retention
 from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing, ResourceMissing
+from engagement.outcome import counted
+from engagement.tombstones import Tombstones
 from engagement.warehouse import Connection, Row, append, empty_twin, transaction, upsert_addresses
 
 log = logging.getLogger(__name__)
@@ -90,8 +92,16 @@ class Selection:
     people: dict[str, Person] = field(default_factory=dict)
     unknown: list[ListedAddress] = field(default_factory=list)
     counts: list[ListedCount] = field(default_factory=list)
-    opted_out: int = 0
+    # Left out: who was erased, by Entra id; who opted out, by Entra id and by every address of the list.
+    erased: dict[str, Person] = field(default_factory=dict)
+    opted_out_ids: set[str] = field(default_factory=set)
+    opt_out_addresses: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def opted_out(self) -> int:
+        """How many of the chosen people opted out."""
+        return len(self.opted_out_ids)
 
 
 def listed_addresses(settings: Settings, position: int, enrichment: OfficeEnrichment) -> list[ListedAddress]:
@@ -191,18 +201,24 @@ def resolve_in(
 ) -> Selection:
     """Asks a directory for every listed address; people of groups are found through all levels.
 
-    A person chosen twice counts once, and directly listed beats through a group. Whoever opted out is left
-    out here, before anything about him is stored. Raises ConfigurationError where an address is several
+    A person chosen twice counts once, and directly listed beats through a group. Whoever opted out or was erased
+    (by any of his addresses or his Entra id) is left out here, before anything about
+    him is stored. Raises ConfigurationError where an address is several
     people's, AuthenticationError and ServiceError; with `failed` it is told of them instead, address by address.
     """
-    selection = Selection(enrichment.enrichment_id)
     opted_out = opt_out_of(settings, position, enrichment)
-    left_out: set[str] = set()
+    selection = Selection(enrichment.enrichment_id, opt_out_addresses=opted_out)
+    tombstones = Tombstones.load(settings)
 
     def choose(user: graph.User, via_group: str | None) -> None:
         addresses = addresses_of(user)
+        if tombstones and (
+            tombstones.knows_person(user.id) or any(tombstones.knows_address(text) for text in addresses)
+        ):
+            selection.erased[user.id] = Person(user.id, addresses, via_group)
+            return
         if opted_out.intersection(addresses):
-            left_out.add(user.id)
+            selection.opted_out_ids.add(user.id)
             return
         known = selection.people.get(user.id)
         if known is None:
@@ -217,7 +233,10 @@ def resolve_in(
             if failed is None:
                 raise
             failed(listed, error)
-    selection.opted_out = len(left_out)
+    if tombstones:
+        selection.unknown = [
+            listed for listed in selection.unknown if not tombstones.knows_address(listed.address.text)
+        ]
     return selection
 
 
@@ -446,18 +465,39 @@ def _listed(pages: Iterable[PageT], values: Callable[[PageT], Sequence[T]]) -> l
 # --- landing
 
 
+def keep_out(book: AddressBook, selection: Selection) -> None:
+    """Marks all that the directory knows of who was erased, so that no alias of his is taken for somebody new."""
+    people = selection.erased.values()
+    if not people or book.tombstones is None:
+        return
+    addresses = [text for person in people for text in person.addresses]
+    entra_ids = [person.entra_id for person in people]
+    book.tombstones.add(
+        addresses=addresses,
+        keys=[book.hasher.address(text) for text in addresses],
+        people=entra_ids,
+        mailboxes=[book.hasher.mailbox(entra_id) for entra_id in entra_ids],
+    )
+    selection.warnings.append(
+        f"{selection.enrichment_id}: {counted(len(people), 'listed person')} erased before; left out, take them off"
+        " the list"
+    )
+
+
 def save(
     connection: Connection, book: AddressBook, selections: Sequence[Selection], *, now: datetime
 ) -> dict[int, str]:
     """Brings raw.office_mailboxes to the selections; the mailboxes to read, by mailbox_id their Entra id.
 
-    A person new on the list is incomplete until read. Whoever is no longer on it gets monitored_to; who
+    Of who opted out nothing is kept, also of what was read before. A person new on the list is incomplete until read.
+    Whoever is no longer on it gets monitored_to; who
     returns loses it again. Addresses once seen of a person stay his unless somebody else has them now.
     """
     hasher = book.hasher
     to_read: dict[int, str] = {}
     with transaction(connection):
         for selection in selections:
+            forget_opted_out(connection, hasher, selection)
             kept = {
                 mailbox_id: (keys, state, monitored_from)
                 for mailbox_id, keys, state, monitored_from in connection.execute(
@@ -514,6 +554,31 @@ def save(
             connection.execute(f'insert into raw.office_mailboxes select * from "{twin}"')
         upsert_addresses(connection, book.drain())
     return to_read
+
+
+def forget_opted_out(connection: Connection, hasher: Hasher, selection: Selection) -> None:
+    """Removes what was read of who opted out since, for the enrichment that he opted out of; to be called inside a
+    transaction.
+    """
+    keys = [hasher.address(text) for text in selection.opt_out_addresses]
+    ids = [hasher.mailbox(entra_id) for entra_id in selection.opted_out_ids]
+    mailbox_ids = [
+        mailbox_id
+        for (mailbox_id,) in connection.execute(
+            """
+            select mailbox_id from raw.office_mailboxes
+            where enrichment_id = ?
+                and (list_contains(?::bigint[], mailbox_id) or list_has_any(address_keys, ?::bigint[]))
+            """,
+            [selection.enrichment_id, [*ids, *keys], keys],
+        ).fetchall()
+    ]
+    if mailbox_ids:
+        retention.forget_mailboxes(connection, selection.enrichment_id, mailbox_ids)
+        selection.warnings.append(
+            f"{selection.enrichment_id}: {counted(len(mailbox_ids), 'person')} opted out since; what was read of them"
+            " is removed"
+        )
 
 
 def _keys_by_person(book: AddressBook, selection: Selection) -> dict[str, list[int]]:
