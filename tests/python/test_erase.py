@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -596,7 +596,7 @@ def test_what_another_enrichment_reads_of_him_stays(connected: Workspace) -> Non
 
 
 def marts(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every published mart but those that tell of runs."""
+    """Every row of every published mart but those that tell of runs, without instants, at which Leadspace answered."""
     left_out = (
         "enrichments",
         "run_history",
@@ -610,7 +610,13 @@ def marts(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
             "select table_name from duckdb_tables() where schema_name = 'marts'"
         ).fetchall()
         return {
-            name: connection.execute(f"select * from marts.{name} order by all").fetchall()
+            name: sorted(
+                (
+                    tuple(value for value in row if not isinstance(value, datetime))
+                    for row in connection.execute(f"select * from marts.{name}").fetchall()
+                ),
+                key=repr,
+            )
             for (name,) in names
             if name not in left_out
         }
@@ -636,7 +642,7 @@ def test_the_published_numbers_are_those_of_a_build_that_never_knew_him(
             (never.root / "data").mkdir()
             for name in ("tombstones.json", "tombstone_key"):
                 shutil.copy(copy.root / "data" / name, never.root / "data")
-            # Of Leadspace's answers the moment differs.
+            # Of Leadspace's answers the batches differ.
             compared = {name for name in expected if "leadspace" not in name and name != "account_lookups"}
         with emulated(tenant(), never), running_leadspace(COMPANIES, polls_before_done=0) as leadspace:
             never.enrich_companies(leadspace.url, office={})

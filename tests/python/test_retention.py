@@ -110,6 +110,8 @@ def build(workspace: Workspace) -> None:
         "build",
         "--exclude-resource-type",
         "unit_test",
+        "--exclude-resource-type",
+        "test",
         target=workspace.root / "target",
         private_file=workspace.private_file,
     )
