@@ -25,6 +25,12 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		-r $<
 	touch $@
 
+.venv-audit/installed: scripts/audit/requirements.lock
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r $<
+	touch $@
+
 .PHONY: demo
 demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
@@ -72,6 +78,25 @@ lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
 		-o scripts/benchmarks/requirements.lock
+
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --group pyproject.toml:audit -o scripts/audit/requirements.lock
+
+.PHONY: audit
+audit: install .venv-audit/installed ## known vulnerabilities of what is locked; needs the network
+	$(BIN)/python -m pip check
+	@# Strict: a package that could not be asked about must not pass for one without findings.
+	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock || \
+		{ echo "audit: a vulnerability was found, or the service of vulnerabilities cannot be reached (see above);" \
+		"nothing is known to be free of them" >&2; exit 1; }
+
+.PHONY: sbom
+sbom: .venv-audit/installed ## the bill of materials of what runs, CycloneDX: target/sbom.cdx.json
+	@mkdir -p target
+	PYTHONWARNINGS=ignore .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o target/sbom.cdx.json scripts/audit/runtime.lock
 
 .PHONY: clean
 clean: ## remove what was built; the data stays
