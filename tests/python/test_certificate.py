@@ -519,6 +519,7 @@ def test_the_gate_searches_for_a_password_that_cannot_stand_in_a_text(
     assert (password in secret_values(workspace.settings(services=()))) is searched
 
 
+@pytest.mark.long
 def test_a_whole_run_signed_in_by_certificate(
     connected: Workspace, graph: Handle, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -691,6 +691,7 @@ def test_a_run_takes_out_mail_that_is_consented_to_no_more(
     }
 
 
+@pytest.mark.long
 def test_publishing_takes_out_company_data_that_is_consented_to_no_more(
     published: Workspace, leadspace: LeadspaceHandle
 ) -> None:
@@ -714,6 +715,7 @@ def test_publishing_takes_out_company_data_that_is_consented_to_no_more(
     assert published.query("select count(*) > 0 from raw.leadspace_responses") == [(True,)]
 
 
+@pytest.mark.long
 def test_where_nobody_consents_any_more_a_run_takes_out_all(
     published: Workspace, mail: Handle, leadspace: LeadspaceHandle
 ) -> None:

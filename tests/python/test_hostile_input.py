@@ -321,6 +321,7 @@ class HalfCharacters:
         await self.app(scope, receive, spoil)
 
 
+@pytest.mark.long
 def test_half_characters_from_the_services(workspace: Workspace) -> None:
     """JSON can name half a character, which no text can hold: it becomes the replacement character, in company data
     too, and everything around it is read.

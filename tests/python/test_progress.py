@@ -359,6 +359,7 @@ def test_whatever_else_is_written_becomes_an_object(workspace: Workspace) -> Non
     assert messages[-1].startswith("unexpected RuntimeError")
 
 
+@pytest.mark.long
 def test_every_line_of_a_whole_run_is_an_object(connected: Workspace, graph: Handle) -> None:
     """dbt's own output included."""
     code, stdout, lines = finished(connected.start("run", "--json-logs", "--json"))

@@ -141,6 +141,7 @@ def test_what_another_enrichment_has_stays(copy: Workspace) -> None:
     ]
 
 
+@pytest.mark.long
 def test_where_none_is_left_the_file_is_published_without_data(copy: Workspace) -> None:
     off = {"active": False}
     configure(copy, north=None, south=off, company_data=None, more_data=None)

@@ -131,6 +131,7 @@ def marts(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
+@pytest.mark.long
 def test_a_refresh_in_part_after_it_is_a_build_from_scratch(tmp_path: Path) -> None:
     kept, fresh = workspace_of(tmp_path / "kept"), workspace_of(tmp_path / "fresh")
     with emulated(tenant(), kept):

@@ -53,7 +53,9 @@ def test_a_column_added_later_is_made_and_rows_stay(workspace: Workspace) -> Non
 def test_columns_that_moved_or_went_take_their_rows_along(workspace: Workspace) -> None:
     """Rows are appended by position, so a table of an earlier version gets today's columns in today's order."""
     settings = workspace.settings()
-    with warehouse.private_file(settings) as connection:
+    with warehouse.private_file(settings):
+        pass
+    with warehouse.connect(settings) as connection:
         connection.execute("drop table raw.settings")
         connection.execute("create table raw.settings (value varchar, gone bigint, key varchar)")
         connection.execute("insert into raw.settings values ('b', 1, 'a')")
