@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from conftest import NOW, Workspace, emulated, meeting, message, person, small_tenant
 from emulators.tenant import Tenant
