@@ -32,12 +32,20 @@ from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 from engagement import config
 from engagement.cli import cli
+from parsed_once import parsed_once
 from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)
 OURS = "northwind.example"
 SENTINEL = b"the last published file"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _project_is_read_once() -> Iterator[None]:
+    with parsed_once(ROOT):
+        yield
+
 
 ACCOUNTS = [
     {

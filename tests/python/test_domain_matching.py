@@ -168,6 +168,7 @@ def test_what_matches_nobody_and_which_parents_cannot_be_are_findings(workspace:
     ]
 
 
+@pytest.mark.long
 def test_without_domain_matching_only_contacts_count(workspace: Workspace) -> None:
     """The last test of the module: the same rows, read again with the switch off."""
     configure(workspace, workspace.environment["ENGAGEMENT_LEADSPACE_URL"], domain_matching=False)

@@ -266,7 +266,7 @@ def test_a_restored_backup_is_cleaned_before_anything_reads_it(copy: Workspace) 
 KILLED_IN = {
     "before anything is written": "rebuild._export",
     "before the search": "rebuild._in_fresh_process",
-    "before the replacement": "publish.replace",
+    "before the replacement": "fresh.replace",
 }
 
 

@@ -254,7 +254,9 @@ def assert_nothing_landed(workspace: Workspace, owner_id: str, table: str, befor
     kind = table.removeprefix("office_")
     ledgers = (landed_of(workspace, owner_id, "office_units"), before["office_units"])
     now, then = ([row for row in only_of(workspace, owner_id, rows) if kind in row] for rows in ledgers)
-    assert set(now) <= set(then)
+    # mailbox and kind, from where, to where, and how many items
+    assert [row[:2] + row[3:] for row in now] == [row[:2] + row[3:] for row in then]
+    assert all(one[2] >= other[2] for one, other in zip(now, then, strict=True))
 
 
 def asked(graph: Handle, *parts: str) -> list[LoggedRequest]:

@@ -489,6 +489,7 @@ def kill_in_step(workspace: Workspace, step: str, after_seconds: float, *argumen
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
     copy: Workspace, refreshed: Refreshed, leadspace: LeadspaceHandle
 ) -> None:

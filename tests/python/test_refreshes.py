@@ -267,6 +267,7 @@ def test_a_new_week_writes_only_the_periods_that_it_touches(two_weeks: tuple[Pat
 # when it is whole
 
 
+@pytest.mark.long
 def test_a_refresh_is_whole_unless_the_one_before_ended_well_with_the_same_models_and_settings(
     two_weeks: tuple[Path, Clock], tmp_path: Path
 ) -> None:

@@ -185,7 +185,7 @@ def test_killed_in_the_midst_its_bytes_go_with_the_next_command(
         def killed(*arguments: Any) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("engagement.publish.replace", killed)
+        patched.setattr("engagement.fresh.replace", killed)
         ok(copy, "remove", "north", "--yes", code=130)
     assert copy.query("select value from raw.settings where key = 'rebuild.wanted'") == [("true",)]
     ok(copy, "extract", "customers")
@@ -193,6 +193,7 @@ def test_killed_in_the_midst_its_bytes_go_with_the_next_command(
     assert mailbox_of(copy, "anna").to_bytes(8, "little", signed=True) not in copy.private_file.read_bytes()
 
 
+@pytest.mark.long
 def test_what_is_deactivated_is_skipped_and_its_last_data_stays(copy: Workspace) -> None:
     """Both types; the others go on."""
     before = tables(copy)

@@ -110,6 +110,7 @@ def check_modes(workspace: Workspace) -> None:
         assert modes(folder) == {}, name
 
 
+@pytest.mark.long
 def test_a_whole_run_with_children_watched(workspace: Workspace) -> None:
     """Without a umask, with JSON on stderr, and the hash key in the environment."""
     with services(workspace):

@@ -189,8 +189,8 @@ def company(seed: int) -> Company:
     return one
 
 
-def land(private_file: Path, one: Company, mode: str) -> None:
-    """The company's raw rows; nothing of an earlier build is kept."""
+def land(private_file: Path, one: Company, mode: str, day: date) -> None:
+    """The company's raw rows, read up to the end of a day; nothing of an earlier build is kept."""
     rows = people_rows([one.made], "UTC")
     rows["settings"] += [("", "reporting.small_numbers", mode), ("", "reporting.k", str(K))]
     rows["accounts"] = [
@@ -198,7 +198,7 @@ def land(private_file: Path, one: Company, mode: str) -> None:
         for name, _, _, website, *_ in rows["accounts"]
     ]
     rows["office_messages"] = [message_row(copy, copy.received_at) for copy in one.made.copies]
-    rows["office_units"] = ledger_rows([one.made], one.clock)
+    rows["office_units"] = ledger_rows([one.made], Clock(day, "UTC"))
     with duckdb.connect(str(private_file)) as connection:
         for table, landed in rows.items():
             with warehouse.transaction(connection):
@@ -255,13 +255,11 @@ def built(folder: Path, seed: int) -> Builds:
     files: dict[str, list[Tables]] = {"show": [], "band": []}
     for mode, found in files.items():
         for day in DAYS:
-            land(private_file, one, mode)
+            land(private_file, one, mode, day)
             run_dbt(
                 "run",
                 "--select",
                 *(f"+{name}" for name in MARTS),
-                "--vars",
-                f"as_of_date: '{day}'",
                 target=folder / "target",
                 private_file=private_file,
             )
@@ -655,7 +653,6 @@ def test_what_the_attacks_learn_is_true(builds: Builds) -> None:
     """An attack that guesses would prove nothing."""
     assert reply_of_a_month(builds["naive"], "naive")["answers", date(2025, 11, 1)] == pytest.approx(71)
     assert reply_of_the_last_week(builds["naive"], "naive")["answers"] == pytest.approx(43)
-    assert len(breadths_by_rank(builds["naive"], "naive")) >= 3
     assert new_people(builds["show"], "show").items() >= {("domain", "else.example", DAYS[1]): 1}.items()
     assert holders_of_one_message(builds["show"], "show")["automated_sender"] == 2
 
