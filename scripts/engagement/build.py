@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -52,7 +53,8 @@ def build(
             if event.info.name == "LogStartLine":
                 bar.advance(to=int(event.data.index), total=int(event.data.total))
 
-        outcome = dbtRunner(callbacks=[follow]).invoke(arguments)
+        with _as_if_called_by(arguments):
+            outcome = dbtRunner(callbacks=[follow]).invoke(arguments)
     # A signal, which dbt keeps to itself, or takes for the failure of whatever was interrupted.
     stopping.check()
     if isinstance(outcome.exception, SystemExit | KeyboardInterrupt):
@@ -71,6 +73,16 @@ def build(
         " the last file stays",
         findings=failed,
     )
+
+
+@contextmanager
+def _as_if_called_by(arguments: Sequence[str]) -> Iterator[None]:
+    """dbt writes the process's own arguments into its artifacts, and they may name somebody (`erase ADDRESS`)."""
+    own, sys.argv = sys.argv, ["dbt", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = own
 
 
 def _interrupt_queries() -> None:

@@ -39,8 +39,8 @@ From where to where
 What is never read
   Subjects, texts, attachments, places. Private and confidential calendar entries are dropped before anything is stored.
 For how long
-  {retention} days back, to the month; a run deletes what is older. Where consent is withdrawn, what was read before stays
-  in the private file until it is removed (`engagement remove`).
+  {retention} days back, to the month; a run deletes what is older. Where consent is withdrawn, what was read before
+  stays in the private file until it is removed (`engagement remove`).
 What is published
   Numbers by customer account: counts, dates, averages, a score. No e-mail, no address and no key of a person.
   {small_numbers}

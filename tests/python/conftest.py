@@ -197,7 +197,10 @@ class Workspace:
         """The command in this process; `exit_code`, `stdout` and `stderr` are those of the command."""
         unset: dict[str, str | None] = {name: None for name in os.environ if name.startswith("AZURE_")}
         unset |= {name: None for name in os.environ if name.startswith(("ENGAGEMENT_", "LEADSPACE_"))}
-        return click.testing.CliRunner().invoke(cli, list(arguments), env={**unset, **self.environment})
+        # As in a process of its own: dbt writes down what it was called with.
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["engagement", *arguments])
+            return click.testing.CliRunner().invoke(cli, list(arguments), env={**unset, **self.environment})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command as a process."""
