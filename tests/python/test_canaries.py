@@ -443,6 +443,7 @@ def test_extractions_that_end_well_and_that_fail(workspace: Workspace) -> None:
     assert found_under(workspace.root) == {}
 
 
+@pytest.mark.long
 def test_a_whole_run_and_what_dbt_leaves(workspace: Workspace) -> None:
     with services(workspace):
         code, printed = execute(workspace, "run", "-v")

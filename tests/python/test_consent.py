@@ -639,6 +639,7 @@ def output_tables(workspace: Workspace) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_everything_is_there_before(published: Workspace) -> None:
     assert {"account_engagement", "office_coverage", "original_user_entity", "office_days"} <= set(
         tables_with(published, OFFICE)
@@ -649,6 +650,7 @@ def test_everything_is_there_before(published: Workspace) -> None:
     assert output_tables(published) == {"Office", "Office_UserEntity", "Leadspace"}
 
 
+@pytest.mark.long
 def test_a_run_takes_out_mail_that_is_consented_to_no_more(
     published: Workspace, mail: Handle, leadspace: LeadspaceHandle
 ) -> None:
@@ -737,6 +739,7 @@ def test_where_nobody_consents_any_more_a_run_takes_out_all(
     assert "nothing to do; no office or leadspace enrichment is active" in done.stderr
 
 
+@pytest.mark.long
 def test_what_is_paused_or_asked_again_keeps_its_last_data(
     published: Workspace, leadspace: LeadspaceHandle
 ) -> None:

@@ -120,7 +120,15 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("name", published_tables())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=() if name in ("account_engagement", "enriched_customers") else pytest.mark.long
+        )
+        for name in published_tables()
+    ],
+)
 def test_whatever_is_planted_in_one_of_200_000_rows_is_refused(
     name: str, contract: Contract, private_file: Path, tmp_path: Path
 ) -> None:

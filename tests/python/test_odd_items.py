@@ -93,6 +93,7 @@ def published(refreshed: tuple[Workspace, str], sql: str) -> list[tuple[object, 
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.long
 def test_every_odd_item_is_in_its_bucket(refreshed: tuple[Workspace, str]) -> None:
     expected: dict[tuple[object, ...], int] = {("message", "unreadable_date"): 2}
     for kind, items in (("message", odd_messages()), ("meeting", odd_events())):
