@@ -46,13 +46,15 @@ def remove(settings: Settings, name: str, *, agrees: Callable[[str], bool], verb
     book = address_book(settings)
     with running(settings, "remove") as state:
         _forget_runs(state, enrichment_id)
-        note_removal(settings, enrichment_id)
+        audit.note(settings, audit.REMOVAL, enrichment_id=enrichment_id)
         with state.timed("remove"), private_file(settings) as connection:
             begin(settings, connection, book, state)
             with transaction(connection):
                 _delete(connection, enrichment_id)
                 rebuild.want(connection)
         outcome = publish_again(settings, state, what="it is out", verbose=verbose)
+        # At the end: a consent that is withdrawn while something goes on keeps it from being published.
+        consent.withdraw_all(settings, enrichment_id)
     outcome.lines.insert(0, f"removed: {enrichment_id}, with everything that only it needed")
     if listed is not None:
         outcome.lines.append(
@@ -61,12 +63,6 @@ def remove(settings: Settings, name: str, *, agrees: Callable[[str], bool], verb
         )
     outcome.facts |= {"removed": True, "enrichment_id": enrichment_id}
     return outcome
-
-
-def note_removal(settings: Settings, enrichment_id: str) -> None:
-    """What is noted beside the data before it goes: the removal, and that its consents are withdrawn."""
-    consent.withdraw_all(settings, enrichment_id)
-    audit.note(settings, audit.REMOVAL, enrichment_id=enrichment_id)
 
 
 def _require_known(settings: Settings, enrichment_id: str) -> None:

@@ -106,7 +106,8 @@ def modes(folder: Path) -> dict[str, int]:
 def check_modes(workspace: Workspace) -> None:
     for name in ("data", "target", "logs"):
         folder = workspace.root / name
-        assert folder.is_dir() and list(folder.iterdir()), name
+        # dbt writes no log where nobody asks it to talk
+        assert folder.is_dir() and (name == "logs" or list(folder.iterdir())), name
         assert modes(folder) == {}, name
 
 
