@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engagement import audit, customers, people, warehouse
-from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key, normalised
+from engagement.addresses import AddressBook, SenderPatterns, has_hash_key, hasher_of, normalised
 from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import EngagementError
 from engagement.office import mailboxes
@@ -98,11 +98,9 @@ def access(settings: Settings, address: str, *, note: bool = True) -> Outcome:
 
 def _book(settings: Settings) -> AddressBook | None:
     """None where there is no key yet, so that nothing can be held; none is made for a question."""
-    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
-    if given is None and not settings.hash_key_file.exists():
+    if not has_hash_key(settings):
         return None
-    hasher = Hasher(load_hash_key(given, settings.hash_key_file))
-    return AddressBook(hasher, SenderPatterns.load(settings.sender_patterns_file))
+    return AddressBook(hasher_of(settings), SenderPatterns.load(settings.sender_patterns_file))
 
 
 @contextmanager

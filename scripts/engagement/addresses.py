@@ -22,9 +22,11 @@ from urllib.parse import urlsplit
 
 import idna
 
+from engagement.durable import written_beside
 from engagement.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from engagement.config import Settings
     from engagement.tombstones import Tombstones
 
 PERSON = "person"
@@ -299,6 +301,17 @@ class AddressBook:
         self._pending.extend(rows)
 
 
+def has_hash_key(settings: Settings) -> bool:
+    """Whether there is a key already: without one nothing was hashed."""
+    return settings.hash_key is not None or settings.hash_key_file.exists()
+
+
+def hasher_of(settings: Settings) -> Hasher:
+    """The hashes of this project, by its key, which is made where there is none."""
+    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    return Hasher(load_hash_key(given, settings.hash_key_file))
+
+
 def load_hash_key(given: str | None, path: Path) -> bytes:
     """The secret key of all hashes: from the environment, else from a file of mode 0600 made on the first
     run.
@@ -348,16 +361,8 @@ def _make_key_file(path: Path) -> None:
 def new_key_beside(path: Path) -> Iterator[Path]:
     """A file with a new key beside `path`, on the disk; removed at the end unless it was moved away."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(_KEY_FILE_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    with written_beside(path, f"{secrets.token_hex(_KEY_FILE_BYTES)}\n".encode()) as beside:
         yield beside
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def remove_keys_beside(path: Path) -> None:

@@ -15,10 +15,10 @@ import secrets
 from typing import Any
 
 from engagement.config import Settings
+from engagement.durable import FILE_MODE
 from engagement.errors import EngagementError
 from engagement.run_state import instant_of, instant_text
 from engagement.warehouse import (
-    FILE_MODE,
     Connection,
     Row,
     prepare_data_dir,

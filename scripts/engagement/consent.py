@@ -28,10 +28,11 @@ from engagement.consents import (
     Record,
     Standing,
 )
+from engagement.durable import FILE_MODE
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.outcome import Outcome
 from engagement.run_state import instant_text, is_run_going_on
-from engagement.warehouse import FILE_MODE, Connection, prepare_data_dir, utc_now
+from engagement.warehouse import Connection, prepare_data_dir, utc_now
 
 # Asks a person, by his name where it is known, whether he agrees: gives his name, or None for no.
 Agree = Callable[[str | None], str | None]

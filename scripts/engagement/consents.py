@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from engagement import durable
+from engagement.durable import FILE_MODE
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.statements import Statement, publishes
 
 if TYPE_CHECKING:
     from engagement.config import AnyEnrichment, Consent
 
-FILE_MODE = 0o600
 # The kinds of consent: the configurer's own, and the tenant administrator's. They are keys of enrichments.yml.
 CONFIGURER, ADMINISTRATOR = "consent", "tenant_consent"
 GIVEN, WITHDRAWN = "given", "withdrawn"
@@ -207,18 +208,7 @@ def add(path: Path, records: list[Record], statements: Mapping[str, str]) -> Non
         with _locked(path):
             ledger = read(path)
             ledger = Ledger(ledger.records + records, ledger.statements | dict(statements))
-            beside = path.with_name(f".{path.name}.{os.getpid()}")
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.write(path, msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n")
     except OSError as error:
         raise EngagementError(
             f"{path.name}: cannot be written ({error.strerror}); correct its rights or make room, then run again"

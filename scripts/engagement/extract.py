@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 from engagement import audit, consent, customers, stopping
-from engagement.addresses import AddressBook, Hasher, SenderPatterns, load_hash_key
+from engagement.addresses import AddressBook, SenderPatterns, hasher_of
 from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
 from engagement.customers import CustomersResult
 from engagement.errors import (
@@ -41,8 +41,7 @@ log = logging.getLogger(__name__)
 def address_book(settings: Settings) -> AddressBook:
     """Hashes and classes of this project: its key (made on the first run) and its patterns."""
     prepare_data_dir(settings)
-    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
-    hasher = Hasher(load_hash_key(given, settings.hash_key_file))
+    hasher = hasher_of(settings)
     return AddressBook(
         hasher, SenderPatterns.load(settings.sender_patterns_file), Tombstones.load(settings, hasher)
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import stopping
+from engagement.durable import FILE_MODE, sync_folder
 
 
 class FreshProcessFailed(Exception):
@@ -39,16 +40,7 @@ def replace(candidate: Path, target: Path) -> None:
     with candidate.open("rb+") as file:
         os.fsync(file.fileno())
     # Whoever was given the right to read it keeps it; nobody has it unasked.
-    candidate.chmod(stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o600)
+    candidate.chmod(stat.S_IMODE(target.stat().st_mode) if target.is_file() else FILE_MODE)
     target.with_name(target.name + ".wal").unlink(missing_ok=True)
     os.replace(candidate, target)
     sync_folder(target.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """What was renamed in a folder stays so where the machine goes down."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -93,7 +93,7 @@ PRIVATE_KEYS = (
 NEWEST_FORMAT = 65
 # Files that DuckDB looks for beside a database.
 LOG_SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
-MODES = ("show", "band")
+MODES = (small_numbers.SHOW, small_numbers.BAND)
 WHOLE_FILE = "(whole file)"
 # What customers.accounts.attributes may become, beside decimals of the customer's own.
 _ATTRIBUTE_TYPE = re.compile("|".join([*map(re.escape, DUCKDB_TYPES.values()), r"DECIMAL\(\d+,\d+\)"]))
@@ -356,7 +356,7 @@ def check_small_numbers(connection: duckdb.DuckDBPyConnection, sound: Sequence[T
                 f"small numbers: is not one of {', '.join(MODES)}",
             )
         ]
-    return small_numbers.check(connection) if modes == [("band",)] else []
+    return small_numbers.check(connection) if modes == [(small_numbers.BAND,)] else []
 
 
 def check_texts(

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from engagement import audit, stopping
-from engagement.addresses import Hasher, load_hash_key, new_key_beside, remove_keys_beside
+from engagement.addresses import hasher_of, new_key_beside, remove_keys_beside
 from engagement.config import Settings
+from engagement.durable import sync_folder
 from engagement.errors import ConfigurationError
 from engagement.extract import running
-from engagement.fresh import sync_folder
 from engagement.outcome import Outcome
 from engagement.rebuild import rebuild
 from engagement.tombstones import Tombstones
@@ -53,14 +53,14 @@ def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
     Raises ConfigurationError where nobody agrees, or ENGAGEMENT_HASH_KEY is still the old one.
     """
     prepare_data_dir(settings)
-    given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
-    if given is not None:
-        check_is_new(settings, given)
+    is_given = settings.hash_key is not None
+    if is_given:
+        check_is_new(settings)
     if not confirm(QUESTION):
         raise ConfigurationError("rotate-key: nobody agreed, so nothing was done; answer yes, or give --yes")
     with running(settings, "rotate-key"), ExitStack() as stack:
         remove_keys_beside(settings.hash_key_file)
-        beside = None if given is not None else stack.enter_context(new_key_beside(settings.hash_key_file))
+        beside = None if is_given else stack.enter_context(new_key_beside(settings.hash_key_file))
         if settings.private_file.is_file():
             with own_file(settings) as connection:
                 rebuild(connection, settings, Tombstones.load(settings), only=KEPT)
@@ -69,19 +69,19 @@ def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
         if beside is not None:
             os.replace(beside, settings.hash_key_file)
             sync_folder(settings.hash_key_file.parent)
-    whose = "of ENGAGEMENT_HASH_KEY" if given is not None else f"in {settings.hash_key_file.name}"
+    whose = "of ENGAGEMENT_HASH_KEY" if is_given else f"in {settings.hash_key_file.name}"
     return Outcome(
         lines=[
             f"rotate-key: the key {whose} is in force; what was hashed with another is gone, and the next"
             " `engagement run` reads it again"
         ],
-        facts={"key": "environment" if given is not None else "file"},
+        facts={"key": "environment" if is_given else "file"},
     )
 
 
-def check_is_new(settings: Settings, given: str) -> None:
+def check_is_new(settings: Settings) -> None:
     """Raises ConfigurationError where the rows were hashed with the key that is given."""
-    check = Hasher(load_hash_key(given, settings.hash_key_file)).key_check
+    check = hasher_of(settings).key_check
     if not settings.private_file.is_file():
         return
     with connect(settings, read_only=True) as connection:

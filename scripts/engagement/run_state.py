@@ -24,9 +24,9 @@ from typing import Any
 
 from engagement import logs, stopping
 from engagement.config import Settings
+from engagement.durable import FILE_MODE
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (
-    FILE_MODE,
     Connection,
     Row,
     append,

@@ -17,9 +17,7 @@ Everything that stores a person asks here first.
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
@@ -27,7 +25,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from engagement.addresses import Hasher, load_hash_key, load_secret_key, normalised
+from engagement import durable
+from engagement.addresses import Hasher, has_hash_key, hasher_of, load_secret_key, normalised
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError
 
@@ -61,10 +60,8 @@ class Tombstones:
     @classmethod
     def load(cls, settings: Settings, hasher: Hasher | None = None) -> Tombstones:
         """Those of this project. ConfigurationError where the file cannot be read or was made with another key."""
-        given = None if settings.hash_key is None else settings.hash_key.get_secret_value()
-        has_key = given is not None or settings.hash_key_file.exists()
-        if hasher is None and has_key and settings.tombstones_file.exists():
-            hasher = Hasher(load_hash_key(given, settings.hash_key_file))
+        if hasher is None and has_hash_key(settings) and settings.tombstones_file.exists():
+            hasher = hasher_of(settings)
         return cls(settings.tombstones_file, lambda: tombstone_key(settings), hasher)
 
     def reload(self) -> None:
@@ -218,22 +215,8 @@ class Tombstones:
         content = {"version": _VERSION, "key_check": self._mark("check", b"key")}
         # In the order of the marks, so that nothing tells which belong together.
         text = json.dumps(content | {kind: sorted(marks[kind]) for kind in KINDS}, indent=1) + "\n"
-        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(beside, self.file)
-            finally:
-                beside.unlink(missing_ok=True)
-            folder = os.open(self.file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.write(self.file, text.encode())
         except OSError as error:
             raise EngagementError(
                 f"{self.file.name}: cannot be written ({error.strerror}), so nobody was erased; correct its rights or"

@@ -21,13 +21,13 @@ import yaml
 
 from engagement import stopping
 from engagement.config import CONSENT_KEYS, Settings
+from engagement.durable import FILE_MODE
 from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
 
 Connection = duckdb.DuckDBPyConnection
 Row = tuple[Any, ...]
 
 _LOCK_HOLDER = re.compile(r"PID (\d+)")
-FILE_MODE = 0o600
 # Settings that are for the command alone.
 KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
 # Each costs one search through a whole published file.
