@@ -28,8 +28,8 @@ def erase(
         return Outcome(lines=["nothing was erased"], facts={"erased": False})
     book = address_book(settings)
     with running(settings, "erase") as state:
-        tombstones = book.tombstones or Tombstones.load(settings, book.hasher)
-        tombstones.reload()
+        # Read once the lock is held, since somebody else may have been erased before.
+        tombstones = Tombstones.load(settings, book.hasher)
         if settings.private_file.is_file():
             with state.timed("erase"), own_file(settings) as connection:
                 person = people.known(connection, book, text)
