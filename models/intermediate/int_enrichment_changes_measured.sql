@@ -12,16 +12,9 @@ account_days as (
 
 ),
 
-lookups as (
+answers as (
 
-    select * from {{ ref('int_lookups_resolved') }}
-
-),
-
-responses as (
-
-    select * from {{ ref('stg_leadspace__responses') }}
-    where outcome = 'result'
+    select * from {{ ref('int_answers_dated') }}
 
 ),
 
@@ -83,22 +76,20 @@ office_terms as (
 
 ),
 
--- The newest result decides until the next one: what changes is whether the company is known.
 answers_ordered as (
 
     select
-        lookups.enrichment_id,
-        case when responses.is_enriched then 1 else 0 end as enriched_after,
+        enrichment_id,
+        case when is_enriched then 1 else 0 end as enriched_after,
         coalesce(
-            lag(case when responses.is_enriched then 1 else 0 end) over (
-                partition by lookups.enrichment_id, lookups.account_id
-                order by responses.received_at nulls last, responses.batch_id nulls last
+            lag(case when is_enriched then 1 else 0 end) over (
+                partition by enrichment_id, account_id
+                order by known_from_at nulls last
             ),
             0
         ) as enriched_before,
-        responses.received_at
-    from lookups
-    inner join responses on lookups.fingerprint = responses.fingerprint
+        known_from_at
+    from answers
 
 ),
 
@@ -123,7 +114,7 @@ changes as (
     select
         enrichment_id,
         enriched_after - enriched_before as accounts_change,
-        received_at as changed_at
+        known_from_at as changed_at
     from answers_ordered
     where enriched_after != enriched_before
 

@@ -31,6 +31,8 @@ KEPT = dict.fromkeys(
         "account_attributes",
         "customer_issues",
         "leadspace_accounts",
+        "leadspace_listings",
+        "leadspace_comparisons",
         "leadspace_batches",
         "leadspace_requests",
         "leadspace_responses",

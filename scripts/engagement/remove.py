@@ -19,6 +19,7 @@ _HOLDERS = (
     "enrichment_runs",
     "office_mailboxes",
     "leadspace_accounts",
+    "leadspace_listings",
     "leadspace_batches",
     "leadspace_requests",
     "leadspace_responses",
@@ -103,7 +104,8 @@ def _delete_answers(connection: Connection, enrichment_id: str) -> None:
     """Deletes what was asked of Leadspace for an enrichment. An answer belongs to an input: what another enrichment
     has under the same one becomes that one's, with its place in the ledger, so that nobody pays twice for it.
     """
-    connection.execute("delete from raw.leadspace_accounts where enrichment_id = ?", [enrichment_id])
+    for table in ("leadspace_accounts", "leadspace_listings"):
+        connection.execute(f"delete from raw.{table} where enrichment_id = ?", [enrichment_id])
     connection.execute(
         """
         create or replace temporary table kept_requests as
@@ -130,3 +132,7 @@ def _delete_answers(connection: Connection, enrichment_id: str) -> None:
             [enrichment_id],
         )
         connection.execute(f"delete from raw.{table} where enrichment_id = ?", [enrichment_id])
+    connection.execute(
+        "delete from raw.leadspace_comparisons where (fingerprint, batch_id) not in"
+        " (select (fingerprint, batch_id) from raw.leadspace_responses)"
+    )

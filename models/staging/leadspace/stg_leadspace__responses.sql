@@ -12,6 +12,7 @@ select
     enrichment_id,
     fingerprint,
     batch_id,
+    run_id,
     coalesce(
         {{ json_text('response', 'data.company.ug_company_id') }},
         {{ json_text('response', 'data.company.ls_id') }}

@@ -4,12 +4,14 @@ country.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -24,10 +26,12 @@ from engagement.config import (
 )
 from engagement.errors import ConfigurationError
 from engagement.leadspace.client import Company
+from engagement.matching.places import registrable_domain
 from engagement.warehouse import Connection
 
 # No field of the service has a documented length; a company's name that is longer is none.
 LONGEST_TEXT = 300
+PERSONAL_SEED = "personal_mail_domains.csv"
 NO_NAME, NAME_TOO_LONG = "no_name", "name_too_long"
 
 
@@ -39,7 +43,8 @@ class SegmentNotPublished(ConfigurationError):
 class Customer:
     """A customer of the data set: what is sent for it under which fingerprint, or why nothing is.
 
-    `left_out` names the fields beside the name that were too long to be sent.
+    `left_out` names the fields beside the name that were too long to be sent; `is_personal_website` where the website
+    given is a person's address, or at a domain where anybody may have a mailbox.
     """
 
     account_id: str
@@ -47,6 +52,7 @@ class Customer:
     fingerprint: str | None = None
     not_sent_reason: str | None = None
     left_out: tuple[str, ...] = ()
+    is_personal_website: bool = False
 
 
 def customers_of(
@@ -66,8 +72,9 @@ def customers_of(
             "raw.accounts: no customers landed; run `engagement extract customers` first"
         )
     columns = settings.configuration.customers.accounts
+    personal = personal_mail_domains(settings.project_dir)
     return [
-        _customer(account_id, _values(columns, enrichment.mapping, texts, attributes))
+        _customer(account_id, _values(columns, enrichment.mapping, texts, attributes), personal)
         for account_id, *texts, attributes in rows
         if members is None or account_id in members
     ]
@@ -121,7 +128,30 @@ def cleaned(text: str) -> str:
     return " ".join(printable.split())
 
 
-def _customer(account_id: str, values: Mapping[str, str]) -> Customer:
+def personal_mail_domains(project_dir: Path) -> frozenset[str]:
+    """The domains of the seed at which anybody may have a mailbox: they say nothing of a company.
+
+    Raises ConfigurationError where the seed cannot be read.
+    """
+    path = project_dir / "seeds" / PERSONAL_SEED
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return frozenset(row["domain"].strip().lower() for row in csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
+        raise ConfigurationError(
+            f"seeds/{PERSONAL_SEED}: cannot be read ({type(error).__name__}); columns domain, why"
+        ) from None
+
+
+def _without_person(website: str, personal: frozenset[str]) -> str | None:
+    """The website as it may leave: of a person's address the domain alone, and nothing of a personal mailbox."""
+    domain = registrable_domain(website)
+    if domain in personal:
+        return None
+    return domain if "@" in website else website
+
+
+def _customer(account_id: str, values: Mapping[str, str], personal: frozenset[str]) -> Customer:
     name = values.get("company_name", "")
     if not any(char.isalnum() for char in name):
         return Customer(account_id, not_sent_reason=NO_NAME)
@@ -130,11 +160,21 @@ def _customer(account_id: str, values: Mapping[str, str]) -> Customer:
     too_long = tuple(field for field, value in values.items() if len(value) > LONGEST_TEXT)
     sendable = {field: value for field, value in values.items() if value and field not in too_long}
     company: dict[str, Any] = {"name": name}
-    if "website" in sendable:
-        company["website"] = sendable["website"]
+    is_personal = False
+    if given := sendable.get("website"):
+        website = _without_person(given, personal)
+        is_personal = website != given
+        if website is not None:
+            company["website"] = website
     if "country" in sendable:
         company["address"] = {"country": sendable["country"]}
-    return Customer(account_id, company, fingerprint_of(company), left_out=too_long)
+    return Customer(
+        account_id,
+        company,
+        fingerprint_of(company),
+        left_out=too_long,
+        is_personal_website=is_personal,
+    )
 
 
 def fingerprint_of(company: Company) -> str:

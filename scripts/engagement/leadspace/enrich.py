@@ -30,7 +30,7 @@ import msgspec
 from engagement.config import LeadspaceEnrichment, Settings
 from engagement.errors import AuthenticationError, CreditsError, EngagementError, ServiceError
 from engagement.http import Patience
-from engagement.leadspace import dataset
+from engagement.leadspace import comparing, dataset, listing
 from engagement.leadspace.client import (
     LARGEST_BULK,
     LEADSPACE,
@@ -96,6 +96,7 @@ class LeadspaceResult:
     unknown_results: int = 0
     unreadable_results: int = 0
     fields_left_out: int = 0
+    personal_websites: int = 0
 
     def warnings(self) -> list[str]:
         """What a person should know, one line each."""
@@ -108,6 +109,11 @@ class LeadspaceResult:
             (
                 self.fields_left_out,
                 f"with a website or country of more than {dataset.LONGEST_TEXT} characters; sent without it",
+            ),
+            (
+                self.personal_websites,
+                "whose website is a person's address or a domain of personal mailboxes; sent with the domain of the"
+                " company alone, or without",
             ),
             (self.invalid, "refused as invalid input; correct their data, then they are sent again"),
             (self.failed, "that the service failed on; the next run asks again"),
@@ -172,28 +178,16 @@ def extract(
         customers=len(customers),
         not_sent=dataset.not_sent(customers),
         fields_left_out=sum(1 for customer in customers if customer.left_out),
+        personal_websites=sum(1 for customer in customers if customer.is_personal_website),
     )
-    with transaction(connection):
-        connection.execute(
-            "delete from raw.leadspace_accounts where enrichment_id = ?", [enrichment.enrichment_id]
-        )
-        append(
-            connection,
-            "leadspace_accounts",
-            [
-                (
-                    enrichment.enrichment_id,
-                    customer.account_id,
-                    customer.fingerprint,
-                    customer.not_sent_reason,
-                )
-                for customer in customers
-            ],
-        )
+    listing.note(connection, enrichment.enrichment_id, run_id, customers, utc_now())
     with LeadspaceClient.of(settings, patience) as client:
         work = _Extraction(connection, client, enrichment, run_id, result, patience, settings, tell)
         work.plan(customers, send_again=send_again, most_lookups=most_lookups)
-        work.go()
+        try:
+            work.go()
+        finally:
+            comparing.note(connection, settings.project_dir)
     result.answered = work.answered_customers()
     return result
 
@@ -571,7 +565,15 @@ class _Extraction:
             self._connection,
             "leadspace_responses",
             [
-                (self._enrichment.enrichment_id, fingerprint, batch.batch_id, outcome, response, now)
+                (
+                    self._enrichment.enrichment_id,
+                    fingerprint,
+                    batch.batch_id,
+                    outcome,
+                    response,
+                    now,
+                    self._run_id,
+                )
                 for fingerprint, (outcome, response) in landed.items()
             ],
         )
