@@ -26,10 +26,13 @@ select
     {{ addresses_masked('accounts.country') }} as country,
     lookups.lookup_status,
     lookups.not_sent_reason,
+    lookups.match_verdict,
     leadspace_companies.match_confidence,
     leadspace_companies.company_name,
     leadspace_companies.company_website,
     leadspace_companies.company_country,
+    lookups.is_in_dataset,
+    lookups.is_refreshed,
     lookups.answered_at
 from lookups
 inner join accounts on lookups.account_id = accounts.account_id

@@ -44,15 +44,21 @@ lookups_ranked as (
         lookups.enrichment_id,
         lookups.account_id,
         lookups.lookup_status,
+        lookups.match_verdict,
+        lookups.is_refreshed,
         row_number() over (
             partition by lookups.account_id
             order by
-                case when lookups.lookup_status = 'enriched' then 0 else 1 end nulls last,
+                case when leadspace_companies.account_id is null then 1 else 0 end nulls last,
                 enrichments.list_position nulls last,
                 lookups.enrichment_id nulls last
         ) as place_in_account
     from lookups
     inner join enrichments on lookups.enrichment_id = enrichments.enrichment_id
+    left join leadspace_companies
+        on
+            lookups.enrichment_id = leadspace_companies.enrichment_id
+            and lookups.account_id = leadspace_companies.account_id
 
 ),
 
@@ -111,6 +117,7 @@ select
     chosen_lookups.enrichment_id as leadspace_enrichment_id,
     chosen_lookups.lookup_status,
     leadspace_companies.company_id,
+    chosen_lookups.match_verdict,
     leadspace_companies.match_confidence,
     leadspace_companies.company_name,
     leadspace_companies.company_website,
@@ -124,6 +131,7 @@ select
     leadspace_companies.annual_revenue_range,
     leadspace_companies.employees_count,
     leadspace_companies.annual_revenue_usd,
+    chosen_lookups.is_refreshed as is_company_refreshed,
     leadspace_companies.answered_at as leadspace_answered_at,
     chosen_engagements.enrichment_id as office_enrichment_id,
     account_years.engagement_score,

@@ -13,10 +13,17 @@ lookups_counted as (
         enrichment_id,
         count(*) as accounts_count,
         sum(case when is_enriched then 1 else 0 end) as accounts_enriched_count,
-        sum(case when lookup_status = 'not_enriched' then 1 else 0 end) as accounts_not_enriched_count,
-        sum(case when lookup_status in ('not_sent', 'invalid') then 1 else 0 end) as accounts_not_sent_count,
-        sum(case when lookup_status in ('waiting', 'held', 'not_answered') then 1 else 0 end)
-            as accounts_not_answered_count,
+        -- An account that was enriched and is now, say, held keeps what was known.
+        sum(case when not is_enriched and lookup_status = 'not_enriched' then 1 else 0 end)
+            as accounts_not_enriched_count,
+        sum(case when not is_enriched and lookup_status = 'rejected' then 1 else 0 end) as accounts_rejected_count,
+        sum(case when not is_enriched and lookup_status in ('not_sent', 'invalid') then 1 else 0 end)
+            as accounts_not_sent_count,
+        sum(
+            case when not is_enriched and lookup_status in ('waiting', 'held', 'not_answered') then 1 else 0 end
+        ) as accounts_not_answered_count,
+        sum(case when is_enriched and not is_refreshed then 1 else 0 end) as accounts_not_refreshed_count,
+        sum(case when match_verdict = 'review' then 1 else 0 end) as matches_in_review_count,
         sum(case when match_confidence = 'high' then 1 else 0 end) as confidence_high_count,
         sum(case when match_confidence = 'medium' then 1 else 0 end) as confidence_medium_count,
         sum(case when match_confidence = 'low' then 1 else 0 end) as confidence_low_count,
@@ -50,8 +57,11 @@ select
     coalesce(lookups_counted.accounts_count, 0) as accounts_count,
     cast(coalesce(lookups_counted.accounts_enriched_count, 0) as bigint) as accounts_enriched_count,
     cast(coalesce(lookups_counted.accounts_not_enriched_count, 0) as bigint) as accounts_not_enriched_count,
+    cast(coalesce(lookups_counted.accounts_rejected_count, 0) as bigint) as accounts_rejected_count,
     cast(coalesce(lookups_counted.accounts_not_sent_count, 0) as bigint) as accounts_not_sent_count,
     cast(coalesce(lookups_counted.accounts_not_answered_count, 0) as bigint) as accounts_not_answered_count,
+    cast(coalesce(lookups_counted.accounts_not_refreshed_count, 0) as bigint) as accounts_not_refreshed_count,
+    cast(coalesce(lookups_counted.matches_in_review_count, 0) as bigint) as matches_in_review_count,
     cast(coalesce(lookups_counted.confidence_high_count, 0) as bigint) as confidence_high_count,
     cast(coalesce(lookups_counted.confidence_medium_count, 0) as bigint) as confidence_medium_count,
     cast(coalesce(lookups_counted.confidence_low_count, 0) as bigint) as confidence_low_count,
