@@ -6,8 +6,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from engagement import customers
-from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
+from engagement import company_file, customers
+from engagement.config import (
+    LEADSPACE,
+    OFFICE,
+    CompanyFileEnrichment,
+    LeadspaceEnrichment,
+    OfficeEnrichment,
+    Settings,
+)
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, require_consents
 from engagement.http import Patience
@@ -50,6 +57,9 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
             if enrichment.export is not None and enrichment.active:
                 fact["export"] = _export(settings, position, enrichment)
                 line += f", from an export: {', '.join(fact['export'])}"
+        elif isinstance(enrichment, CompanyFileEnrichment):
+            fact["records"] = len(company_file.read(settings, position, enrichment))
+            line += f": {fact['records']:,} records, {len(enrichment.columns)} columns, refreshed {enrichment.refresh}"
         else:
             fact["dataset"] = enrichment.dataset
             line += (

@@ -55,8 +55,8 @@ SECRET_VARIABLES = (
 )
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
-# The types of enrichments, each with a service and secrets of its own.
-OFFICE, LEADSPACE = "office", "leadspace"
+# The types of enrichments; the first two ask a service, with secrets of its own.
+OFFICE, LEADSPACE, COMPANY_FILE = "office", "leadspace", "company_file"
 SERVICES = (OFFICE, LEADSPACE)
 
 # The keys under which models learn how the consents of an enrichment stand.
@@ -174,6 +174,8 @@ class AccountsFile(_Part):
     country: Text | None = None
     parent: Text | None = None
     attributes: tuple[Text, ...] = Field(default=(), strict=False)
+    # What the file itself knows of the company, by the names of var company_attributes: trusted, never overwritten.
+    company: dict[Text, Text] = Field(default_factory=dict)
 
 
 class ContactsFile(_Part):
@@ -278,6 +280,8 @@ class LeadspaceEnrichment(_Enrichment):
     mapping: Mapping_
     max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=90)
     endpoint: Literal["automatic", "single", "bulk"] = "automatic"
+    # Names of enrichments of type company_file: whom one of them knows is not asked about.
+    unless_known_by: tuple[Text, ...] = Field(default=(), strict=False)
 
     @property
     def segment(self) -> str | None:
@@ -285,9 +289,18 @@ class LeadspaceEnrichment(_Enrichment):
         return self.dataset.removeprefix("segment:") if self.dataset != "customers" else None
 
 
-AnyEnrichment = OfficeEnrichment | LeadspaceEnrichment
+class CompanyFileEnrichment(_Enrichment):
+    """Company data from a file keyed by our account ids; `columns` by the names of var company_attributes."""
+
+    type: Literal["company_file"]
+    path: Text
+    id: Text
+    columns: Annotated[dict[Text, Text], Field(min_length=1)]
+
+
+AnyEnrichment = OfficeEnrichment | LeadspaceEnrichment | CompanyFileEnrichment
 Enrichment = Annotated[AnyEnrichment, Field(discriminator="type")]
-E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment)
+E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment, CompanyFileEnrichment)
 
 
 class Configuration(_Part):
@@ -433,7 +446,7 @@ class Settings:
                     "retention_days": str(enrichment.retention),
                     "tolerated_failures": str(enrichment.tolerated_failures),
                 }
-            else:
+            elif isinstance(enrichment, LeadspaceEnrichment):
                 values |= {"dataset": enrichment.dataset, "max_age_days": str(enrichment.max_age)}
             rows += [(enrichment.enrichment_id, key, value) for key, value in values.items()]
         return rows
@@ -539,6 +552,8 @@ def load(
         )
     if configuration is not None:
         findings += _unknown_segments(configuration, project_dir)
+        findings += _unknown_attributes(configuration, project_dir)
+        findings += _unknown_files(configuration)
     urls = {}
     for name, default in (
         ("ENGAGEMENT_AUTHORITY_URL", DEFAULT_AUTHORITY_URL),
@@ -785,10 +800,10 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
     if kind == "extra_forbidden":
         return f"{path}: unknown key{_nearest_key(problem['loc'], str(keys[-1]))}"
     if kind == "union_tag_not_found":
-        return f"{path}.type: missing; allowed: office, leadspace"
+        return f"{path}.type: missing; allowed: office, leadspace, company_file"
     if kind == "union_tag_invalid":
         given = _shown(value.get("type") if isinstance(value, dict) else value, path)
-        return f"{path}.type: {given} is not allowed; allowed: office, leadspace"
+        return f"{path}.type: {given} is not allowed; allowed: office, leadspace, company_file"
     if kind == "literal_error":
         allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         allowed = "graph, or {data_connect: <folder>}" if keys[-1] == "source" else allowed
@@ -866,6 +881,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "contacts": ContactsFile,
         "office": OfficeEnrichment,
         "leadspace": LeadspaceEnrichment,
+        "company_file": CompanyFileEnrichment,
         "consent": Consent,
         "tenant_consent": Consent,
         "file": AddressFile,
@@ -918,6 +934,8 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
         if isinstance(block, dict):
             paths.append((f"customers.{table}.path", block.get("path")))
     for position, entry in listed:
+        if entry.get("type") == COMPANY_FILE:
+            paths.append((f"enrichments[{position}].path", entry.get("path")))
         for key in ("addresses", "opt_out"):
             block = entry.get(key)
             if isinstance(block, dict):
@@ -992,6 +1010,42 @@ def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterat
             near = difflib.get_close_matches(str(enrichment.segment), known, 1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
             yield (f"enrichments[{position}].dataset: there is no segment {enrichment.segment!r}; {hint}")
+
+
+def _unknown_attributes(configuration: Configuration, project_dir: Path) -> Iterator[str]:
+    """Columns given for something that dbt_project.yml does not list among what is known of a company."""
+    mapped = {"customers.accounts.company": configuration.customers.accounts.company} | {
+        f"enrichments[{position}].columns": enrichment.columns
+        for position, enrichment in enumerate(configuration.enrichments)
+        if isinstance(enrichment, CompanyFileEnrichment)
+    }
+    try:
+        project = yaml.safe_load((project_dir / "dbt_project.yml").read_text("utf-8"))
+        known = list(project["vars"]["company_attributes"])
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        return
+    for where, columns in mapped.items():
+        for attribute in columns:
+            if attribute not in known:
+                near = difflib.get_close_matches(attribute, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                yield f"{where}: {_shown(attribute, where)} is nothing that is known of a company; {hint}"
+
+
+def _unknown_files(configuration: Configuration) -> Iterator[str]:
+    """Enrichments to go before that are no files of company data."""
+    known = {
+        enrichment.enrichment_id: enrichment.name
+        for enrichment in configuration.enrichments
+        if isinstance(enrichment, CompanyFileEnrichment)
+    }
+    for position, enrichment in enumerate(configuration.enrichments):
+        for index, name in enumerate(getattr(enrichment, "unless_known_by", ())):
+            if slug(name) not in known:
+                yield (
+                    f"enrichments[{position}].unless_known_by[{index}]: {_shown(name, 'name')} is no enrichment of type"
+                    f" company_file; known: {', '.join(known.values()) or 'none'}"
+                )
 
 
 def _repeated_addresses(configuration: Configuration) -> Iterator[str]:

@@ -43,6 +43,7 @@ Show = Callable[[str], None]
 _OUTPUTS = (
     "select enrichment_id from marts.office_overview",
     "select enrichment_id from marts.leadspace_overview",
+    "select enrichment_id from marts.company_file_companies",
     "select enrichment_id from marts.original_user_entity",
 )
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")

@@ -30,7 +30,11 @@ DUCKDB_TYPES = {
 
 
 # The mart behind the output table of each type of enrichment.
-OUTPUT_MARTS = {"office": "original_account_engagement", "leadspace": "original_leadspace_companies"}
+OUTPUT_MARTS = {
+    "office": "original_account_engagement",
+    "leadspace": "original_leadspace_companies",
+    "company_file": "company_file_companies",
+}
 # The mart behind the table of people (E35), which stands beside each office enrichment's output table.
 USER_MART = "original_user_entity"
 USER_TABLE_SUFFIX = "_UserEntity"

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
 from engagement.addresses import AddressBook, website_domain
-from engagement.config import AccountsFile, ContactsFile, Settings, Source, source_of
+from engagement.config import AccountsFile, ContactsFile, Settings, source_of
 from engagement.contract import ENRICHED_CUSTOMERS
 from engagement.errors import ConfigurationError
 from engagement.outcome import counted
+from engagement.tabular import check_ids, quoted, read_rows, text_of
 from engagement.warehouse import Connection, replace_table, transaction, upsert_addresses
 
 log = logging.getLogger(__name__)
 
 OWN_PEOPLE_ISSUES = ("contact_in_own_domain", "contact_is_monitored")
-
-# So many decimal digits every double holds.
-DIGITS_OF_A_DOUBLE = 15
 
 Issue = tuple[str, str, str, str]
 
@@ -369,24 +365,31 @@ def _read_accounts(
     }
     named = {f"{where}.{key}": column for key, column in text_columns.items()}
     named |= {f"{where}.attributes[{index}]": column for index, column in enumerate(wanted.attributes)}
+    named |= {f"{where}.company.{name}": column for name, column in wanted.company.items()}
 
     def exact(column: str) -> str:
         """A value for JSON, whose numbers would lose digits beyond what a double holds."""
         name = contract_type(types.get(column, ""))
-        return f"cast({_quoted(column)} as varchar)" if name.startswith("decimal") else _quoted(column)
+        return f"cast({quoted(column)} as varchar)" if name.startswith("decimal") else quoted(column)
 
     def query(relation: str) -> str:
         texts = ", ".join(
-            f"{_text(text_columns[key])} as {key}" if key in text_columns else f"null as {key}"
+            f"{text_of(text_columns[key])} as {key}" if key in text_columns else f"null as {key}"
             for key in ("id", "name", "website", "country", "parent")
         )
-        pairs = ", ".join(f"{_quoted(column)} := {exact(column)}" for column in wanted.attributes)
+        pairs = ", ".join(f"{quoted(column)} := {exact(column)}" for column in wanted.attributes)
         attributes = f"cast(to_json(struct_pack({pairs})) as varchar)" if wanted.attributes else "null"
-        return f"select {texts}, {attributes} as attributes from {relation}"
+        known = ", ".join(f"{quoted(name)} := {text_of(column)}" for name, column in wanted.company.items())
+        company = f"cast(to_json(struct_pack({known})) as varchar)" if known else "null"
+        return f"select {texts}, {attributes} as attributes, {company} as company from {relation}"
 
-    rows = _rows(source, where, named, tuple(text_columns.values()), query, findings, types)
+    texts = (
+        *text_columns.values(),
+        *(name for name in wanted.company.values() if name not in wanted.attributes),
+    )
+    rows = read_rows(source, where, named, texts, query, findings, types)
     if rows is not None:
-        _check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
+        check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
         parents = sum(1 for row in rows if row[4] and "@" in row[4])
         if parents:
             findings.append(
@@ -405,140 +408,12 @@ def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]
     def query(relation: str) -> str:
         return (
             "select "
-            + ", ".join(f"{_text(column)} as {key}" for key, column in columns.items())
+            + ", ".join(f"{text_of(column)} as {key}" for key, column in columns.items())
             + f" from {relation}"
         )
 
     named = {f"{where}.{key}": column for key, column in columns.items()}
-    rows = _rows(source, where, named, tuple(columns.values()), query, findings)
+    rows = read_rows(source, where, named, tuple(columns.values()), query, findings)
     if rows is not None:
-        _check_ids(source, where, [row[0] for row in rows], findings, "contact", unique=False)
+        check_ids(source, where, [row[0] for row in rows], findings, "contact", unique=False)
     return rows or []
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _text(column: str) -> str:
-    return f"nullif(trim(cast({_quoted(column)} as varchar)), '')"
-
-
-def _rows(
-    source: Source,
-    where: str,
-    named: dict[str, str],
-    text_columns: tuple[str, ...],
-    query: Callable[[str], str],
-    findings: list[str],
-    types: dict[str, str] | None = None,
-) -> list[tuple[Any, ...]] | None:
-    """The rows in the file's order, or None after a finding; `types` is filled with the type of every column.
-    A database of its own: the private file stays out of it.
-    """
-    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        try:
-            relation = _relation(connection, source, ())
-            described = connection.execute(f"describe select * from {relation}").fetchall()
-            columns = [row[0] for row in described]
-            missing = [(key, column) for key, column in named.items() if column not in columns]
-            # Without a header line the first contact's address would stand here.
-            it_has = (
-                "its first line holds an address, so a header line is missing"
-                if any("@" in name for name in columns)
-                else f"it has {', '.join(columns)}"
-            )
-            for key, column in missing:
-                findings.append(f"{source.label}: has no column {column!r} ({key}); {it_has}")
-            if missing:
-                return None
-            if types is not None:
-                types.update((row[0], row[1]) for row in described)
-                coarse = _coarse_columns(connection, source, types, text_columns)
-                types.update((column, "VARCHAR") for column in coarse)
-                text_columns = (*text_columns, *coarse)
-            # Ids such as 007 must stay text, so the named columns are read as text; attributes keep their
-            # types.
-            return connection.execute(query(_relation(connection, source, text_columns))).fetchall()
-        except duckdb.Error as error:
-            findings.append(
-                f"{source.label}: cannot be read as {_kind(source)} ({type(error).__name__}, {where}.path);"
-                " check that it opens, and its encoding (UTF-8)"
-            )
-            return None
-
-
-def _coarse_columns(
-    connection: Connection, source: Source, types: Mapping[str, str], text_columns: Sequence[str]
-) -> list[str]:
-    """Columns of a CSV file that would be read as doubles and hold what a double does not: a number of more digits
-    than it keeps, or a code such as 1e5. They stay text.
-    """
-    doubles = [name for name, kind in types.items() if kind == "DOUBLE" and name not in text_columns]
-    if _kind(source) != "CSV" or not doubles:
-        return []
-    tests = ", ".join(
-        f"bool_or(length(regexp_replace({_quoted(name)}, '[^0-9]', '', 'g')) > {DIGITS_OF_A_DOUBLE}"
-        f" or regexp_matches({_quoted(name)}, '[eE]'))"
-        for name in doubles
-    )
-    row = connection.execute(
-        f"select {tests} from read_csv({_literal(str(source.file))}, header = true, all_varchar = true)"
-    ).fetchone()
-    return [name for name, is_coarse in zip(doubles, row or (), strict=True) if is_coarse]
-
-
-def _kind(source: Source) -> str:
-    if source.table is not None:
-        return "a table of a DuckDB file"
-    return "Parquet" if source.file.suffix.lower() == ".parquet" else "CSV"
-
-
-def _relation(connection: Connection, source: Source, text_columns: tuple[str, ...]) -> str:
-    file = _literal(str(source.file))
-    if source.table is not None:
-        attached = connection.execute(
-            "select 1 from duckdb_databases() where database_name = 'given'"
-        ).fetchone()
-        if attached is None:
-            connection.execute(f"attach {file} as given (read_only)")
-        return "given." + ".".join(_quoted(part) for part in source.table.split("."))
-    if source.file.suffix.lower() == ".parquet":
-        return f"read_parquet({file})"
-    types = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in text_columns)
-    return f"read_csv({file}, header = true, sample_size = -1" + (f", types = {{{types}}})" if types else ")")
-
-
-def _check_ids(
-    source: Source, where: str, ids: list[str | None], findings: list[str], noun: str, *, unique: bool
-) -> None:
-    if not ids:
-        findings.append(f"{source.label}: has no rows; at least one {noun} is needed ({where}.path)")
-        return
-    first_line = 2 if _kind(source) == "CSV" else 1
-    unit = "line" if _kind(source) == "CSV" else "row"
-    empty = [position for position, value in enumerate(ids, start=first_line) if value is None]
-    if empty:
-        findings.append(
-            f"{source.label} {unit} {empty[0]}: {noun} without an id ({len(empty)} in all,"
-            f" {where}.id); give each one"
-        )
-    addresses = [position for position, value in enumerate(ids, start=first_line) if value and "@" in value]
-    if addresses:
-        findings.append(
-            f"{source.label} {unit} {addresses[0]}: the {noun}'s id looks like an e-mail address"
-            f" ({len(addresses)} in all, {where}.id); name a column with an id that may be published"
-        )
-    if unique:
-        twice = [value for value, count in Counter(value for value in ids if value).items() if count > 1]
-        if twice and "@" not in twice[0]:
-            findings.append(
-                f"{source.label}: {len(twice)} {noun} id{'s' if len(twice) != 1 else ''} given more"
-                " than once,"
-                f" first {twice[0]!r} ({where}.id); keep one row for each"
-            )

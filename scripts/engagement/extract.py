@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from engagement import audit, consent, customers, stopping
+from engagement import audit, company_file, consent, customers, stopping
 from engagement.addresses import AddressBook, SenderPatterns, hasher_of
-from engagement.config import LEADSPACE, OFFICE, LeadspaceEnrichment, OfficeEnrichment, Settings
+from engagement.company_file import CompanyFileResult
+from engagement.config import (
+    LEADSPACE,
+    OFFICE,
+    CompanyFileEnrichment,
+    LeadspaceEnrichment,
+    OfficeEnrichment,
+    Settings,
+)
 from engagement.customers import CustomersResult
 from engagement.errors import (
     DONE,
@@ -77,8 +85,9 @@ def extract_customers(settings: Settings) -> Outcome:
         begin(settings, connection, book, state)
         with state.timed("customers"):
             result = customers.extract(settings, connection, book)
+            files = read_company_files(settings, connection, state)
         state.record(connection, state="done")
-    return customers_outcome(result)
+    return customers_outcome(result, files)
 
 
 def begin(settings: Settings, connection: Connection, book: AddressBook, state: RunState) -> None:
@@ -93,7 +102,26 @@ def begin(settings: Settings, connection: Connection, book: AddressBook, state: 
     audit.record(connection, settings)
 
 
-def customers_outcome(result: CustomersResult, *, office_follows: bool = False) -> Outcome:
+def read_company_files(
+    settings: Settings, connection: Connection, state: RunState
+) -> dict[str, CompanyFileResult]:
+    """Every file of company data in turn, by enrichment_id."""
+    results = {}
+    for position, enrichment in settings.ready(CompanyFileEnrichment):
+        with state.enriching(enrichment.enrichment_id) as entry:
+            result = company_file.extract(settings, connection, position, enrichment)
+            entry.selected, entry.processed = result.records, result.records - result.unknown
+            warnings = result.warnings()
+            entry.finish(warnings=bool(warnings), detail="; ".join(warnings) or None)
+        for warning in warnings:
+            log.warning("warning: %s: %s", enrichment.enrichment_id, warning)
+        results[enrichment.enrichment_id] = result
+    return results
+
+
+def customers_outcome(
+    result: CustomersResult, files: Mapping[str, CompanyFileResult], *, office_follows: bool = False
+) -> Outcome:
     for issue, count in result.issues.items():
         # Who is ours is found anew, and said, once the mailboxes are known.
         if not (office_follows and issue in customers.OWN_PEOPLE_ISSUES):
@@ -104,12 +132,19 @@ def customers_outcome(result: CustomersResult, *, office_follows: bool = False) 
             counted(result.erased, "contact"),
         )
     return Outcome(
-        lines=[f"customers: {result.accounts:,} accounts, {result.contacts:,} contacts"],
+        lines=[
+            f"customers: {result.accounts:,} accounts, {result.contacts:,} contacts",
+            *(
+                f"company file: {file.records:,} records ({enrichment_id}), {file.records - file.unknown:,} of accounts"
+                for enrichment_id, file in files.items()
+            ),
+        ],
         facts={
             "accounts": result.accounts,
             "contacts": result.contacts,
             "issues": result.issues,
             "erased": result.erased,
+            "company_files": {enrichment_id: asdict(file) for enrichment_id, file in files.items()},
         },
     )
 

@@ -30,6 +30,7 @@ KEPT = dict.fromkeys(
         "accounts",
         "account_attributes",
         "customer_issues",
+        "company_file_records",
         "leadspace_accounts",
         "leadspace_listings",
         "leadspace_comparisons",

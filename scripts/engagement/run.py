@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engagement import audit, consent, customers
 from engagement.build import build
 from engagement.config import (
+    COMPANY_FILE,
     LEADSPACE,
     OFFICE,
     REFRESH_PERIODS,
@@ -24,6 +25,7 @@ from engagement.extract import (
     customers_outcome,
     leadspace_outcome,
     office_outcome,
+    read_company_files,
     read_office,
     require_consents,
     running,
@@ -87,7 +89,7 @@ def run(
             return Outcome(
                 lines=[f"not due before {text}"], facts={"due": False, "next_due": due.isoformat() + "Z"}
             )
-    require_consents(settings, OFFICE, LEADSPACE, is_removal=bool(withdrawn))
+    require_consents(settings, OFFICE, LEADSPACE, COMPANY_FILE, is_removal=bool(withdrawn))
     book = address_book(settings)
     reads_office = bool(settings.ready(OfficeEnrichment))
     outcome = Outcome()
@@ -97,7 +99,8 @@ def run(
             begin(settings, connection, book, state)
             with state.timed("customers"):
                 landed = customers.extract(settings, connection, book)
-            outcome.add("customers", customers_outcome(landed, office_follows=reads_office))
+                files = read_company_files(settings, connection, state)
+            outcome.add("customers", customers_outcome(landed, files, office_follows=reads_office))
             if reads_office:
                 result = read_office(settings, connection, book, state, read_anew=False)
                 outcome.add("office", office_outcome(result))

@@ -75,6 +75,20 @@ How to withdraw
   Its answers stay in the private file until they are removed (`engagement remove`)."""
 
 
+COMPANY_FILE = """\
+What is read
+  These columns of your file {file}, by the accounts' ids:
+  {columns}
+  Nothing leaves this machine, and nobody is asked.
+What is published
+  These values beside your customers, with the source of each.
+Who is responsible
+  Your organisation. Whoever agrees says that it may use these data so.
+How to withdraw
+  `engagement consent NAME --withdraw`, at any time and without a reason. From then on the file is not read, and the
+  next command takes what was made of it out of the published file."""
+
+
 # Where the section of a statement begins that says what is published, and where the one after it does.
 _PUBLISHED, _AFTER_PUBLISHED = "\nWhat is published\n", "\nWho is responsible\n"
 
@@ -102,6 +116,13 @@ def statement_of(
     """
     if enrichment.type == "leadspace":
         text = _leadspace(enrichment, leadspace_url)
+    elif enrichment.type == "company_file":
+        text = COMPANY_FILE.format(
+            file=Path(enrichment.path).name,
+            columns="\n  ".join(
+                f"{column} (as {name})" for name, column in sorted(enrichment.columns.items())
+            ),
+        )
     else:
         selection = selection_of(enrichment, folder)
         if selection is None:

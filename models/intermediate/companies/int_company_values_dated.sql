@@ -39,7 +39,7 @@ values_stacked as (
         run_id,
         is_enriched,
         known_from_at,
-        {{ stacked(company_attributes(), 'attribute', 'value_text') }}
+        {{ stacked(var('company_attributes'), 'attribute', 'value_text') }}
     from values_as_text
 
 )

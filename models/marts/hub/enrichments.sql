@@ -67,6 +67,18 @@ leadspace_counts as (
 
 ),
 
+-- Sources that answer for themselves: of all customers, those that they know.
+file_counts as (
+
+    select
+        enrichment_id,
+        (select count(*) from {{ ref('stg_customers__accounts') }}) as accounts_count,
+        count(*) as accounts_enriched_count
+    from {{ ref('company_file_companies') }}
+    group by enrichment_id
+
+),
+
 enrichments_counted as (
 
     select
@@ -80,12 +92,19 @@ enrichments_counted as (
         enrichments.consent_state,
         enrichments.is_waiting_for_consent,
         enrichments.has_outputs,
-        coalesce(office_counts.accounts_count, leadspace_counts.accounts_count, 0) as accounts_count,
-        coalesce(office_counts.accounts_enriched_count, leadspace_counts.accounts_enriched_count, 0)
-            as accounts_enriched_count
+        coalesce(
+            office_counts.accounts_count, leadspace_counts.accounts_count, file_counts.accounts_count, 0
+        ) as accounts_count,
+        coalesce(
+            office_counts.accounts_enriched_count,
+            leadspace_counts.accounts_enriched_count,
+            file_counts.accounts_enriched_count,
+            0
+        ) as accounts_enriched_count
     from enrichments
     left join office_counts on enrichments.enrichment_id = office_counts.enrichment_id
     left join leadspace_counts on enrichments.enrichment_id = leadspace_counts.enrichment_id
+    left join file_counts on enrichments.enrichment_id = file_counts.enrichment_id
 
 )
 

@@ -13,5 +13,6 @@ select
     website_domain,
     country,
     parent_account_id,
-    attributes as attributes_json
+    attributes as attributes_json,
+    company as company_json
 from accounts

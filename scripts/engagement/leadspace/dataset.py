@@ -23,6 +23,7 @@ from engagement.config import (
     Mapping_,
     Settings,
     place,
+    slug,
 )
 from engagement.errors import ConfigurationError
 from engagement.leadspace.client import Company
@@ -32,7 +33,7 @@ from engagement.warehouse import Connection
 # No field of the service has a documented length; a company's name that is longer is none.
 LONGEST_TEXT = 300
 PERSONAL_SEED = "personal_mail_domains.csv"
-NO_NAME, NAME_TOO_LONG = "no_name", "name_too_long"
+NO_NAME, NAME_TOO_LONG, KNOWN_BY_OTHER = "no_name", "name_too_long", "known_by_other"
 
 
 class SegmentNotPublished(ConfigurationError):
@@ -73,11 +74,23 @@ def customers_of(
         )
     columns = settings.configuration.customers.accounts
     personal = personal_mail_domains(settings.project_dir)
+    known = _known_elsewhere(connection, enrichment)
     return [
-        _customer(account_id, _values(columns, enrichment.mapping, texts, attributes), personal)
+        Customer(account_id, not_sent_reason=KNOWN_BY_OTHER)
+        if account_id in known
+        else _customer(account_id, _values(columns, enrichment.mapping, texts, attributes), personal)
         for account_id, *texts, attributes in rows
         if members is None or account_id in members
     ]
+
+
+def _known_elsewhere(connection: Connection, enrichment: LeadspaceEnrichment) -> set[str]:
+    """Whom a file of company data that goes before knows, so that no credit is spent on him."""
+    rows = connection.execute(
+        "select distinct account_id from raw.company_file_records where enrichment_id in (select unnest(?))",
+        [[slug(name) for name in enrichment.unless_known_by]],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _members(settings: Settings, position: int, enrichment: LeadspaceEnrichment) -> set[str] | None:

@@ -1,0 +1,61 @@
+with
+
+-- Every source has a model of its own, named after it; the list is var company_sources.
+company_values as (
+{% for source in var('company_sources') %}
+    select
+        '{{ source }}' as source,
+        enrichment_id,
+        account_id,
+        attribute,
+        value_text,
+        known_from_at
+    from {{ ref('int_company_values_from_' ~ source) }}
+{% if not loop.last %}
+    union all
+{% endif %}
+{%- endfor %}
+),
+
+survivorship as (
+
+    select * from {{ ref('survivorship') }}
+
+),
+
+accounts as (
+
+    select * from {{ ref('stg_customers__accounts') }}
+
+),
+
+enrichments as (
+
+    select * from {{ ref('stg_runs__enrichments') }}
+
+)
+
+-- What is no longer configured, or consented to, says nothing; the customer file is no enrichment.
+select
+    company_values.account_id,
+    company_values.attribute,
+    company_values.source,
+    company_values.enrichment_id,
+    company_values.value_text,
+    survivorship.why,
+    company_values.known_from_at,
+    row_number() over (
+        partition by company_values.account_id, company_values.attribute
+        order by
+            survivorship.place nulls last,
+            enrichments.list_position nulls last,
+            company_values.enrichment_id nulls last
+    ) as place_in_attribute
+from company_values
+inner join accounts on company_values.account_id = accounts.account_id
+inner join survivorship
+    on
+        company_values.attribute = survivorship.attribute
+        and company_values.source = survivorship.source
+left join enrichments on company_values.enrichment_id = enrichments.enrichment_id
+where company_values.source = 'customers' or enrichments.enrichment_id is not null
