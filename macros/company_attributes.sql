@@ -19,3 +19,13 @@
     {%- endfor -%}
     {{ return(parts | join(',\n        ')) }}
 {%- endmacro %}
+
+
+{#- Out of rows (attribute, and `column`) grouped by whose they are; `ending` is added to the names. -#}
+{% macro company_values_spread(column, ending='') -%}
+    {%- set parts = [] -%}
+    {%- for attribute in var('company_attributes') -%}
+        {%- do parts.append("max(case when attribute = '" ~ attribute ~ "' then " ~ column ~ ' end) as ' ~ attribute ~ ending) -%}
+    {%- endfor -%}
+    {{ return(parts | join(',\n        ')) }}
+{%- endmacro %}

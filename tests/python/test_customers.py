@@ -46,7 +46,7 @@ def test_accounts_and_contacts_are_landed(workspace: Workspace) -> None:
     result = extracted(workspace)
     assert (result.accounts, result.contacts, result.issues) == (2, 3, {})
     assert workspace.query("select * from raw.accounts order by all")[0] == (
-        "A1", "Contoso", "https://contoso.example", "contoso.example", "DE", None, '{"tier":1}',
+        "A1", "Contoso", "https://contoso.example", "contoso.example", "DE", None, '{"tier":1}', None,
     )  # fmt: skip
     rows = workspace.query("select contact_id, account_id, domain from raw.contacts order by all")
     assert rows[0] == ("C1", "A1", "contoso.example")

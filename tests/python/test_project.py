@@ -56,7 +56,7 @@ def test_each_staging_model_reads_one_source_table(compiled_project: CompiledPro
 
 def test_names_say_the_layer(compiled_project: CompiledProject) -> None:
     prefixes = {
-        "staging": r"stg_[a-z]+__[a-z_]+",
+        "staging": r"stg_[a-z]+(_[a-z]+)*__[a-z_]+",
         "intermediate": r"int_[a-z_]+|as_of",
         "marts": r"(?!stg_|int_)[a-z_]+",
     }

@@ -95,7 +95,7 @@ def tables(workspace: Workspace) -> dict[str, int]:
 
 
 def ids_held(workspace: Workspace) -> set[str]:
-    """Every enrichment that any row of the private file, dbt's models included, belongs to; the audit aside."""
+    """Every enrichment that any row of the private file, dbt's models included, belongs to; audit and customer file aside."""
     with duckdb.connect(str(workspace.private_file), read_only=True) as connection:
         found = set()
         for schema, table in connection.execute(
@@ -105,7 +105,7 @@ def ids_held(workspace: Workspace) -> set[str]:
         ).fetchall():
             rows = connection.execute(f'select distinct enrichment_id from "{schema}"."{table}"').fetchall()
             found |= {row[0] for row in rows}
-        return found - {None, ""}
+        return found - {None, "", "customer-file"}
 
 
 def mailbox_of(workspace: Workspace, name: str) -> int:

@@ -1,3 +1,5 @@
+{%- set enriching_verdicts = "'" ~ var('enriching_verdicts') | join("', '") ~ "'" -%}
+
 with
 
 answers as (
@@ -20,7 +22,7 @@ select
     answers.batch_id,
     answers.run_id,
     matches.match_verdict,
-    coalesce(matches.match_verdict in ('{{ var('enriching_verdicts') | join("', '") }}'), false) as is_enriched,
+    coalesce(matches.match_verdict in ({{ enriching_verdicts }}), false) as is_enriched,
     answers.received_at,
     answers.known_from_at,
     lead(answers.known_from_at) over (

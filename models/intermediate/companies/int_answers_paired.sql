@@ -35,8 +35,8 @@ responses as (
 
 ),
 
--- An answer belongs to an input, whichever enrichment asked. What was asked when an account had left the data set, or had
--- another input, says nothing of it.
+-- An answer belongs to an input, whichever enrichment asked. What was asked when an account had left the data set, or
+-- had another input, says nothing of it.
 answers_paired as (
 
     select

@@ -2,19 +2,19 @@ with
 
 -- Every source has a model of its own, named after it; the list is var company_sources.
 company_values as (
-{% for source in var('company_sources') %}
-    select
-        '{{ source }}' as source,
-        enrichment_id,
-        account_id,
-        attribute,
-        value_text,
-        known_from_at
-    from {{ ref('int_company_values_from_' ~ source) }}
-{% if not loop.last %}
-    union all
-{% endif %}
-{%- endfor %}
+
+    {% for source_name in var('company_sources') -%}
+        select
+            '{{ source_name }}' as source_name,
+            enrichment_id,
+            account_id,
+            attribute,
+            value_text,
+            known_from_at
+        from {{ ref('int_company_values_from_' ~ source_name) }}
+        {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
 ),
 
 survivorship as (
@@ -39,7 +39,7 @@ enrichments as (
 select
     company_values.account_id,
     company_values.attribute,
-    company_values.source,
+    company_values.source_name,
     company_values.enrichment_id,
     company_values.value_text,
     survivorship.why,
@@ -56,6 +56,6 @@ inner join accounts on company_values.account_id = accounts.account_id
 inner join survivorship
     on
         company_values.attribute = survivorship.attribute
-        and company_values.source = survivorship.source
+        and company_values.source_name = survivorship.source_name
 left join enrichments on company_values.enrichment_id = enrichments.enrichment_id
-where company_values.source = 'customers' or enrichments.enrichment_id is not null
+where company_values.source_name = 'customers' or enrichments.enrichment_id is not null

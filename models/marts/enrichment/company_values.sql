@@ -9,7 +9,7 @@ company_values as (
 select
     account_id,
     attribute,
-    source,
+    source_name,
     enrichment_id,
     {{ addresses_masked('value_text') }} as value_text,
     place_in_attribute = 1 as is_chosen,

@@ -17,11 +17,8 @@ values_spread as (
 
     select
         account_id,
-{%- for attribute in var('company_attributes') %}
-        max(case when attribute = '{{ attribute }}' then value_text end) as {{ attribute }},
-        max(case when attribute = '{{ attribute }}' then enrichment_id end) as {{ attribute }}_source
-{%- if not loop.last %},{% endif %}
-{%- endfor %}
+        {{ company_values_spread('value_text') }},
+        {{ company_values_spread('enrichment_id', '_source') }}
     from company_values
     group by account_id
 

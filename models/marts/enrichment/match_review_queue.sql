@@ -22,6 +22,6 @@ select
     name_similarity_ratio,
     row_number() over (
         partition by enrichment_id
-        order by name_similarity_ratio desc nulls last, account_id nulls last
+        order by name_similarity_ratio desc nulls last, account_id asc nulls last
     ) as queue_place
 from account_matches

@@ -67,12 +67,17 @@ leadspace_counts as (
 
 ),
 
--- Sources that answer for themselves: of all customers, those that they know.
+customers_counted as (
+
+    select count(*) as accounts_count from {{ ref('stg_customers__accounts') }}
+
+),
+
+-- Of all customers, those that the file knows.
 file_counts as (
 
     select
         enrichment_id,
-        (select count(*) from {{ ref('stg_customers__accounts') }}) as accounts_count,
         count(*) as accounts_enriched_count
     from {{ ref('company_file_companies') }}
     group by enrichment_id
@@ -93,7 +98,10 @@ enrichments_counted as (
         enrichments.is_waiting_for_consent,
         enrichments.has_outputs,
         coalesce(
-            office_counts.accounts_count, leadspace_counts.accounts_count, file_counts.accounts_count, 0
+            office_counts.accounts_count,
+            leadspace_counts.accounts_count,
+            case when enrichments.enrichment_type = 'company_file' then customers_counted.accounts_count end,
+            0
         ) as accounts_count,
         coalesce(
             office_counts.accounts_enriched_count,
@@ -102,6 +110,7 @@ enrichments_counted as (
             0
         ) as accounts_enriched_count
     from enrichments
+    cross join customers_counted
     left join office_counts on enrichments.enrichment_id = office_counts.enrichment_id
     left join leadspace_counts on enrichments.enrichment_id = leadspace_counts.enrichment_id
     left join file_counts on enrichments.enrichment_id = file_counts.enrichment_id

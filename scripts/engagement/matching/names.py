@@ -32,6 +32,7 @@ _APOSTROPHES = re.compile("['`\u00b4\u02bc\u2019\u2018]")
 # A run of single letters with points, U.S. or S.A., is one word; so are forms such as A/S.
 _INITIALS = re.compile(r"(?<!\w)(?:[^\W\d_]\.\s?){1,}[^\W\d_]?(?!\w)\.?")
 _SLASHED = re.compile(r"(?<!\w)([^\W\d_])/([^\W\d_])(?!\w)")
+_AROUND = " ()"
 _WORD = re.compile(r"[a-z0-9]+")
 # Letters that languages write differently in Latin script, brought to one sound; for names of two scripts only.
 _SOUNDS = (
@@ -235,12 +236,11 @@ def _without_legal_forms(found: list[str], words: NameWords) -> list[str]:
 
 
 def _without_unspaced(text: str, forms: Iterable[str]) -> str:
-    stripped = text.strip(" ()")
+    rest = text.strip(_AROUND)
     for form in forms:
-        for rest in (stripped.removeprefix(form), stripped.removesuffix(form)):
-            if rest != stripped and rest.strip(" ()"):
-                stripped = rest.strip(" ()")
-    return stripped
+        shorter = rest.removeprefix(form).removesuffix(form).strip(_AROUND)
+        rest = shorter or rest
+    return rest
 
 
 def _is_unspaced(word: str) -> bool:
