@@ -95,7 +95,7 @@ def tables(workspace: Workspace) -> dict[str, int]:
 
 
 def ids_held(workspace: Workspace) -> set[str]:
-    """Every enrichment that any row of the private file, dbt's models included, belongs to; audit and customer file aside."""
+    """Every enrichment that any row of the private file belongs to, models included; audit and customers aside."""
     with duckdb.connect(str(workspace.private_file), read_only=True) as connection:
         found = set()
         for schema, table in connection.execute(

@@ -35,7 +35,8 @@ enrichments as (
 
 )
 
--- What is no longer configured, or consented to, says nothing; the customer file is no enrichment.
+-- What is no longer configured, or consented to, says nothing; the customer file is no enrichment. What is no number
+-- where one belongs is none: the next source has its turn.
 select
     company_values.account_id,
     company_values.attribute,
@@ -58,4 +59,9 @@ inner join survivorship
         company_values.attribute = survivorship.attribute
         and company_values.source_name = survivorship.source_name
 left join enrichments on company_values.enrichment_id = enrichments.enrichment_id
-where company_values.source_name = 'customers' or enrichments.enrichment_id is not null
+where
+    (company_values.source_name = 'customers' or enrichments.enrichment_id is not null)
+    and (
+        company_values.attribute not in ('employees_count', 'annual_revenue_usd')
+        or try_cast(company_values.value_text as double) is not null
+    )
