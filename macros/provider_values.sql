@@ -58,32 +58,35 @@
     ) }}
 {%- endmacro %}
 
-{#- Number of a text: 1200, 1,200, 2.5E8, $12.5M, USD 12500000, 12.5 million. Null where it is none, of another currency,
-    negative, or above `highest`, beyond which it is no measurement any more; and where a dot may part thousands: 1.500. -#}
-{% macro number_read(text, highest) -%}
+{#- Number of a text: 1200, 1,200, 2.5E8, $12.5M, USD 12500000, 12.5 million. Null where it is none, negative or of
+    another currency, and where a dot may part thousands: 1.500. -#}
+{% macro number_read(text) -%}
     {%- set tidied = "trim(" ~ text_replaced("lower(" ~ text ~ ")", "(us ?[$]|usd|[$])", "") ~ ")" -%}
-    {%- set usual = "'^" ~ _digits() ~ "(?:[.](?:[0-9]{1,2}|[0-9]{4,}))?$|^" ~ _digits() ~ "(?:[.][0-9]+)? ?" ~ _unit() ~ "$'" -%}
-    {%- set with_exponent = "'^[0-9]+(?:[.][0-9]+)?e[+-]?[0-9]{1,3}$'" -%}
-    {%- set number = (
-        "coalesce(" ~ _scaled("nullif(regexp_extract(" ~ tidied ~ ", " ~ usual ~ ", 0), '')")
-        ~ ", try_cast(nullif(regexp_extract(" ~ tidied ~ ", " ~ with_exponent ~ ", 0), '') as double))"
-    ) -%}
-    {{ return("case when " ~ number ~ " between 0 and " ~ highest ~ " then " ~ number ~ " end") }}
-{%- endmacro %}
-
-{#- The same where it is whole and at least `lowest`. -#}
-{% macro whole_number_read(text, highest, lowest=0) -%}
-    {%- set number = "(" ~ number_read(text, highest) ~ ")" -%}
+    {%- set plain = "^" ~ _digits() ~ "(?:[.](?:[0-9]{1,2}|[0-9]{4,}))?$" -%}
+    {%- set with_unit = "^" ~ _digits() ~ "(?:[.][0-9]+)? ?" ~ _unit() ~ "$" -%}
+    {%- set with_exponent = "^[0-9]+(?:[.][0-9]+)?e[+-]?[0-9]{1,3}$" -%}
     {{ return(
-        "cast(case when " ~ number ~ " >= " ~ lowest ~ " and " ~ number ~ " = round(" ~ number ~ ") then "
-        ~ number ~ " end as bigint)"
+        "coalesce(" ~ _scaled("nullif(regexp_extract(" ~ tidied ~ ", '" ~ plain ~ "|" ~ with_unit ~ "', 0), '')")
+        ~ ", try_cast(nullif(regexp_extract(" ~ tidied ~ ", '" ~ with_exponent ~ "', 0), '') as double))"
     ) }}
 {%- endmacro %}
 
-{#- Number of a text without separators or units, such as a degree of latitude or a score; null outside its bounds. -#}
-{% macro plain_number_read(text, lowest, highest) -%}
-    {%- set number = "try_cast(nullif(regexp_extract(" ~ text ~ ", '^-?[0-9]+(?:[.][0-9]+)?$', 0), '') as double)" -%}
+{#- A number within its bounds; null beyond them, where it is no measurement any more. -#}
+{% macro within(number, lowest, highest) -%}
     {{ return("case when " ~ number ~ " between " ~ lowest ~ " and " ~ highest ~ " then " ~ number ~ " end") }}
+{%- endmacro %}
+
+{#- The same for what is counted: null where it is not whole. -#}
+{% macro whole_within(number, lowest, highest) -%}
+    {{ return(
+        "cast(case when " ~ number ~ " between " ~ lowest ~ " and " ~ highest ~ " and " ~ number ~ " = round(" ~ number
+        ~ ") then " ~ number ~ " end as bigint)"
+    ) }}
+{%- endmacro %}
+
+{#- Number of a text without separators or units, such as a degree of latitude or a score. -#}
+{% macro plain_number_read(text) -%}
+    {{ return("try_cast(nullif(regexp_extract(" ~ text ~ ", '^-?[0-9]+(?:[.][0-9]+)?$', 0), '') as double)") }}
 {%- endmacro %}
 
 {#- Day of a text: 2024-05-17 with or without a time, 05/17/2024 (month first, as in the US), seconds or milliseconds since

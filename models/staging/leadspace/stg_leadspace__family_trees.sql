@@ -50,6 +50,16 @@ fields as (
             as annual_revenue_range
     from nodes
 
+),
+
+values_read as (
+
+    select
+        *,
+        {{ number_read('employees') }} as employees_number,
+        {{ number_read('annual_revenue') }} as annual_revenue_number
+    from fields
+
 )
 
 select
@@ -77,6 +87,6 @@ select
     annual_revenue_range,
 
     ---------- numbers
-    {{ whole_number_read('employees', most_people) }} as employees_count,
-    {{ number_read('annual_revenue', most_dollars) }} as annual_revenue_usd
-from fields
+    {{ whole_within('employees_number', 0, most_people) }} as employees_count,
+    {{ within('annual_revenue_number', 0, most_dollars) }} as annual_revenue_usd
+from values_read

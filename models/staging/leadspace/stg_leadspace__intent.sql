@@ -78,7 +78,7 @@ typed as (
         entry,
         intent_name,
         {{ word_read('intent_level') }} as intent_level,
-        {{ plain_number_read('score', 0, 1000000) }} as intent_score,
+        {{ within(plain_number_read('score'), 0, 1000000) }} as intent_score,
         {{ flag_read('flag') }} as is_new_high,
         intent_source,
         intent_cadence

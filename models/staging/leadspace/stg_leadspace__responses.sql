@@ -12,6 +12,11 @@
     'business_development': 'business_dev',
     'finance': 'finance',
 } -%}
+{#- What else is given as a number. -#}
+{%- set numbers = [
+    'employees', 'annual_revenue', 'funding_rounds', 'last_funding_investors', 'last_funding_amount', 'fortune_500',
+    'fortune_1000', 'global_2000',
+] -%}
 {#- Beyond these nothing is a measurement: nobody employs ten million people or turns over ten trillion dollars. -#}
 {%- set most_people = 10000000 -%}
 {%- set most_dollars = 10000000000000 -%}
@@ -107,10 +112,18 @@ ranges_tidied as (
 
 ),
 
-ranges_read as (
+values_read as (
 
     select
         *,
+        {%- for field in numbers %}
+            {{ number_read(field) }} as {{ field }}_number,
+        {%- endfor %}
+        {%- for department in departments %}
+            {{ number_read(department ~ '_employees') }} as {{ department }}_number,
+        {%- endfor %}
+        {{ plain_number_read('latitude') }} as latitude_number,
+        {{ plain_number_read('longitude') }} as longitude_number,
         {{ range_from('employees_tidied') }} as employees_from,
         {{ range_to('employees_tidied') }} as employees_to,
         {{ range_from('annual_revenue_tidied') }} as annual_revenue_from,
@@ -162,26 +175,26 @@ select
     intent_topics,
 
     ---------- numbers
-    {{ whole_number_read('employees', most_people) }} as employees_count,
+    {{ whole_within('employees_number', 0, most_people) }} as employees_count,
     -- Bounds that are the wrong way round, or beyond all measure, say nothing.
     {{ bound_kept('employees_from', 'employees_from', 'employees_to', most_people, 'bigint') }} as employees_from_count,
     {{ bound_kept('employees_to', 'employees_from', 'employees_to', most_people, 'bigint') }} as employees_to_count,
     {%- for department in departments %}
-        {{ whole_number_read(department ~ '_employees', most_people) }} as {{ department }}_employees_count,
+        {{ whole_within(department ~ '_number', 0, most_people) }} as {{ department }}_employees_count,
     {%- endfor %}
-    {{ number_read('annual_revenue', most_dollars) }} as annual_revenue_usd,
+    {{ within('annual_revenue_number', 0, most_dollars) }} as annual_revenue_usd,
     {{ bound_kept('annual_revenue_from', 'annual_revenue_from', 'annual_revenue_to', most_dollars, 'double') }}
         as annual_revenue_from_usd,
     {{ bound_kept('annual_revenue_to', 'annual_revenue_from', 'annual_revenue_to', most_dollars, 'double') }}
         as annual_revenue_to_usd,
-    {{ whole_number_read('funding_rounds', 10000) }} as funding_rounds_count,
-    {{ whole_number_read('last_funding_investors', 10000) }} as last_funding_investors_count,
-    {{ number_read('last_funding_amount', most_dollars) }} as last_funding_usd,
-    {{ whole_number_read('fortune_500', 500, lowest=1) }} as fortune_500_rank,
-    {{ whole_number_read('fortune_1000', 1000, lowest=1) }} as fortune_1000_rank,
-    {{ whole_number_read('global_2000', 2000, lowest=1) }} as global_2000_rank,
-    {{ plain_number_read('latitude', -90, 90) }} as latitude_degrees,
-    {{ plain_number_read('longitude', -180, 180) }} as longitude_degrees,
+    {{ whole_within('funding_rounds_number', 0, 10000) }} as funding_rounds_count,
+    {{ whole_within('last_funding_investors_number', 0, 10000) }} as last_funding_investors_count,
+    {{ within('last_funding_amount_number', 0, most_dollars) }} as last_funding_usd,
+    {{ whole_within('fortune_500_number', 1, 500) }} as fortune_500_rank,
+    {{ whole_within('fortune_1000_number', 1, 1000) }} as fortune_1000_rank,
+    {{ whole_within('global_2000_number', 1, 2000) }} as global_2000_rank,
+    {{ within('latitude_number', -90, 90) }} as latitude_degrees,
+    {{ within('longitude_number', -180, 180) }} as longitude_degrees,
 
     ---------- booleans
     outcome = 'result'
@@ -194,4 +207,4 @@ select
     ---------- days and instants
     {{ day_read('last_funding_date') }} as last_funding_on,
     received_at
-from ranges_read
+from values_read
