@@ -218,12 +218,15 @@ def details_of(company: Company) -> Details:
     categories = tuple(rng.sample(CATEGORIES, rng.randint(1, 3)))
     custom = tuple(rng.sample(CUSTOM_CATEGORIES, 1))
     place = ", ".join(part for part in (company.city, company.country) if part)
-    shown = [rng.random() for _ in range(8)]
+    shown = [rng.random() for _ in range(9)]
+    rank = company.fortune_500_rank
+    if rank is None and company.country == "United States" and company.employees >= 1_000 and shown[8] < 0.5:
+        rank = 1 + global_rank // 3
     return Details(
         departments=departments if shown[0] < 0.7 else {},
         funding=funding if shown[1] < 0.4 else None,
-        fortune_500_rank=company.fortune_500_rank,
-        fortune_1000_rank=company.fortune_500_rank,
+        fortune_500_rank=rank if rank is None or rank <= 500 else None,
+        fortune_1000_rank=rank,
         global_2000_rank=global_rank if shown[2] < 0.2 else None,
         primary_location=place if place and shown[3] < 0.6 else None,
         intents=intents if shown[4] < 0.4 else (),

@@ -45,8 +45,24 @@ LONG = ("leadspace_technologies", "leadspace_specialties", "leadspace_relatives"
 MARTS = ("leadspace_companies", "leadspace_coverage", *LONG)
 
 
+# Text that would be something else if it were not kept apart: JSON, quotes, another alphabet, numbers.
+WORDS = (
+    "Gorse",
+    "Håndværk",
+    "C++",
+    '"quoted"',
+    "{brace",
+    "[bracket]",
+    "it's",
+    "1,001 - 5,000",
+    "null",
+    "株式会社",
+    "50%",
+)
+
+
 def known_companies() -> list[Company]:
-    """Of the made-up provider those with a parent, and some at the ends of every range; one is hardly known."""
+    """Of the made-up provider those with a parent, some at the ends of ranges, and random ones; one is hardly known."""
     made_up = companies()
     found = [company for company in made_up if company.parent and company.employees][:7]
     parents = {company.parent for company in found}
@@ -67,6 +83,25 @@ def known_companies() -> list[Company]:
     for name, changes in ends.items():
         website = f"{name.split()[0].lower()}-ends.example"
         found.append(replace(rich, **{"name": name, "website": website, **changes}))
+    rng = Random("companies")
+    for number in range(6):
+        name = f"{rng.choice(WORDS)} {rng.choice(WORDS)} {number}"
+        found.append(
+            replace(
+                rng.choice(made_up),
+                name=name,
+                website=f"random{number}.example",
+                country=rng.choice(("Norway", "United States", "Atlantis", None)),
+                parent=None,
+                sic=f"{rng.randint(100, 9_999):04}",
+                employees=round(10 ** rng.uniform(0, 6.4)),
+                revenue_usd=round(10 ** rng.uniform(3, 11.9)),
+                latitude=round(rng.uniform(-90, 90), 6),
+                longitude=round(rng.uniform(-180, 180), 6),
+                technologies=tuple(rng.sample(WORDS, 4)),
+                specialties=tuple(rng.sample(WORDS, 2)),
+            )
+        )
     return [*found, Company("Fennel Unknown", "fennel-ends.example", "Norway")]
 
 
@@ -310,8 +345,8 @@ def truth(account: Account) -> Row:
         "last_funding_investors_count": funding and funding.last_investors,
         "last_funding_usd": funding.last_usd if funding and switches.money != "unreadable" else None,
         "last_funding_on": funded_on,
-        "fortune_500_rank": company.fortune_500_rank,
-        "fortune_1000_rank": company.fortune_500_rank,
+        "fortune_500_rank": details.fortune_500_rank,
+        "fortune_1000_rank": details.fortune_1000_rank,
         "global_2000_rank": details.global_2000_rank,
         "latitude_degrees": company.latitude,
         "longitude_degrees": company.longitude,
@@ -353,8 +388,8 @@ def test_texts_are_as_they_were_given(rows: dict[str, Row]) -> None:
         assert row["sic_code"] == (str(int(company.sic)) if company.sic and code else company.sic)
         assert row["company_website"] == (f"https://www.{company.website}/" if site else company.website)
         if not switches.swapped:
-            short = switches.countries == "code"
-            assert row["company_country"] == (country_of(company.country) if short else company.country)
+            short = country_of(company.country) if switches.countries == "code" else ""
+            assert row["company_country"] == (short or company.country)
         assert row["company_name_sent"] == company.name
         level = {"word": "high", "number": "95", "missing": None}[switches.level_form]
         assert row["match_confidence"] == ("sure_thing" if switches.level_names else level)
