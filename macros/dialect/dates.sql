@@ -81,3 +81,17 @@
 {% macro spark__hours_after(instant, hours) -%}
     {{ return('timestampadd(hour, ' ~ hours ~ ', ' ~ instant ~ ')') }}
 {%- endmacro %}
+
+
+{#- Calendar day (UTC) of whole seconds since 1970. -#}
+{% macro day_of_seconds(seconds) -%}
+    {{ return(adapter.dispatch('day_of_seconds', 'customer_engagement')(seconds)) }}
+{%- endmacro %}
+
+{% macro duckdb__day_of_seconds(seconds) -%}
+    {{ return("(date '1970-01-01' + cast(floor(" ~ seconds ~ " / 86400) as integer))") }}
+{%- endmacro %}
+
+{% macro spark__day_of_seconds(seconds) -%}
+    {{ return("date_add(date '1970-01-01', cast(floor(" ~ seconds ~ " / 86400) as int))") }}
+{%- endmacro %}

@@ -1,14 +1,53 @@
-{#- Text at a dotted path of JSON; null where it is absent, null or empty: services mean the same by the three. -#}
+{#- Text of a scalar at a dotted path of JSON; null where it is absent, null or empty (services mean the same by the three),
+    and where an object or a list stands in its place. -#}
 {% macro json_text(json_column, path) -%}
     {{ return(adapter.dispatch('json_text', 'customer_engagement')(json_column, path)) }}
 {%- endmacro %}
 
 {% macro duckdb__json_text(json_column, path) -%}
-    {{ return("nullif(trim(json_extract_string(" ~ json_column ~ ", '$." ~ path ~ "')), '')") }}
+    {{ return("nullif(trim(json_extract_string(json_value(" ~ json_column ~ ", '$." ~ path ~ "'), '$')), '')") }}
 {%- endmacro %}
 
+{#- There a text that is itself JSON of an object or a list cannot be told from one, and is null. -#}
 {% macro spark__json_text(json_column, path) -%}
-    {{ return("nullif(trim(get_json_object(" ~ json_column ~ ", '$." ~ path ~ "')), '')") }}
+    {{ return(scalar_only("get_json_object(" ~ json_column ~ ", '$." ~ path ~ "')")) }}
+{%- endmacro %}
+
+{% macro scalar_only(text) -%}
+    {{ return(
+        'nullif(trim(case when json_object_keys(' ~ text ~ ') is null and json_array_length(' ~ text ~ ') is null then '
+        ~ text ~ " end), '')"
+    ) }}
+{%- endmacro %}
+
+
+{#- Text of JSON that is a scalar itself, such as an element of a list; null as with json_text. -#}
+{% macro json_scalar(json_column) -%}
+    {{ return(adapter.dispatch('json_scalar', 'customer_engagement')(json_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_scalar(json_column) -%}
+    {{ return("nullif(trim(json_extract_string(json_value(" ~ json_column ~ ", '$'), '$')), '')") }}
+{%- endmacro %}
+
+{% macro spark__json_scalar(json_column) -%}
+    {{ return(scalar_only(json_column)) }}
+{%- endmacro %}
+
+
+{#- JSON at a dotted path if it is an object, and null otherwise. -#}
+{% macro json_object(json_column, path) -%}
+    {{ return(adapter.dispatch('json_object', 'customer_engagement')(json_column, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_object(json_column, path) -%}
+    {%- set place = json_column ~ ", '$." ~ path ~ "'" -%}
+    {{ return("case when json_type(" ~ place ~ ") = 'OBJECT' then json_extract(" ~ place ~ ") end") }}
+{%- endmacro %}
+
+{% macro spark__json_object(json_column, path) -%}
+    {%- set found = "get_json_object(" ~ json_column ~ ", '$." ~ path ~ "')" -%}
+    {{ return("case when json_object_keys(" ~ found ~ ") is not null then " ~ found ~ " end") }}
 {%- endmacro %}
 
 
@@ -23,4 +62,26 @@
 
 {% macro spark__exploded_json(json_column, path) -%}
     {{ return("explode(from_json(get_json_object(" ~ json_column ~ ", '$." ~ path ~ "'), 'array<string>'))") }}
+{%- endmacro %}
+
+
+{#- The same of a list of texts, which may also be one text with semicolons between its parts; json_scalar reads them. -#}
+{% macro exploded_json_list(json_column, path) -%}
+    {{ return(adapter.dispatch('exploded_json_list', 'customer_engagement')(json_column, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded_json_list(json_column, path) -%}
+    {%- set place = json_column ~ ", '$." ~ path ~ "'" -%}
+    {{ return(
+        "unnest(json_extract(case json_type(" ~ place ~ ") when 'VARCHAR' then to_json(string_split(json_extract_string("
+        ~ place ~ "), ';')) else json_extract(" ~ place ~ ") end, '$[*]'))"
+    ) }}
+{%- endmacro %}
+
+{% macro spark__exploded_json_list(json_column, path) -%}
+    {%- set found = "get_json_object(" ~ json_column ~ ", '$." ~ path ~ "')" -%}
+    {{ return(
+        "explode(case when json_array_length(" ~ found ~ ") is not null then from_json(" ~ found
+        ~ ", 'array<string>') when json_object_keys(" ~ found ~ ") is null then split(" ~ found ~ ", ';') end)"
+    ) }}
 {%- endmacro %}

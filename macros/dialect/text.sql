@@ -46,3 +46,17 @@
 {% macro spark__files_fingerprint(pattern) -%}
     {{ return("select ''") }}
 {%- endmacro %}
+
+
+{#- Text with everything that a regular expression finds replaced. -#}
+{% macro text_replaced(text, pattern, by) -%}
+    {{ return(adapter.dispatch('text_replaced', 'customer_engagement')(text, pattern, by)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_replaced(text, pattern, by) -%}
+    {{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '" ~ by ~ "', 'g')") }}
+{%- endmacro %}
+
+{% macro spark__text_replaced(text, pattern, by) -%}
+    {{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '" ~ by ~ "')") }}
+{%- endmacro %}

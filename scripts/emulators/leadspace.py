@@ -43,6 +43,14 @@ from emulators.firmographics import (
     load_companies,
 )
 from emulators.identifiers import seeded_bytes, seeded_guid
+from emulators.leadspace_content import (
+    ContentSwitches,
+    cased,
+    company_content,
+    company_id,
+    employees_range,
+    revenue_range,
+)
 from emulators.server import Handle as ServerHandle
 from emulators.server import (
     Refusal,
@@ -56,7 +64,18 @@ from emulators.server import (
     surround,
 )
 
-__all__ = ["PROGRAM_ID", "SECRET", "TOKEN", "Emulator", "Handle", "Switches", "create_app", "running"]
+__all__ = [
+    "PROGRAM_ID",
+    "SECRET",
+    "TOKEN",
+    "Emulator",
+    "Handle",
+    "Switches",
+    "create_app",
+    "employees_range",
+    "revenue_range",
+    "running",
+]
 
 TOKEN = "emulator-perpetual-token-not-a-real-one"
 PROGRAM_ID = "emulator-program"
@@ -67,7 +86,7 @@ Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Switches:
+class Switches(ContentSwitches):
     """What a test may change while the emulator runs."""
 
     # who may call, and how often
@@ -98,15 +117,10 @@ class Switches:
     foreign_result: bool = False  # one more result, of an external_id that was never sent
     callback_after: float = 0.05  # seconds from a submit to its callback, at which the bulk is done
 
-    # the shape of a result
-    naming: Literal["v4", "v3"] = "v4"  # employees, revenue_dollar, ug_company_id; or size, revenue, ls_id
-    missing: Literal["absent", "null", "empty"] = "absent"  # what is not known
+    # the shape of a result; that of its content stands in ContentSwitches
     unmatched_content: Literal["nothing", "null", "original_name"] = "nothing"  # `company` of no match
     status_case: Literal["lower", "title", "upper"] = "lower"  # of status
-    level_case: Literal["lower", "title", "upper"] = "upper"  # of matching_confidence.level
     echo_external_id: bool = True
-    numbers_as_text: bool = False
-    extra_unknown_fields: bool = False  # one on every level
 
     # what is found
     confidence_threshold: Confidence = "VERY LOW"  # worse matches come back as Not Enriched
@@ -198,126 +212,6 @@ def _record(given: Any, where: str = "") -> Record:
 
 # ---------------------------------------------------------------------------------------------------
 # results
-
-# lower bounds of the ranges
-HEADCOUNTS = (1, 11, 51, 201, 501, 1_001, 5_001, 10_001, 50_001)
-REVENUES = (0, 1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000)  # in million USD
-
-
-def employees_range(number: int) -> str:
-    """Give the bucket of a headcount: 201-500, 50001+."""
-    place = max((i for i, bound in enumerate(HEADCOUNTS) if bound <= number), default=0)
-    return f"{HEADCOUNTS[place]}-{HEADCOUNTS[place + 1] - 1}" if place + 1 < len(HEADCOUNTS) else "50001+"
-
-
-def revenue_range(dollars: int) -> str:
-    """Give the bucket of a revenue in dollars: $100M-$250M, $1B-$5B, $50B+."""
-
-    def said(million: int) -> str:
-        return f"${million // 1000}B" if million >= 1000 else f"${million}M"
-
-    place = max((i for i, bound in enumerate(REVENUES) if bound * 1_000_000 <= dollars), default=0)
-    if place + 1 == len(REVENUES):
-        return f"{said(REVENUES[-1])}+"
-    return f"{said(REVENUES[place])}-{said(REVENUES[place + 1])}"
-
-
-def company_id(company: Company) -> str:
-    """Give Leadspace's id of a company, the same in every run."""
-    return seeded_guid(f"leadspace:{company.name}:{company.website}:{company.country}:{company.city}")
-
-
-def _text(number: float | None) -> str | None:
-    return None if number is None else f"{number:.6f}"
-
-
-def company_content(
-    company: Company, record: Record, confidence: str, switches: Switches, parent: Company | None
-) -> Json:
-    """Give `data.company` of a match: every field of the schema, None or [] where nothing is known."""
-
-    def number(value: int | None) -> int | str | None:
-        return str(value) if value is not None and switches.numbers_as_text else value
-
-    v4 = switches.naming == "v4"
-    size = {
-        "exact": number(company.employees),
-        "range": None if company.employees is None else employees_range(company.employees),
-    }
-    revenue = {
-        "exact": number(company.revenue_usd),
-        "range": None if company.revenue_usd is None else revenue_range(company.revenue_usd),
-    }
-    tree: list[Json] = []
-    if company.parent:
-        above = parent or Company(company.parent)
-        tree.append(
-            {
-                "type": "GU",
-                "name": above.name,
-                "ls_id": company_id(above),
-                "website": above.website,
-                "phone": above.phone,
-                "sic": above.sic,
-                "naics": above.naics,
-                "address": _address(above),
-            }
-        )
-    content: Json = {
-        **({"ug_company_id": company_id(company)} if v4 else {}),
-        "ls_id": company_id(company),
-        "name": company.name,
-        "original_name": record.name,
-        "description": company.description,
-        "website": company.website,
-        "phone": company.phone,
-        "linkedin_profile": company.linkedin,
-        "industry": company.industry,
-        "sub_industry": company.sub_industry,
-        "sic": company.sic,
-        "sicDescription": company.sic_description,
-        "naics": company.naics,
-        "naicsDescription": company.naics_description,
-        "ownership": company.ownership,
-        "address": _address(company),
-        "latitude": _text(company.latitude),
-        "longitude": _text(company.longitude),
-        "primary_location": None,
-        "employees" if v4 else "size": size,
-        "revenue_dollar" if v4 else "revenue": revenue,
-        "matching_confidence": {"level": _cased(confidence, switches.level_case)},
-        "family_tree": {"companies": tree},
-        "signals": {
-            "fortune_500_rank": number(company.fortune_500_rank),
-            "fortune_1000_rank": number(company.fortune_500_rank),
-            "g2k_rank": None,
-        },
-        "specialties": list(company.specialties),
-        "analytics": {
-            "installed_base_technologies": list(company.technologies),
-            "web_site_technologies": [],
-            "company_technologies_categories": [],
-        },
-    }
-    if switches.extra_unknown_fields:
-        content["emulator_unknown"] = {"deep": [1, {"deeper": None}]}
-        content["address"]["emulator_unknown"] = "x"
-    return content
-
-
-def _address(company: Company) -> Json:
-    return {
-        "country": company.country,
-        "state": company.state,
-        "city": company.city,
-        "region": company.region,
-        "address": company.street,
-        "zipcode": company.postal_code,
-    }
-
-
-def _cased(text: str, case: str) -> str:
-    return {"lower": text.lower(), "title": text.title(), "upper": text.upper()}[case]
 
 
 def _with_gaps(value: Any, missing: str) -> Any:
@@ -511,13 +405,13 @@ class Emulator(Service):
     def result(self, record: Record, found: Match | None, failing: int | None) -> Json:
         """Give an EnrichmentResult."""
         switches = self.switches
-        top: Json = {"status": _cased("success", switches.status_case)}
+        top: Json = {"status": cased("success", switches.status_case)}
         if switches.echo_external_id and record.external_id is not None:
             top["external_id"] = record.external_id
         if switches.extra_unknown_fields:
             top["emulator_unknown"] = True
         if failing is not None:
-            top["status"] = _cased(switches.failing_status, switches.status_case)
+            top["status"] = cased(switches.failing_status, switches.status_case)
             message = "Internal error" if failing == 1100 else "Invalid input"
             error: Json = {"code": str(failing) if switches.numbers_as_text else failing, "message": message}
             if switches.failing_where == "flat":
@@ -533,9 +427,9 @@ class Emulator(Service):
         else:
             above = self.directory.match(found.company.parent) if found.company.parent else None
             parent = above.company if above and above.company.name == found.company.parent else None
-            content = company_content(found.company, record, found.confidence, switches, parent)
+            content = company_content(found.company, record.name, found.confidence, switches, parent)
             data = {
-                "enrichment_status": "Company Enriched",
+                "enrichment_status": cased("Company Enriched", switches.enrichment_status_case),
                 "company": _with_gaps(content, switches.missing),
             }
         if switches.extra_unknown_fields:
@@ -589,7 +483,7 @@ class Emulator(Service):
         enriched = sum(
             1
             for result in bulk.results or ()
-            if result.get("data", {}).get("enrichment_status") == "Company Enriched"
+            if result.get("data", {}).get("enrichment_status", "").lower() == "company enriched"
         )
         successful = sum(1 for result in bulk.results or () if "enrichment_status" in result.get("data", {}))
         short = bulk.results is None or len(bulk.results) < bulk.size

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,6 +27,7 @@ from emulators.cast import make_cast
 from emulators.company import companies
 from emulators.firmographics import Company, Directory, country_of, domain_of, load_companies, proper_words
 from emulators.leadspace import PROGRAM_ID, SECRET, TOKEN, Handle, employees_range, revenue_range, running
+from emulators.leadspace_content import DEPARTMENTS, Details, details_of
 
 # plain HTTP needs neither a proxy nor certificates, whose loading takes longer than a test
 LOOPBACK: dict[str, Any] = {"trust_env": False, "verify": False}
@@ -370,7 +372,25 @@ def test_everything_known_of_a_company(leadspace: Leadspace) -> None:
         "status": "success", "external_id": "a-1", "data": {"enrichment_status": "Company Enriched"},
     }  # fmt: skip
     identifier = company["ug_company_id"]
-    (above,) = company.pop("family_tree")["companies"]
+    above, *others = company.pop("family_tree")["companies"]
+    details = details_of(CONTOSO)
+    assert [(node["type"], node["name"]) for node in others] == [
+        (relative.kind, relative.company.name) for relative in details.relatives
+    ]
+    # What is made up of the company, and only where it is: the tests of the content look at it.
+    made_up = {
+        name: company.pop(name, None)
+        for name in ("department_size", "funding", "investors", "primary_location")
+    }
+    assert [value is not None for value in made_up.values()] == [
+        bool(details.departments), bool(details.funding), bool(details.funding), bool(details.primary_location),
+    ]  # fmt: skip
+    assert len(company.pop("intent_modeling_v4", [])) == len(details.intents)
+    assert ("domain_intent" in company) == bool(details.intents)
+    company.pop("domain_intent", None)
+    company["signals"].pop("g2k_rank", None)
+    for name in ("web_site_technologies", "company_technologies_categories", "customTechnologiesCategories"):
+        company["analytics"].pop(name, None)
     assert above.pop("ls_id") not in (identifier, "")
     assert above == {
         "type": "GU", "name": "Contoso Group", "website": "group.contoso-holding.example", "sic": "6719",
@@ -983,6 +1003,26 @@ def test_most_of_the_demos_accounts_are_found_and_rightly() -> None:
         match = found[account.account_id]
         if match is not None and match.company.name != "Van Rijn Lenzen BV":
             assert account.name.split()[0].lower() in match.company.name.lower()
+
+
+def test_made_up_details_are_the_same_on_every_call_and_never_of_all() -> None:
+    known = companies()
+    found = [details_of(company) for company in known]
+    assert found == [details_of(company) for company in companies()]
+    assert all(
+        details == Details() for company, details in zip(known, found, strict=True) if not company.employees
+    )
+    for part in fields(Details):
+        if not part.name.startswith("fortune"):  # the made-up companies are too small
+            given = sum(bool(getattr(details, part.name)) for details in found)
+            assert 5 <= given <= 80, part.name
+    assert {relative.kind for details in found for relative in details.relatives} == {
+        "DU", "SITE", "PARENT", "HQ", "SU",
+    }  # fmt: skip
+    assert all(
+        sum(details.departments.values()) <= 1.5 * (company.employees or 0) + len(DEPARTMENTS)
+        for company, details in zip(known, found, strict=True)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------
