@@ -453,7 +453,7 @@ def test_a_bulk_that_ran_out_of_credits_is_held(ready: Workspace, service: Handl
     """What polling answers then is not documented; here 427."""
     with_customers(ready, MANY)
     service.switches.credits = 3
-    service.switches.insufficient = "poll_427"
+    service.switches.insufficient = "accept"
     assert "status 427" in one_error_line(extract(ready, code=10))
     assert states(ready) == [("bulk", "lost")]
     service.switches.credits = None

@@ -307,8 +307,8 @@ class LeadspaceClient:
                     " answered is kept and nothing is sent twice"
                 )
             if status == 429:
-                # The limit is the program's, so all wait.
-                self._pace.throttled(seconds)
+                # What the service asks for holds for all calls, since the limit is the program's.
+                self._pace.throttled(asked or 0.0)
             say_waiting(seconds, path=path, reason=reason)
             self._patience.sleep(seconds)
             attempt += 1

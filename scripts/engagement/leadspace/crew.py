@@ -39,11 +39,6 @@ class Crew(Generic[T]):
         self._over: queue.SimpleQueue[Call[T]] = queue.SimpleQueue()
         self.under_way: set[Call[T]] = set()
 
-    @property
-    def not_left(self) -> int:
-        """Calls that were handed out and have not left."""
-        return sum(1 for call in self.under_way if not call.has_left)
-
     def start(self, what: T, act: Callable[[Call[T]], object]) -> None:
         """Hands out a call: `act` makes it, in another thread."""
         call = Call(what)

@@ -344,8 +344,11 @@ class _Extraction:
     # --- sending
 
     def _has_room(self) -> bool:
+        not_left = sum(
+            1 for call in self._crew.under_way if isinstance(call.what, _Sending) and not call.has_left
+        )
         return (
-            self._crew.not_left + len(self._prepared) < MOST_NOT_LEFT
+            not_left + len(self._prepared) < MOST_NOT_LEFT
             and len(self._crew.under_way) + len(self._prepared) < MOST_AT_ONCE
         )
 
@@ -403,7 +406,7 @@ class _Extraction:
         )
         for waiting in due:
             # What is still to be sent goes before: the service works on it meanwhile.
-            if (self._to_send and self._may_send()) or not self._has_room():
+            if (self._to_send and self._may_send()) or len(self._crew.under_way) >= MOST_AT_ONCE:
                 return
             self._waiting.remove(waiting)
             self._crew.start(waiting, self._fetch)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 # Documented are 30 calls a second. A call is counted where it arrives: one that is a little slower on its way than
 # those after it falls into their second, so a window of ours is longer by what such jitter may be.
 CALLS_PER_WINDOW = 30
-WINDOW_SECONDS = 1.025
+WINDOW_SECONDS = 1.03
 # Within a window they are spread, faster than the limit so that time lost is made up for.
 GAP_SECONDS = 1 / 36
-# After a 429 a contract's limit may be lower than the documented one: so many quiet windows raise it by one call.
-QUIET_WINDOWS_BEFORE_RAISED = 10
+# A contract's limit may be lower than the documented one: each 429 takes one call from a window, so that the first
+# window over it is enough to find it, and so many quiet windows give one back.
+QUIET_WINDOWS_BEFORE_RAISED = 5
 _SECONDS_BETWEEN_LOOKS = 0.005
 
 
@@ -75,9 +76,7 @@ class Pace:
                 self._calls, self._quiet = self._calls + 1, 0
 
     def throttled(self, seconds: float) -> None:
-        """A 429: nobody calls for so long, and then fewer. What comes within that wait was sent before it."""
+        """A 429: fewer calls from now on, and none for as long as the service asks."""
         with self._lock:
-            now = self._clock()
-            if now >= self._not_before:
-                self._calls, self._quiet = max(self._calls * 3 // 4, 1), 0
-            self._not_before = max(self._not_before, now + seconds)
+            self._calls, self._quiet = max(self._calls - 1, 1), 0
+            self._not_before = max(self._not_before, self._clock() + seconds)

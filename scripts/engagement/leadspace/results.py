@@ -11,6 +11,10 @@ RESULT, FAILED, INVALID = "result", "failed", "invalid"
 # Codes of a record that could not be enriched (the article "Leadspace Intent Only API").
 INTERNAL_ERROR_CODE, INVALID_INPUT_CODE = RECORD_CODES = (1100, 1200)
 
+# Where a code may stand, in the result, in its `data`, and in what these hold under "error" or "errors".
+_PLACES_OF_CODES = ("code", "error_code", "errorCode", "status_code", "error")
+_CODE_KEYS = frozenset((*_PLACES_OF_CODES, "errors"))
+
 
 def read_result(raw: bytes) -> tuple[str | None, str] | None:
     """Our id and the outcome of one result; None where it is not of the documented shape.
@@ -43,15 +47,13 @@ def read_result(raw: bytes) -> tuple[str | None, str] | None:
 
 
 def _codes(part: dict[str, Any]) -> list[int]:
+    if _CODE_KEYS.isdisjoint(part):
+        return []
     places = [part, part.get("error"), part.get("errors")]
     found = []
     for place_ in places:
         if isinstance(place_, list):
             place_ = place_[0] if place_ else None
-        values = (
-            [place_.get(key) for key in ("code", "error_code", "errorCode", "status_code", "error")]
-            if isinstance(place_, dict)
-            else [place_]
-        )
+        values = [place_.get(key) for key in _PLACES_OF_CODES] if isinstance(place_, dict) else [place_]
         found += [code for value in values for code in RECORD_CODES if str(value) == str(code)]
     return found
