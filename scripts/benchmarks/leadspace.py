@@ -7,8 +7,9 @@ any one second strictly, submits and polls alike:
              until the last answer was landed
     single   3,000 customers, each answered after 0.3 s: the same
 
-What comes before and after (starting, planning, closing the file) is no matter of the limit and told beside. Both must be within 5 % and without a single 429, or the exit code is 1. Beside them stands the promise of the original,
-Dynamics 365 Customer Insights: at least one minute for 1,000 profiles.
+What comes before and after (starting, planning, closing the file) is no matter of the limit and told beside. Both must
+be within 5 % and without a single 429, or the exit code is 1. Beside them stands the promise of the original, Dynamics
+365 Customer Insights: at least one minute for 1,000 profiles.
 """
 
 from __future__ import annotations
