@@ -69,6 +69,7 @@ SERVICES = (OFFICE, LEADSPACE)
 CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
 _STATEMENT_HASH = re.compile(f"[0-9a-f]{{{2 * HASH_BYTES}}}")
@@ -730,7 +731,7 @@ def _past_day(environment: Mapping[str, str], name: str, findings: list[str]) ->
         return None
     try:
         # Other forms of ISO 8601 are read as well, but nobody was told of them.
-        day = dt.date.fromisoformat(text) if len(text) == len("yyyy-mm-dd") else None
+        day = dt.date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         day = None
     if day is None:
@@ -890,7 +891,11 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
 
 
 def _range_of(key: str) -> str:
-    return {"k": "a whole number from 3 to 100", "tolerated_failures": "a number from 0 to 0.5"}[key]
+    return {
+        "k": "a whole number from 3 to 100",
+        "tolerated_failures": "a number from 0 to 0.5",
+        "max_lookups": "a whole number from 1 on",
+    }[key]
 
 
 def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | str], Any]:

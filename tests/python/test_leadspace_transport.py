@@ -132,8 +132,8 @@ def test_a_token_that_says_not_when_it_ends_is_renewed_after_its_documented_life
         (1_800_000_000, 1.8e9), (1_800_000_000.5, 1_800_000_000.5), (1_800_000_000_000, 1.8e9),
         ("1800000000", 1.8e9), (" 1800000000000 ", 1.8e9), ("2027-01-15T08:00:00Z", 1.8e9),
         ("2027-01-15T09:00:00+01:00", 1.8e9), ("2027-01-15T08:00:00", 1.8e9),
-        (None, None), (86_400, None), ("soon", None), (True, None), ([], None), ("nan", None), (1e400, None), (-1, None),
-        ("9" * 400, None),
+        (None, None), (86_400, None), ("soon", None), (True, None), ([], None), ("nan", None), (1e400, None),
+        (-1, None), ("9" * 400, None),
     ],
 )  # fmt: skip
 def test_shapes_of_expiration(expiration: Any, epoch: float | None) -> None:
