@@ -18,9 +18,7 @@ from engagement.config import (
 )
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, require_consents
-from engagement.http import Patience
-from engagement.leadspace.client import LeadspaceClient
-from engagement.leadspace.sign_in import auth_of
+from engagement.leadspace.client import Access, LeadspaceClient
 from engagement.office import data_connect, mailboxes
 from engagement.office.export_files import Export, described
 from engagement.office.graph import Service
@@ -166,15 +164,15 @@ def _signing_in(settings: Settings, *, connect: bool) -> list[str]:
 
 def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | None) -> None:
     """Asks for results that do not exist, which costs nothing; a lookup only where that does not tell."""
-    patience = Patience(seconds=settings.retry_seconds)
-    with LeadspaceClient.of(settings, patience) as client:
+    access = Access.of(settings)
+    with LeadspaceClient(access) as client:
         accepted = client.accepts_token()
     outcome.facts["leadspace_token_accepted"] = accepted
     if accepted:
         outcome.lines.append("  Leadspace: the token is accepted (no credit was spent to learn that)")
         return
     if accepted is False:
-        raise AuthenticationError(f"Leadspace: {auth_of(settings, patience).hint}")
+        raise AuthenticationError(f"Leadspace: {access.auth.hint}")
     question = "Leadspace: only a lookup can tell whether the token is accepted, and it costs one credit"
     if confirm is None or not confirm(f"{question}. Look one customer up?"):
         outcome.lines.append(f"  {question}; none was made")

@@ -22,6 +22,7 @@ from engagement.errors import (
 )
 from engagement.leadspace import enrich as leadspace
 from engagement.leadspace import plan as planning
+from engagement.leadspace.client import Access
 from engagement.leadspace.dataset import SegmentNotPublished
 from engagement.leadspace.enrich import LeadspaceResult
 from engagement.leadspace.plan import Plan
@@ -279,9 +280,10 @@ def ask_leadspace(
     results: list[LeadspaceResult] = []
     with state.timed("leadspace"):
         ready = settings.ready(LeadspaceEnrichment)
+        access = Access.of(settings)
         collected = None
         if send_again:
-            collected = leadspace.give_up(settings, connection, *ready[0], run_id=state.run_id)
+            collected = leadspace.give_up(settings, connection, *ready[0], run_id=state.run_id, access=access)
         plans = planning.planned(
             settings, connection, ready, send_again=send_again, most_lookups=most_lookups
         )
@@ -297,7 +299,7 @@ def ask_leadspace(
                 if isinstance(plan, ConfigurationError):
                     raise plan
                 result = leadspace.extract(
-                    settings, connection, plan, run_id=state.run_id, tell=state.progress
+                    settings, connection, plan, run_id=state.run_id, access=access, tell=state.progress
                 )
                 if collected is not None:
                     result.add(collected)

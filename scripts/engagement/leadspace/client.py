@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -143,17 +144,33 @@ def _nothing() -> None:
     """Nobody wants to know when the request leaves."""
 
 
+@dataclass(frozen=True)
+class Access:
+    """What all clients of one command share: how they sign in, how long they try, and how fast they call."""
+
+    url: str
+    auth: Auth
+    patience: Patience
+    pace: Pace
+
+    @classmethod
+    def of(cls, settings: Settings) -> Access:
+        """That of these settings, whose secrets the caller has made sure of."""
+        patience = Patience(seconds=settings.retry_seconds)
+        return cls(settings.leadspace_url, auth_of(settings, patience), patience, Pace(sleep=patience.sleep))
+
+
 class LeadspaceClient:
     """Requests to Leadspace, from any number of threads. Raises what the module names, AuthenticationError,
     CreditsError or ServiceError.
     """
 
-    def __init__(self, *, url: str, auth: Auth, patience: Patience) -> None:
+    def __init__(self, access: Access) -> None:
         quiet_loggers()
-        self._url = url
-        self._hint = auth.hint
-        self._patience = patience
-        self._pace = Pace(sleep=patience.sleep)
+        self._url = access.url
+        self._hint = access.auth.hint
+        self._patience = access.patience
+        self._pace = access.pace
         self._closed = threading.Event()
         self._client = httpx.Client(
             verify=trusted_certificates(),
@@ -161,13 +178,8 @@ class LeadspaceClient:
             # A connection that was kept and closed meanwhile looks like a lost answer, so none is kept.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={"Accept": "application/json"},
-            auth=auth,
+            auth=access.auth,
         )
-
-    @classmethod
-    def of(cls, settings: Settings, patience: Patience) -> LeadspaceClient:
-        """The client of these settings, whose secrets the caller has made sure of."""
-        return cls(url=settings.leadspace_url, auth=auth_of(settings, patience), patience=patience)
 
     def send_no_more(self) -> None:
         """Submits that have not left yet end with NotSent; results can still be fetched."""

@@ -22,12 +22,12 @@ import duckdb
 
 from engagement.config import LeadspaceEnrichment, Settings
 from engagement.errors import AuthenticationError, CreditsError, EngagementError, ServiceError
-from engagement.http import Patience
 from engagement.leadspace import dataset, ledger
 from engagement.leadspace.client import (
     LARGEST_BULK,
     LEADSPACE,
     RESULTS_PATH,
+    Access,
     AnswerLost,
     LeadspaceClient,
     NotSent,
@@ -50,9 +50,9 @@ log = logging.getLogger(__name__)
 MOST_SINGLES = 20
 # Bulks under way at once: the service keeps up to 100,000 records waiting.
 MOST_BULKS_WAITING = 200
-# Calls at once: at 30 a second, answers that take two seconds. And calls that are in the ledger and have not left:
+# Calls at once: at 30 a second, answers that take four seconds. And calls that are in the ledger and have not left:
 # they connect meanwhile, and a kill holds their customers.
-MOST_AT_ONCE, MOST_NOT_LEFT = 64, 6
+MOST_AT_ONCE, MOST_NOT_LEFT = 120, 6
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_SHOWS = 0.02, 1.0
 # Results that could not be fetched for so long never will be.
 LONGEST_WAIT = timedelta(days=7)
@@ -143,16 +143,15 @@ def extract(
     plan: Plan,
     *,
     run_id: str,
-    patience: Patience | None = None,
+    access: Access,
     tell: Tell | None = None,
 ) -> LeadspaceResult:
     """Asks for what is planned: every customer of the data set whose answer is missing or older than `max_age`.
 
     What an earlier run has handed in is not sent again, and its results are collected with the rest. Raises
     AuthenticationError, CreditsError, ServiceError or ConfigurationError after collecting what can be; what was
-    answered until then stays. `tell` hears how far it is.
+    answered until then stays. `access` is one for all extractions of a command; `tell` hears how far it is.
     """
-    patience = patience or Patience(seconds=settings.retry_seconds)
     enrichment, customers = plan.enrichment, plan.customers
     result = LeadspaceResult(
         enrichment.enrichment_id,
@@ -182,7 +181,7 @@ def extract(
                 for customer in customers
             ],
         )
-    with LeadspaceClient.of(settings, patience) as client:
+    with LeadspaceClient(access) as client:
         work = _Extraction(connection, client, plan, run_id, result, settings, tell)
         work.go()
     result.answered = work.answered_customers()
@@ -196,21 +195,20 @@ def give_up(
     enrichment: LeadspaceEnrichment,
     *,
     run_id: str,
-    patience: Patience | None = None,
+    access: Access,
 ) -> LeadspaceResult:
     """Before customers are sent again: fetches what can still be fetched, and then gives up what was handed in or is
     held, whichever enrichment sent it. What came is counted in the result.
     """
     result = LeadspaceResult(enrichment.enrichment_id)
-    patience = patience or Patience(seconds=settings.retry_seconds)
     nothing = Plan(position, enrichment, (), utc_now())
-    with LeadspaceClient.of(settings, patience) as client:
+    with LeadspaceClient(access) as client:
         _Extraction(connection, client, nothing, run_id, result, settings).collect()
     ledger.release(connection)
     return result
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting:
     """A bulk that was handed in: when its results are asked for next, monotonic seconds."""
 
@@ -219,7 +217,7 @@ class _Waiting:
     pause: float = FIRST_POLL_SECONDS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Sending:
     """Records on their way out, under their entry of the ledger."""
 
@@ -318,10 +316,15 @@ class _Extraction:
     def _keep_back(self) -> None:
         """What was about to leave when something else ended the work stays here: nobody looks it up."""
         self._client.send_no_more()
+        with contextlib.suppress(Exception):
+            # What is answered already is not thrown away.
+            self._settle(self._crew.over(0.0))
+        gone = {call.what for call in self._crew.under_way if call.has_left}
+        handed_out = [call.what for call in self._crew.under_way if not call.has_left]
         kept = [
-            call.what.batch
-            for call in self._crew.under_way
-            if isinstance(call.what, _Sending) and not call.has_left
+            sending.batch
+            for sending in {*handed_out, *self._prepared} - gone
+            if isinstance(sending, _Sending)
         ]
         # Where even that is interrupted they are held.
         with contextlib.suppress(duckdb.Error), transaction(self._connection):
@@ -377,12 +380,12 @@ class _Extraction:
         """The first goes alone until one was taken: a wrong token, or a proxy that answers for the service, is found
         out by one call. And the service keeps only so many records waiting.
         """
-        sending = len(self._prepared) + sum(
-            1 for call in self._crew.under_way if isinstance(call.what, _Sending)
-        )
         if not self._accepted:
-            return not sending
-        return self._size == 1 or len(self._waiting) + sending < MOST_BULKS_WAITING
+            return not self._prepared and not any(
+                isinstance(call.what, _Sending) for call in self._crew.under_way
+            )
+        handed_in = len(self._waiting) + len(self._crew.under_way) + len(self._prepared)
+        return self._size == 1 or handed_in < MOST_BULKS_WAITING
 
     def _submit(self, call: _Call) -> bytes | str:
         assert isinstance(call.what, _Sending)
