@@ -7,7 +7,7 @@ export PYTHONPATH := $(CURDIR)/scripts
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; call make PYTHON=/path/to/python3.11")'
@@ -46,6 +46,10 @@ test-long: install ## the long tests: 10,000 random histories, past days rebuilt
 .PHONY: bench-extract
 bench-extract: install .venv-bench/installed ## messages a second, CPU and memory of the extraction, beside dlt's (BENCH="--docs")
 	$(BIN)/python -m benchmarks.extract --dlt-python .venv-bench/bin/python $(BENCH)
+
+.PHONY: bench-leadspace
+bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, against Leadspace's limit of 30 calls a second
+	$(BIN)/python -m benchmarks.leadspace $(BENCH)
 
 .PHONY: mutants
 mutants: install ## wrong variants of the models, one after another: each must make its test fail

@@ -17,7 +17,7 @@ from base64 import urlsafe_b64encode
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -81,6 +81,8 @@ TOKEN = "emulator-perpetual-token-not-a-real-one"
 PROGRAM_ID = "emulator-program"
 SECRET = "emulator-secret-not-a-real-one"
 BULK_MAXIMUM = 500
+SINGLE_PATH, BULK_PATH = "/enrichment/enrich/single", "/enrichment/enrich/bulk"
+RESULTS_PATH = "/v3/enrichment/results/"
 
 Json = dict[str, Any]
 
@@ -95,9 +97,19 @@ class Switches(ContentSwitches):
     secret: str = SECRET  # their `pass`
     oauth_lifetime: float = 86_400.0  # seconds
     refresh_rotates: bool = True  # a refresh gives another refresh token, and the old one is worth nothing
+    refresh_refused: bool = False  # every refresh is answered 401
+    # documented are epoch seconds as a number
+    expiration: Literal["seconds", "milliseconds", "text", "iso", "absent"] = "seconds"
+    unauthorized_body: bytes = b""  # of a 401; to be ignored
+    unknown_program: bool = False  # submits are answered 427, as for a Program ID that is not valid
+    # by token: the version that its program has, where `naming` is that of all others
+    programs: dict[str, Literal["v4", "v3"]] = field(default_factory=dict)
     calls_per_second: int = 30  # submits in any one second, beyond which 429 is answered
-    retry_after: str | None = None  # that header of a 429; no page mentions one
+    count_polls: bool = False  # whether polls count as calls too
+    # that header of a 429, of which no page says anything; "date+2" is the date two seconds from now
+    retry_after: str | None = None
     envelope: bool = True  # the error body of 400, 427, 5xx; it "may be missing"
+    largest_body: int | None = None  # bytes, beyond which 413 is answered; None: without limit
     latency: float = 0.0  # seconds every answer takes
     # seconds between a submit's acceptance, when it is counted and paid, and its answer: for killing a client
     hold_after_accept: float = 0.0
@@ -106,14 +118,25 @@ class Switches(ContentSwitches):
     credits: int | None = None  # what the program has in all, spent ones included; None: unlimited
     credits_charge_misses: bool = True  # records without a match, and failed ones, cost one too
     # a bulk of more records than credits: 427 on submit; results for the first ones alone; or 202, and 427
-    # when polled. With no credit left at all, the first two both refuse.
-    insufficient: Literal["refuse", "partial", "poll_427"] = "refuse"
+    # when polled, or whatever `poll_of_failed` says. With no credit left at all, the first two both refuse.
+    insufficient: Literal["refuse", "partial", "accept"] = "refuse"
 
     # bulks
+    more_than_maximum: Literal["refuse", "accept"] = "refuse"  # 501 records
+    empty_list: Literal["refuse", "accept"] = "refuse"
+    duplicate_ids: Literal["refuse", "accept"] = "accept"  # two records of one external_id
+    results_link: Literal["relative", "bare", "absolute"] = "relative"  # the `id` of an accepted bulk
+    internal_error: bool = False  # a bulk is looked up and paid, and ends as INTERNAL_ERROR
+    # what polling answers where a bulk ended without its results; `partial` has those of the first half, or of what
+    # the credits sufficed for
+    poll_of_failed: Literal["427", "204", "partial", "empty", "404", "500"] = "427"
     polls_before_done: int = 1  # polls answered with 204 before the one with 200
     results_kept: int | None = None  # fetches after which results are 404; None: for ever
+    results_kept_seconds: float | None = None  # from the submit on, after which they are 404 too
     shuffle_results: bool = True
     duplicate_results: bool = False  # every result comes twice
+    second_differs: bool = False  # and the second one, right after the first, says that there is no match
+    missing_results: int = 0  # so many of a bulk's results do not come
     foreign_result: bool = False  # one more result, of an external_id that was never sent
     callback_after: float = 0.05  # seconds from a submit to its callback, at which the bulk is done
 
@@ -127,7 +150,8 @@ class Switches(ContentSwitches):
     restrict_location: bool = False  # as do matches in another country than the given one
     failing: dict[str, int] = field(default_factory=dict)  # part of a name: record code, 1100 or 1200
     failing_times: int | None = None  # after so many 1100s a record is fine; None: never
-    failing_where: Literal["top", "data", "flat"] = "top"  # error.code, data.error.code or error_code
+    # error.code, data.error.code, error_code, errors[0].code, error itself, data.errorCode
+    failing_where: Literal["top", "data", "flat", "list", "text", "inner"] = "top"
     failing_status: str = "failure"  # such a record's `status`; "Invalid Input" has been seen too
 
 
@@ -241,6 +265,8 @@ class Bulk:
     results: list[Json] | None  # None: there will be none, for want of credits
     polls_left: int
     fetched: int = 0
+    status: str = "COMPLETED"  # or INSUFFICIENT_CREDITS, or INTERNAL_ERROR
+    accepted_at: float = field(default_factory=time.monotonic)
 
 
 class Emulator(Service):
@@ -255,8 +281,9 @@ class Emulator(Service):
         self.looked_up: Counter[tuple[str, str, str]] = Counter()
         self.bulks: dict[str, Bulk] = {}
         self.spent = 0
+        self.naming: Literal["v4", "v3"] | None = None  # of the program that asks; None: the switch's
         self._failed: Counter[str] = Counter()  # 1100s so far, by the record's name
-        self._submits: deque[float] = deque()
+        self._calls: deque[float] = deque()
         self._tokens: dict[str, float] = {}  # token: when it ends, monotonic seconds
         self._refresh_tokens: set[str] = set()
         self._by_id: dict[str, Company] | None = None
@@ -269,7 +296,7 @@ class Emulator(Service):
         self.bulks.clear()
         self.spent = 0
         self._failed.clear()
-        self._submits.clear()
+        self._calls.clear()
         self.expire_tokens()
 
     # -- transport ----------------------------------------------------------------------------------
@@ -286,18 +313,34 @@ class Emulator(Service):
         """Count requests in flight by path."""
         return request.url.path
 
+    def admit(self, request: Request, busy: int) -> None:
+        """Note when it came: calls are counted by that, however long their answers take."""
+        request.state.arrived = time.monotonic()
+
     def check(self, request: Request) -> None:
-        """Refuse a request without a living token before anything else of it is looked at."""
-        if request.url.path == "/oauth/authorize":
+        """Refuse a request without a living token before anything else of it is looked at, then one too many."""
+        path, switches = request.url.path, self.switches
+        if path == "/oauth/authorize":
             return
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        known = token == self.switches.token or self._tokens.get(token, 0.0) > time.monotonic()
+        known = token in (switches.token, *switches.programs) or (
+            self._tokens.get(token, 0.0) > time.monotonic()
+        )
         if scheme.lower() != "bearer" or not token or not known:
             raise LeadspaceError(401, "Unauthorized", bare=True)
+        request.state.naming = switches.programs.get(token)
+        if request.method == "POST" and path in (SINGLE_PATH, BULK_PATH):
+            self.count_call(request.state.arrived)
+            if switches.unknown_program:
+                raise LeadspaceError(427, "Invalid program", "The Program ID is not valid.")
+        elif switches.count_polls and request.method == "GET" and path.startswith(RESULTS_PATH):
+            self.count_call(request.state.arrived)
 
     def refuse(self, request: Request, error: Exception) -> Response:
         """Answer with an error of the service."""
         assert isinstance(error, LeadspaceError)
+        if error.status == 401 and self.switches.unauthorized_body:
+            return Response(self.switches.unauthorized_body, 401, {"content-type": "text/html"})
         if error.bare or not self.switches.envelope:
             return Response(status_code=error.status, headers=error.headers)
         body = error_body(error, seeded_guid(f"tracking:{len(self.requests)}"))
@@ -323,11 +366,21 @@ class Emulator(Service):
         self._tokens[token] = time.monotonic() + lifetime
         refresh = secrets.token_urlsafe(32)
         self._refresh_tokens.add(refresh)
-        return {"token": token, "refreshToken": refresh, "expiration": expiration}
+        answer: Json = {"token": token, "refreshToken": refresh, "expiration": expiration}
+        match self.switches.expiration:
+            case "milliseconds":
+                answer["expiration"] = expiration * 1000
+            case "text":
+                answer["expiration"] = str(expiration)
+            case "iso":
+                answer["expiration"] = datetime.fromtimestamp(expiration, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            case "absent":
+                del answer["expiration"]
+        return answer
 
     def refresh(self, refresh_token: str) -> Json | None:
         """Give a new token for a refresh token; None for one that is worth nothing."""
-        if refresh_token not in self._refresh_tokens:
+        if refresh_token not in self._refresh_tokens or self.switches.refresh_refused:
             return None
         answer = self.issue_token()
         if self.switches.refresh_rotates:
@@ -342,17 +395,18 @@ class Emulator(Service):
         self._tokens.clear()
         self._refresh_tokens.clear()
 
-    def count_submit(self) -> None:
-        """Refuse one submit more than a second may have; what is refused does not count."""
-        now = time.monotonic()
-        while self._submits and self._submits[0] <= now - 1.0:
-            self._submits.popleft()
-        if len(self._submits) >= self.switches.calls_per_second:
+    def count_call(self, now: float) -> None:
+        """Refuse one call more than a second may have; what is refused does not count."""
+        while self._calls and self._calls[0] <= now - 1.0:
+            self._calls.popleft()
+        if len(self._calls) >= self.switches.calls_per_second:
             wait = self.switches.retry_after
+            if wait is not None and wait.startswith("date+"):
+                wait = formatdate(time.time() + float(wait.removeprefix("date+")), usegmt=True)
             raise LeadspaceError(
                 429, "Too many requests", bare=True, headers={"retry-after": wait} if wait else None
             )
-        self._submits.append(now)
+        self._calls.append(now)
 
     # -- looking up ---------------------------------------------------------------------------------
 
@@ -405,6 +459,8 @@ class Emulator(Service):
     def result(self, record: Record, found: Match | None, failing: int | None) -> Json:
         """Give an EnrichmentResult."""
         switches = self.switches
+        if self.naming is not None and self.naming != switches.naming:
+            switches = replace(switches, naming=self.naming)
         top: Json = {"status": cased("success", switches.status_case)}
         if switches.echo_external_id and record.external_id is not None:
             top["external_id"] = record.external_id
@@ -414,9 +470,15 @@ class Emulator(Service):
             top["status"] = cased(switches.failing_status, switches.status_case)
             message = "Internal error" if failing == 1100 else "Invalid input"
             error: Json = {"code": str(failing) if switches.numbers_as_text else failing, "message": message}
-            if switches.failing_where == "flat":
-                return top | {"error_code": error["code"]}
-            return top | ({"error": error} if switches.failing_where == "top" else {"data": {"error": error}})
+            places: dict[str, Json] = {
+                "top": {"error": error},
+                "data": {"data": {"error": error}},
+                "flat": {"error_code": error["code"]},
+                "list": {"errors": [error]},
+                "text": {"error": str(failing)},
+                "inner": {"data": {"errorCode": error["code"]}},
+            }
+            return top | places[switches.failing_where]
         data: Json
         if found is None:
             data = {"enrichment_status": "Not Enriched"}
@@ -451,23 +513,34 @@ class Emulator(Service):
                     break
                 affordable += 1
         identifier = str(uuid4())[:-2] + "ft"
+        switches = self.switches
         results: list[Json] | None = None
-        if affordable == len(found) or (self.switches.insufficient == "partial" and affordable):
+        status = "COMPLETED" if affordable == len(found) else "INSUFFICIENT_CREDITS"
+        if affordable == len(found) or (switches.insufficient == "partial" and affordable):
             results = self._arranged([self.look_up(*each) for each in found[:affordable]], identifier)
-        elif self.switches.insufficient != "poll_427":
+        elif switches.insufficient != "accept":
             raise out_of_credits()
-        bulk = Bulk(identifier, len(records), results, self.switches.polls_before_done)
+        elif switches.poll_of_failed == "partial":
+            results = self._arranged([self.look_up(*each) for each in found[:affordable]], identifier)
+        if switches.internal_error and status == "COMPLETED":
+            status = "INTERNAL_ERROR"
+            results = (
+                results[: len(results) // 2] if results and switches.poll_of_failed == "partial" else None
+            )
+        bulk = Bulk(identifier, len(records), results, switches.polls_before_done, status=status)
         self.bulks[identifier] = bulk
         return bulk
 
     def _arranged(self, results: list[Json], identifier: str) -> list[Json]:
         switches = self.switches
+        results = results[switches.missing_results :]
         if switches.duplicate_results:
-            results = [result for result in results for _ in range(2)]
+            second: Json = {"data": {"enrichment_status": "Not Enriched"}} if switches.second_differs else {}
+            results = [each for result in results for each in (result, result | second)]
         if switches.foreign_result:
             stranger = Record("Nobody asked for this", "", "", "", f"foreign-{identifier[:8]}")
             results = [*results, self.result(stranger, None, None)]
-        if switches.shuffle_results:
+        if switches.shuffle_results and not switches.second_differs:
             Random(seeded_bytes(f"shuffle:{len(self.bulks)}")).shuffle(results)
         return results
 
@@ -486,11 +559,10 @@ class Emulator(Service):
             if result.get("data", {}).get("enrichment_status", "").lower() == "company enriched"
         )
         successful = sum(1 for result in bulk.results or () if "enrichment_status" in result.get("data", {}))
-        short = bulk.results is None or len(bulk.results) < bulk.size
         body = {
             "bulkId": bulk.id,
-            "callbackMethod": {"callbackUrl": url, "pollingUrl": f"/v3/enrichment/results/{bulk.id}"},
-            "bulkStatus": "INSUFFICIENT_CREDITS" if short else "COMPLETED",
+            "callbackMethod": {"callbackUrl": url, "pollingUrl": RESULTS_PATH + bulk.id},
+            "bulkStatus": bulk.status,
             "successRecords": successful,
             "personEnriched": 0,
             "companyEnriched": enriched,
@@ -540,8 +612,12 @@ async def _json(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise LeadspaceError(415, "Unsupported media type", bare=True)
+    body = await request.body()
+    largest = _state(request).switches.largest_body
+    if largest is not None and len(body) > largest:
+        raise LeadspaceError(413, "Payload too large", bare=True)
     try:
-        return msgspec.json.decode(await request.body())
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LeadspaceError(400, "Invalid JSON", "The body is not JSON.") from error
 
@@ -567,8 +643,8 @@ async def authorize(request: Request) -> Response:
 async def single(request: Request) -> Response:
     """Look up one record."""
     emulator = _state(request)
-    emulator.count_submit()
     record = _record(await _json(request))
+    emulator.naming = request.state.naming
     if emulator.credits_left() == 0:
         raise out_of_credits()
     result = emulator.look_up(record, emulator.find(record), emulator.failure(record))
@@ -579,12 +655,20 @@ async def single(request: Request) -> Response:
 async def bulk(request: Request) -> Response:
     """Take up to 500 records; their results are polled for."""
     emulator = _state(request)
-    emulator.count_submit()
+    switches = emulator.switches
     given = _checked(await _json(request), "", BULK_INPUT, BULK_INPUT - {"data"})
+    emulator.naming = request.state.naming
     data = given.get("data")
-    if not isinstance(data, list) or not 1 <= len(data) <= BULK_MAXIMUM:
+    if (
+        not isinstance(data, list)
+        or (not data and switches.empty_list == "refuse")
+        or (len(data) > BULK_MAXIMUM and switches.more_than_maximum == "refuse")
+    ):
         raise LeadspaceError(400, "Invalid input", f"data is not a list of 1 to {BULK_MAXIMUM} records.")
     records = [_record(element, f"data[{index}]") for index, element in enumerate(data)]
+    ids = [record.external_id for record in records if record.external_id is not None]
+    if switches.duplicate_ids == "refuse" and len(set(ids)) < len(ids):
+        raise LeadspaceError(400, "Invalid input", "Two records have one external_id.")
     url = given.get("callbackUrl")
     if url is not None and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
         raise not_implemented("a callback to another machine")
@@ -592,23 +676,41 @@ async def bulk(request: Request) -> Response:
     if url is not None:
         emulator.call_back(url, accepted)
     await asyncio.sleep(emulator.switches.hold_after_accept)
-    return _answer({"id": f"/v3/enrichment/results/{accepted.id}"}, 202)
+    link = RESULTS_PATH + accepted.id
+    if switches.results_link == "bare":
+        link = accepted.id
+    elif switches.results_link == "absolute":
+        link = str(request.base_url).rstrip("/") + link
+    return _answer({"id": link}, 202)
 
 
 async def results(request: Request) -> Response:
     """Give a bulk's results, 204 while it is at work, 404 for one that is not known (any more)."""
     emulator = _state(request)
     asked = emulator.bulks.get(request.path_params["bulk"])
-    kept = emulator.switches.results_kept
-    if asked is None or (kept is not None and asked.fetched >= kept):
+    kept, seconds = emulator.switches.results_kept, emulator.switches.results_kept_seconds
+    if (
+        asked is None
+        or (kept is not None and asked.fetched >= kept)
+        or (seconds is not None and time.monotonic() - asked.accepted_at >= seconds)
+    ):
         raise LeadspaceError(404, "Not found", "There are no such results.")
     if asked.polls_left > 0:
         asked.polls_left -= 1
         return Response(status_code=204)
-    if asked.results is None:
-        raise out_of_credits()
     asked.fetched += 1
-    return _answer({"results": asked.results})
+    if asked.results is not None:
+        return _answer({"results": asked.results})
+    match emulator.switches.poll_of_failed:
+        case "204":
+            return Response(status_code=204)
+        case "partial" | "empty":
+            return _answer({"results": []})
+        case "404":
+            raise LeadspaceError(404, "Not found", "There are no such results.")
+        case "500":
+            raise LeadspaceError(500, "Internal error", "The results were lost.")
+    raise out_of_credits()
 
 
 async def unknown(request: Request) -> Response:
@@ -635,16 +737,20 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 def create_app(
-    directory: Directory | Iterable[Company], switches: Switches | None = None, **changed: Any
+    directory: Directory | Iterable[Company],
+    switches: Switches | None = None,
+    *,
+    kind: type[Emulator] = Emulator,
+    **changed: Any,
 ) -> Starlette:
     """Make the app over companies; keyword arguments set fields of `Switches`. State: `app.state.emulator`."""
     switches = Switches() if switches is None else switches
     set_switches(switches, changed)
     paths = {
         "/oauth/authorize": _only("POST", "PUT", endpoint=authorize),
-        "/enrichment/enrich/single": _only("POST", endpoint=single),
-        "/enrichment/enrich/bulk": _only("POST", endpoint=bulk),
-        "/v3/enrichment/results/{bulk}": _only("GET", endpoint=results),
+        SINGLE_PATH: _only("POST", endpoint=single),
+        BULK_PATH: _only("POST", endpoint=bulk),
+        RESULTS_PATH + "{bulk}": _only("GET", endpoint=results),
         "/{path:path}": unknown,
     }
     app = Starlette(
@@ -652,7 +758,7 @@ def create_app(
         exception_handlers={LeadspaceError: _refuse},
     )
     directory = directory if isinstance(directory, Directory) else Directory(directory)
-    emulator = Emulator(directory, switches)
+    emulator = kind(directory, switches)
     app.state.emulator = emulator
     return surround(app, emulator)
 

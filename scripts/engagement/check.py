@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import date
 from typing import Any
 
 from engagement import company_file, customers
@@ -14,11 +15,11 @@ from engagement.config import (
     LeadspaceEnrichment,
     OfficeEnrichment,
     Settings,
+    leadspace_token_warnings,
 )
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, require_consents
-from engagement.http import Patience
-from engagement.leadspace.client import TOKEN_HINT, LeadspaceClient
+from engagement.leadspace.client import Access, LeadspaceClient
 from engagement.office import data_connect, mailboxes
 from engagement.office.export_files import Export, described
 from engagement.office.graph import Service
@@ -69,6 +70,8 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
         outcome.lines.append(line)
         facts.append(fact)
     outcome.lines += settings.waiting_for_consent()
+    if any(enrichment.active for _, enrichment in settings.enrichments(LeadspaceEnrichment)):
+        outcome.lines += _signing_in(settings, connect=connect)
     outcome.facts = {
         "accounts": len(accounts),
         "contacts": len(contacts),
@@ -147,16 +150,33 @@ def _check_directory(settings: Settings, outcome: Outcome, facts: Sequence[dict[
         outcome.facts["errors"] = refused
 
 
+def _signing_in(settings: Settings, *, connect: bool) -> list[str]:
+    """How requests to Leadspace are signed, and how old its perpetual key is; nothing where none is set."""
+    if settings.leadspace_token is None:
+        return ["Leadspace: signs in by OAuth (LEADSPACE_PROGRAM_ID)"] if settings.leadspace_secret else []
+    issued_on = settings.leadspace_token_issued_on
+    if issued_on is None:
+        return [
+            "Leadspace: the age of LEADSPACE_TOKEN is not known; set LEADSPACE_TOKEN_ISSUED_ON (yyyy-mm-dd) to the day"
+            " it was made"
+        ]
+    age = (date.today() - issued_on).days
+    lines = [f"Leadspace: LEADSPACE_TOKEN is {age} day{'' if age == 1 else 's'} old (made on {issued_on})"]
+    # Connecting, the command has said so already.
+    return lines if connect else [*lines, *(f"  {line}" for line in leadspace_token_warnings(issued_on))]
+
+
 def _check_leadspace(settings: Settings, outcome: Outcome, confirm: Confirm | None) -> None:
     """Asks for results that do not exist, which costs nothing; a lookup only where that does not tell."""
-    with LeadspaceClient.of(settings, Patience(seconds=settings.retry_seconds)) as client:
+    access = Access.of(settings)
+    with LeadspaceClient(access) as client:
         accepted = client.accepts_token()
     outcome.facts["leadspace_token_accepted"] = accepted
     if accepted:
         outcome.lines.append("  Leadspace: the token is accepted (no credit was spent to learn that)")
         return
     if accepted is False:
-        raise AuthenticationError(f"Leadspace: {TOKEN_HINT}")
+        raise AuthenticationError(f"Leadspace: {access.auth.hint}")
     question = "Leadspace: only a lookup can tell whether the token is accepted, and it costs one credit"
     if confirm is None or not confirm(f"{question}. Look one customer up?"):
         outcome.lines.append(f"  {question}; none was made")

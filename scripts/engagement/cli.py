@@ -356,24 +356,31 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
     is_flag=True,
     help="Also ask about customers whose answer was lost, though they may have been charged.",
 )
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="Contact nobody, and say how many lookups, and so credits, the same call without it would cost.",
+)
 @_as_json
 @_logging
-def extract_leadspace(send_again: bool, as_json: bool, verbose: bool) -> None:
+def extract_leadspace(send_again: bool, estimate: bool, as_json: bool, verbose: bool) -> None:
     """Ask Leadspace about the customers whose answer is missing or older than max_age.
 
     \b
     Examples:
+      engagement extract leadspace --estimate
       engagement extract leadspace
       engagement extract leadspace --send-again
 
     A lookup costs a credit. Killed or broken off, the next call collects what was handed in and sends no
-    customer twice.
+    customer twice. Customers are those landed last (`engagement extract customers`, or any run).
     """
+    act = extracting.estimate_leadspace if estimate else extracting.extract_leadspace
     _conclude(
-        lambda settings: extracting.extract_leadspace(settings, send_again=send_again),
+        lambda settings: act(settings, send_again=send_again),
         as_json=as_json,
         verbose=verbose,
-        services=(LEADSPACE,),
+        services=() if estimate else (LEADSPACE,),
     )
 
 

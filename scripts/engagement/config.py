@@ -46,11 +46,17 @@ GRAPH_SECRETS = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 # What may stand in the place of a secret.
 INSTEAD = {"AZURE_CLIENT_SECRET": "AZURE_CLIENT_CERTIFICATE_PATH"}
 LEADSPACE_SECRETS = ("LEADSPACE_TOKEN",)
+# OAuth at Leadspace, in the place of the token: the program's id and its secret.
+LEADSPACE_PROGRAM = ("LEADSPACE_PROGRAM_ID", "LEADSPACE_SECRET")
+# The perpetual key of Leadspace ends after two years; a warning comes a month before, and one from five months on,
+# since Leadspace advises to replace it every six.
+LEADSPACE_TOKEN_DAYS, LEADSPACE_TOKEN_DAYS_WARNED_OF, LEADSPACE_TOKEN_DAYS_ADVISED = 730, 30, 150
 # What no process that we start, dbt included, has any business with.
 SECRET_VARIABLES = (
     "AZURE_CLIENT_SECRET",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "LEADSPACE_TOKEN",
+    "LEADSPACE_SECRET",
     "ENGAGEMENT_HASH_KEY",
 )
 # Shorter, the gate would find it in every second text.
@@ -63,6 +69,7 @@ SERVICES = (OFFICE, LEADSPACE)
 CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
 _STATEMENT_HASH = re.compile(f"[0-9a-f]{{{2 * HASH_BYTES}}}")
@@ -282,6 +289,8 @@ class LeadspaceEnrichment(_Enrichment):
     endpoint: Literal["automatic", "single", "bulk"] = "automatic"
     # Names of enrichments of type company_file: whom one of them knows is not asked about.
     unless_known_by: tuple[Text, ...] = Field(default=(), strict=False)
+    # So many records leave in one run at most, each for a credit.
+    max_lookups: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def segment(self) -> str | None:
@@ -331,6 +340,9 @@ class Settings:
     certificate: Certificate | None = None
     certificate_password: SecretStr | None = None
     leadspace_token: SecretStr | None = None
+    leadspace_token_issued_on: dt.date | None = None
+    leadspace_program_id: str | None = None
+    leadspace_secret: SecretStr | None = None
     hash_key: SecretStr | None = None
     tombstone_key: SecretStr | None = None
     retry_seconds: float = 300.0
@@ -589,7 +601,12 @@ def load(
     mailbox_seconds = _number(environment, "ENGAGEMENT_MAILBOX_SECONDS", 3600.0, 1, 864_000, findings)
     for service, names, whose in (
         (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
-        (LEADSPACE, LEADSPACE_SECRETS, "to the perpetual key that Leadspace sent you"),
+        (
+            LEADSPACE,
+            () if any(environment.get(name) for name in LEADSPACE_PROGRAM) else LEADSPACE_SECRETS,
+            "to the perpetual key that Leadspace sent you, or LEADSPACE_PROGRAM_ID and LEADSPACE_SECRET to its program"
+            " id and secret",
+        ),
     ):
         missing = [
             f"{name} or {INSTEAD[name]}" if name in INSTEAD else name
@@ -604,14 +621,18 @@ def load(
     certificate = None
     if OFFICE in services and _contacts(OFFICE, configuration, given):
         certificate = _certificate(environment, path_of, findings)
-    token = environment.get("LEADSPACE_TOKEN")
-    if token and not (
-        token.isascii() and token.isprintable() and " " not in token and len(token) >= SHORTEST_TOKEN
-    ):
-        findings.append(
-            "LEADSPACE_TOKEN: is too short for a key, or holds a space, a line break or another character that no key"
-            " has; copy it anew"
-        )
+    if LEADSPACE in services and _contacts(LEADSPACE, configuration, given):
+        findings += _program_problems(environment)
+    token, program_secret = environment.get("LEADSPACE_TOKEN"), environment.get("LEADSPACE_SECRET")
+    for name, key in (("LEADSPACE_TOKEN", token), ("LEADSPACE_SECRET", program_secret)):
+        if key and not (
+            key.isascii() and key.isprintable() and " " not in key and len(key) >= SHORTEST_TOKEN
+        ):
+            findings.append(
+                f"{name}: is too short for a key, or holds a space, a line break or another character that no key"
+                " has; copy it anew"
+            )
+    issued_on = _past_day(environment, "LEADSPACE_TOKEN_ISSUED_ON", findings)
     private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
     published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
     if private_file.resolve() == published_file.resolve():
@@ -646,6 +667,9 @@ def load(
         certificate=certificate,
         certificate_password=SecretStr(password) if password else None,
         leadspace_token=SecretStr(token) if token else None,
+        leadspace_token_issued_on=issued_on,
+        leadspace_program_id=environment.get("LEADSPACE_PROGRAM_ID") or None,
+        leadspace_secret=SecretStr(program_secret) if program_secret else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
         tombstone_key=SecretStr(tombstone_key) if tombstone_key else None,
         retry_seconds=retry_seconds,
@@ -654,7 +678,15 @@ def load(
         requests_per_mailbox=int(requests_per_mailbox),
         mailbox_seconds=mailbox_seconds,
         consents=given,
-        warnings=(*_repeated_addresses(configuration), *(certificate.warnings() if certificate else ())),
+        warnings=(
+            *_repeated_addresses(configuration),
+            *(certificate.warnings() if certificate else ()),
+            *(
+                leadspace_token_warnings(issued_on)
+                if token and LEADSPACE in services and _contacts(LEADSPACE, configuration, given)
+                else ()
+            ),
+        ),
     )
 
 
@@ -691,6 +723,61 @@ def _certificate(
     except ConfigurationError as error:
         findings.append(error.message)
         return None
+
+
+def _program_problems(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the ways to sign in at Leadspace, where one of them is there."""
+    token = bool(environment.get("LEADSPACE_TOKEN"))
+    missing = [name for name in LEADSPACE_PROGRAM if not environment.get(name)]
+    if token and "LEADSPACE_SECRET" not in missing:
+        yield (
+            "environment: LEADSPACE_TOKEN and LEADSPACE_SECRET are both set; keep one of them: the perpetual key, or"
+            " LEADSPACE_PROGRAM_ID and LEADSPACE_SECRET"
+        )
+    elif not token and len(missing) == 1:
+        [beside] = set(LEADSPACE_PROGRAM) - set(missing)
+        yield f"environment: {missing[0]} not set; {beside} needs it beside it, or set LEADSPACE_TOKEN instead of both"
+
+
+def _past_day(environment: Mapping[str, str], name: str, findings: list[str]) -> dt.date | None:
+    """A day that is over or today, wherever on earth; None where it is not set or a finding says what is wrong."""
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        # Other forms of ISO 8601 are read as well, but nobody was told of them.
+        day = dt.date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        findings.append(f"{name}: not a date; allowed: yyyy-mm-dd, the day on which Leadspace made the key")
+    elif day > max(dt.date.today(), dt.datetime.now(dt.UTC).date()):
+        findings.append(f"{name}: is in the future; set it to the day on which Leadspace made the key")
+    else:
+        return day
+    return None
+
+
+def leadspace_token_warnings(issued_on: dt.date | None, today: dt.date | None = None) -> list[str]:
+    """What the age of the perpetual key asks for, one line at most; nothing where its age is not known.
+
+    Leadspace asks for another key every six months, and ends one two years after it was made (Single Direct API v4).
+    """
+    if issued_on is None:
+        return []
+    age = ((today or dt.date.today()) - issued_on).days
+    ends_in = LEADSPACE_TOKEN_DAYS - age
+    advice = "ask Leadspace for a new one and set LEADSPACE_TOKEN and LEADSPACE_TOKEN_ISSUED_ON"
+    if ends_in < 0:
+        return [f"LEADSPACE_TOKEN is {age} days old and has ended two years after it was made; {advice}"]
+    if ends_in <= LEADSPACE_TOKEN_DAYS_WARNED_OF:
+        return [
+            f"LEADSPACE_TOKEN ends in {ends_in} day{'' if ends_in == 1 else 's'}, two years after it was made;"
+            f" {advice}"
+        ]
+    if age >= LEADSPACE_TOKEN_DAYS_ADVISED:
+        return [f"LEADSPACE_TOKEN is {age} days old; Leadspace advises another every six months: {advice}"]
+    return []
 
 
 def _number(
@@ -819,7 +906,11 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
 
 
 def _range_of(key: str) -> str:
-    return {"k": "a whole number from 3 to 100", "tolerated_failures": "a number from 0 to 0.5"}[key]
+    return {
+        "k": "a whole number from 3 to 100",
+        "tolerated_failures": "a number from 0 to 0.5",
+        "max_lookups": "a whole number from 1 on",
+    }[key]
 
 
 def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | str], Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
+import duckdb
+
 from engagement import audit, company_file, consent, customers, stopping
 from engagement.addresses import AddressBook, SenderPatterns, hasher_of
 from engagement.company_file import CompanyFileResult
@@ -27,8 +29,11 @@ from engagement.errors import (
     IncompleteError,
 )
 from engagement.leadspace import enrich as leadspace
+from engagement.leadspace import plan as planning
+from engagement.leadspace.client import Access
 from engagement.leadspace.dataset import SegmentNotPublished
 from engagement.leadspace.enrich import LeadspaceResult
+from engagement.leadspace.plan import Plan
 from engagement.office import extract as office
 from engagement.office.extract import OfficeResult
 from engagement.outcome import Outcome, counted
@@ -36,6 +41,7 @@ from engagement.run_state import CANCELLED, RunState, instant_text, single_run
 from engagement.tombstones import Tombstones
 from engagement.warehouse import (
     Connection,
+    connect,
     note_patterns,
     patterns_changed,
     prepare_data_dir,
@@ -266,6 +272,34 @@ def extract_leadspace(
     return leadspace_outcome(results)
 
 
+def estimate_leadspace(settings: Settings, *, send_again: bool = False) -> Outcome:
+    """What the next extraction of the customers landed last would ask, and so spend: nobody is contacted, nothing is
+    stored. With `send_again` at most that, since results that are ready by then are fetched and not asked for.
+
+    Raises ConfigurationError where nobody can be asked about (yet).
+    """
+    require_consents(settings, LEADSPACE)
+    plans: list[Plan] = []
+    with connect(settings, read_only=True) as connection:
+        try:
+            found = planning.planned(
+                settings, connection, settings.ready(LeadspaceEnrichment), send_again=send_again
+            )
+        except duckdb.CatalogException:
+            raise ConfigurationError(
+                f"{settings.private_file.name}: holds no customers yet; run `engagement extract customers` first"
+            ) from None
+    for plan in found:
+        if isinstance(plan, ConfigurationError):
+            raise plan
+        plans.append(plan)
+    total = sum(plan.lookups for plan in plans)
+    lines = [f"leadspace: {plan.line()}" for plan in plans]
+    if len(plans) > 1:
+        lines.append(f"leadspace: {total:,} lookups (credits) in all")
+    return Outcome(lines=lines, facts={"lookups": total, "leadspace": [plan.facts() for plan in plans]})
+
+
 def ask_leadspace(
     settings: Settings,
     connection: Connection,
@@ -275,30 +309,36 @@ def ask_leadspace(
     send_again: bool = False,
     most_lookups: int | None = None,
 ) -> list[LeadspaceResult]:
-    """Every Leadspace enrichment in turn. With `may_wait` one whose segment is yet to be published is left out,
-    since the run itself will publish it.
+    """Every Leadspace enrichment in turn, all planned before anything is sent. With `may_wait` one whose segment is yet
+    to be published is left out, since the run itself will publish it.
     """
-    results = []
+    results: list[LeadspaceResult] = []
     with state.timed("leadspace"):
-        for position, enrichment in settings.ready(LeadspaceEnrichment):
+        ready = settings.ready(LeadspaceEnrichment)
+        access = Access.of(settings)
+        collected = None
+        if send_again:
+            collected = leadspace.give_up(settings, connection, *ready[0], run_id=state.run_id, access=access)
+        plans = planning.planned(
+            settings, connection, ready, send_again=send_again, most_lookups=most_lookups
+        )
+        for plan in plans:
+            if isinstance(plan, Plan):
+                log.info("leadspace: to be sent: %s", plan.line(), extra={"fields": plan.facts()})
+        for (_, enrichment), plan in zip(ready, plans, strict=True):
             with state.enriching(enrichment.enrichment_id) as entry:
-                try:
-                    result = leadspace.extract(
-                        settings,
-                        connection,
-                        position,
-                        enrichment,
-                        run_id=state.run_id,
-                        send_again=send_again,
-                        most_lookups=most_lookups,
-                        tell=state.progress,
-                    )
-                except SegmentNotPublished as error:
-                    if not may_wait:
-                        raise
-                    entry.state, entry.detail = "waiting", error.message
-                    log.warning("skipped: %s", error.message)
+                if isinstance(plan, SegmentNotPublished) and may_wait:
+                    entry.state, entry.detail = "waiting", plan.message
+                    log.warning("skipped: %s", plan.message)
                     continue
+                if isinstance(plan, ConfigurationError):
+                    raise plan
+                result = leadspace.extract(
+                    settings, connection, plan, run_id=state.run_id, access=access, tell=state.progress
+                )
+                if collected is not None:
+                    result.add(collected)
+                    collected = None
                 warnings = result.warnings()
                 entry.selected, entry.processed = result.customers, result.answered
                 entry.requested = result.lookups
@@ -306,7 +346,7 @@ def ask_leadspace(
             for warning in warnings:
                 log.warning("warning: %s: %s", enrichment.enrichment_id, warning)
             results.append(result)
-            if most_lookups is not None and result.lookups >= most_lookups:
+            if most_lookups is not None and sum(one.lookups for one in results) >= most_lookups:
                 break
     return results
 

@@ -298,7 +298,13 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 def secret_values(settings: Settings) -> list[str]:
     """Every secret that this process can know, as text."""
-    given = (settings.client_secret, settings.leadspace_token, settings.hash_key, settings.tombstone_key)
+    given = (
+        settings.client_secret,
+        settings.leadspace_token,
+        settings.leadspace_secret,
+        settings.hash_key,
+        settings.tombstone_key,
+    )
     secrets = [secret.get_secret_value() for secret in given if secret]
     password = settings.certificate_password
     # A short one, which is common here, would be found in every second text.

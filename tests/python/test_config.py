@@ -271,7 +271,8 @@ def test_a_leadspace_enrichment_needs_its_token_only_once_it_has_its_consent(wor
     consent = {"by": "Configurer", "on": date(2026, 1, 5)}
     [found] = findings(workspace, leadspace(consent=consent))
     assert (
-        found == "environment: LEADSPACE_TOKEN not set; set it to the perpetual key that Leadspace sent you"
+        found == "environment: LEADSPACE_TOKEN not set; set it to the perpetual key that Leadspace sent you,"
+        " or LEADSPACE_PROGRAM_ID and LEADSPACE_SECRET to its program id and secret"
     )
     workspace.settings(services=("office",))
     workspace.environment["LEADSPACE_TOKEN"] = "a-long-key"

@@ -686,7 +686,7 @@ def test_a_bulk_beyond_the_credits(leadspace: Leadspace) -> None:
     refused(leadspace.bulk(*sent), 427)
     assert not leadspace.handle.bulks and not leadspace.handle.looked_up
 
-    leadspace.switches.insufficient = "poll_427"
+    leadspace.switches.insufficient = "accept"
     accepted = leadspace.bulk(*sent)
     assert accepted.status_code == 202
     assert leadspace.client.get(accepted.json()["id"]).status_code == 204

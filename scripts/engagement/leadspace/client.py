@@ -1,4 +1,4 @@
-"""The Leadspace enrichment API: the single and the bulk endpoint with the perpetual token.
+"""The Leadspace enrichment API: the single and the bulk endpoint.
 
 Leadspace publishes no SDK and no OpenAPI; paths, statuses and limits are those of its help-centre articles
 "Single Direct API v4" and "Bulk API v4 - Technical Specifications". What they leave open is tolerated in every
@@ -11,13 +11,15 @@ under way, or a gateway gave up on it (502, 504), nobody knows: AnswerLost.
     RequestRefused   400: too little or unreadable input; nothing was looked up
     AnswerLost       the request may have been processed, and its answer is gone
     ResultsGone      404: the service has no such results (any more)
+    NotSent          the client was told to send no more before the request left
 """
 
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -33,18 +35,19 @@ from engagement.http import (
     network_reason,
     origin_of,
     quiet_loggers,
+    say_waiting,
     seconds_asked,
     trusted_certificates,
     whole_characters,
 )
+from engagement.leadspace.pace import Pace
+from engagement.leadspace.sign_in import Auth, auth_of
 
 LEADSPACE = "Leadspace"
 SINGLE_PATH = "/enrichment/enrich/single"
 BULK_PATH = "/enrichment/enrich/bulk"
 RESULTS_PATH = "/v3/enrichment/results/{id}"
 LARGEST_BULK = 500
-# Documented are 30 a second; a little less, since calls bunch up on their way.
-CALLS_PER_SECOND = 25
 # An id that no bulk has: asking for its results costs nothing and tells whether the token is accepted.
 NO_SUCH_BULK = "00000000-0000-0000-0000-000000000000"
 
@@ -56,8 +59,13 @@ GATEWAY_STATUSES = (502, 504)
 Company = Mapping[str, Any]
 Record = tuple[str, Company]
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-TOKEN_HINT = "LEADSPACE_TOKEN is wrong or has expired; set it to the perpetual key of your program"
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 
 class RequestRefused(Exception):
@@ -80,6 +88,10 @@ class ResultsGone(Exception):
         self.is_json = is_json
 
 
+class NotSent(Exception):
+    """The client was told to send no more, and the request had not left."""
+
+
 class _Accepted(msgspec.Struct):
     id: str
 
@@ -88,49 +100,90 @@ class _Results(msgspec.Struct):
     results: list[msgspec.Raw]
 
 
-class Pace:
-    """At most so many calls a second, so that the documented limit is never the reason for a 429."""
+# Called in the thread of the request just before it leaves.
+Gone = Callable[[], object]
 
-    def __init__(
-        self, per_second: float, *, sleep: Callable[[float], None], clock: Callable[[], float]
-    ) -> None:
-        self._gap = 1 / per_second
-        self._sleep = sleep
-        self._clock = clock
-        self._next = 0.0
 
-    def wait(self) -> None:
-        """Until the next call may go."""
-        now = self._clock()
-        if now < self._next:
-            self._sleep(self._next - now)
-        self._next = max(now, self._next) + self._gap
+class _Departure:
+    """A request on its way out: it waits for its turn once the connection stands, so that neither connecting nor a
+    thread that came late makes it leave beside others.
+    """
+
+    def __init__(self, pace: Pace, gone: Gone, closed: threading.Event | None) -> None:
+        self._pace = pace
+        self._gone = gone
+        self._closed = closed
+        self._is_leaving = False
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Hears what the library does with the request (its `trace` extension)."""
+        # The CONNECT by which a proxy is asked for a tunnel is no call.
+        if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
+            self._require_open()
+            self._pace.enter()
+            self._is_leaving = True
+            # Before the look at what says to stop: whoever says so, and then finds that it had not gone, knows that it
+            # never will.
+            self._gone()
+            self._require_open()
+        elif event == "http11.send_request_body.complete":
+            self.end()
+
+    def _require_open(self) -> None:
+        if self._closed is not None and self._closed.is_set():
+            raise NotSent
+
+    def end(self) -> None:
+        """The request has left, or will not."""
+        if self._is_leaving:
+            self._is_leaving = False
+            self._pace.left()
+
+
+def _nothing() -> None:
+    """Nobody wants to know when the request leaves."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """What all clients of one command share: how they sign in, how long they try, and how fast they call."""
+
+    url: str
+    auth: Auth
+    patience: Patience
+    pace: Pace
+
+    @classmethod
+    def of(cls, settings: Settings) -> Access:
+        """That of these settings, whose secrets the caller has made sure of."""
+        patience = Patience(seconds=settings.retry_seconds)
+        return cls(settings.leadspace_url, auth_of(settings, patience), patience, Pace(sleep=patience.sleep))
 
 
 class LeadspaceClient:
-    """Requests to Leadspace for one thread. Raises what the module names, AuthenticationError, CreditsError
-    or ServiceError.
+    """Requests to Leadspace, from any number of threads. Raises what the module names, AuthenticationError,
+    CreditsError or ServiceError.
     """
 
-    def __init__(self, *, url: str, token: str, patience: Patience) -> None:
+    def __init__(self, access: Access) -> None:
         quiet_loggers()
-        self._url = url
-        self._patience = patience
-        self._pace = Pace(CALLS_PER_SECOND, sleep=patience.sleep, clock=time.monotonic)
+        self._url = access.url
+        self._hint = access.auth.hint
+        self._patience = access.patience
+        self._pace = access.pace
+        self._closed = threading.Event()
         self._client = httpx.Client(
             verify=trusted_certificates(),
             timeout=client_timeout(),
             # A connection that was kept and closed meanwhile looks like a lost answer, so none is kept.
-            limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            headers={"Accept": "application/json"},
+            auth=access.auth,
         )
 
-    @classmethod
-    def of(cls, settings: Settings, patience: Patience) -> LeadspaceClient:
-        """The client of these settings, whose token the caller has made sure of."""
-        assert settings.leadspace_token is not None
-        token = settings.leadspace_token.get_secret_value()
-        return cls(url=settings.leadspace_url, token=token, patience=patience)
+    def send_no_more(self) -> None:
+        """Submits that have not left yet end with NotSent; results can still be fetched."""
+        self._closed.set()
 
     def __enter__(self) -> LeadspaceClient:
         return self
@@ -138,16 +191,18 @@ class LeadspaceClient:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def single(self, record: Record) -> bytes:
-        """Look one record up: its result as received, an object in JSON."""
+    def single(self, record: Record, *, gone: Gone = _nothing) -> bytes:
+        """Look one record up: its result as received, an object in JSON. `gone` hears, in this thread, that the
+        request leaves now.
+        """
         request_id, company = record
-        response = self._submit(SINGLE_PATH, {"company": company, "external_id": request_id})
+        response = self._submit(SINGLE_PATH, {"company": company, "external_id": request_id}, gone)
         return _whole_object(response)
 
-    def bulk(self, records: Sequence[Record]) -> str:
+    def bulk(self, records: Sequence[Record], *, gone: Gone = _nothing) -> str:
         """Hand in up to 500 records: the path under which their results can be fetched."""
         data = [{"company": company, "external_id": request_id} for request_id, company in records]
-        response = self._submit(BULK_PATH, {"data": data})
+        response = self._submit(BULK_PATH, {"data": data}, gone)
         try:
             link = msgspec.json.decode(_readable(response.content), type=_Accepted).id
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -175,10 +230,10 @@ class LeadspaceClient:
             raise AnswerLost("results at no valid address")
         return link
 
-    def results(self, path: str) -> list[bytes] | None:
+    def results(self, path: str, *, gone: Gone = _nothing) -> list[bytes] | None:
         """The results of a bulk as received, each an object in JSON; None while it is being processed."""
         response = self._ask(
-            "GET", self._url + path, RESULTS_PATH, None, ok=(200, 204), decoded=_decoded_results
+            "GET", self._url + path, RESULTS_PATH, None, gone, ok=(200, 204), decoded=_decoded_results
         )
         return None if response is None else [bytes(result) for result in response.results]
 
@@ -199,9 +254,9 @@ class LeadspaceClient:
             return None
         return True
 
-    def _submit(self, path: str, body: Any) -> httpx.Response:
+    def _submit(self, path: str, body: Any, gone: Gone) -> httpx.Response:
         url = self._url + path
-        response = self._ask("POST", url, path, body, ok=(200, 202), decoded=lambda response: response)
+        response = self._ask("POST", url, path, body, gone, ok=(200, 202), decoded=lambda response: response)
         assert isinstance(response, httpx.Response)
         return response
 
@@ -211,6 +266,7 @@ class LeadspaceClient:
         url: str,
         path: str,
         body: Any,
+        gone: Gone,
         *,
         ok: tuple[int, ...],
         decoded: Callable[[httpx.Response], Any],
@@ -225,16 +281,21 @@ class LeadspaceClient:
         began = self._patience.clock()
         attempt = 0
         while True:
-            self._pace.wait()
             asked: float | None = None
+            status: int | None = None
+            departure = _Departure(self._pace, gone, self._closed if method == "POST" else None)
             try:
-                response = self._client.request(method, url, content=content, headers=headers)
+                response = self._client.request(
+                    method, url, content=content, headers=headers, extensions={"trace": departure}
+                )
             except httpx.HTTPError as error:
                 reason = network_reason(error)
                 if method == "POST" and not isinstance(error, _NEVER_SENT):
                     raise AnswerLost(reason) from None
             else:
                 status = response.status_code
+                if status != 429:
+                    self._pace.quiet()
                 if status == 204 and status in ok:
                     return None
                 if status in ok:
@@ -248,20 +309,40 @@ class LeadspaceClient:
                     if method == "POST" and status in GATEWAY_STATUSES and not _has_tracking_id(response):
                         raise AnswerLost(reason)
                 else:
-                    raise _refused(what, response, is_results=method == "GET")
-            if not self._patience.wait(attempt=attempt, asked=asked, began=began, path=path, reason=reason):
+                    raise self._refused(what, response, is_results=method == "GET")
+            finally:
+                departure.end()
+            seconds = self._patience.next_wait(attempt=attempt, asked=asked, began=began)
+            if seconds is None:
                 raise ServiceError(
                     f"{what} failed ({reason}) after {attempt + 1} attempts; run again later, what was"
                     " answered is kept and nothing is sent twice"
                 )
+            if status == 429:
+                # What the service asks for holds for all calls, since the limit is the program's.
+                self._pace.throttled(asked or 0.0)
+            say_waiting(seconds, path=path, reason=reason)
+            self._patience.sleep(seconds)
             attempt += 1
+            if method == "POST" and self._closed.is_set():
+                raise NotSent
+
+    def _refused(self, what: str, response: httpx.Response, *, is_results: bool) -> Exception:
+        """What an answer that no repetition mends means (the error table of the articles)."""
+        status = response.status_code
+        if (status == 403 and _is_page(response)) or status == 407:
+            return ServiceError(
+                f"{what} answered status {status} with a page that is not Leadspace's; check the proxy or firewall on"
+                " the way (HTTPS_PROXY)"
+            )
+        if status in (401, 403):
+            return AuthenticationError(f"{what} answered status {status}; {self._hint}")
+        return _refusal(what, response, is_results=is_results)
 
 
-def _refused(what: str, response: httpx.Response, *, is_results: bool) -> Exception:
-    """What an answer that no repetition mends means (the error table of the articles)."""
+def _refusal(what: str, response: httpx.Response, *, is_results: bool) -> Exception:
+    """What the other answers mean that no repetition mends."""
     status = response.status_code
-    if status in (401, 403):
-        return AuthenticationError(f"{what} answered status {status}; {TOKEN_HINT}")
     if status == 427:
         return CreditsError(
             f"{what} answered status 427: the credits of your Leadspace program are used up (or the program"
@@ -287,6 +368,13 @@ def _envelope(response: httpx.Response) -> dict[str, Any] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return body if isinstance(body, dict) else None
+
+
+def _is_page(response: httpx.Response) -> bool:
+    """Whether it is a page of HTML, which the service itself never sends."""
+    return "html" in response.headers.get("Content-Type", "").lower() or response.content.lstrip()[
+        :1
+    ].startswith(b"<")
 
 
 def _has_tracking_id(response: httpx.Response) -> bool:

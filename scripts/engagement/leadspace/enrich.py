@@ -1,47 +1,44 @@
-"""The Leadspace extraction: plan, send, collect, so that a kill at any instant sends no customer twice.
+"""The Leadspace extraction: send and collect what was planned, so that a kill at any instant sends no customer twice.
 
-Every record that leaves stands in the ledger (raw.leadspace_batches, raw.leadspace_requests) before it leaves:
-
-    sending ──► submitted ──► answered        a bulk, by the path of its results; a single lookup has no second state
-       │            └───────► lost            the service has no results for it (any more)
-       ├──────────► refused                   nothing was looked up: its customers may be sent again
-       └──────────► uncertain                 the connection broke, or the run was killed, with it under way
-
-Nobody can tell whether what is uncertain or lost was charged. Its customers are held: never sent again by
-itself, but by `--send-again`, which a person has to say.
+Every record that leaves stands in the ledger before it leaves (engagement.leadspace.ledger). Nobody can tell whether
+what is uncertain or lost was charged. Its customers are held: never sent again by itself, but by `--send-again`,
+which a person has to say.
 
 An answer belongs to an input (its fingerprint), whichever enrichment asked: two enrichments, or one under a new
-name, do not pay twice for the same customer.
+name, do not pay twice for the same customer (engagement.leadspace.plan).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import secrets
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-import msgspec
+import duckdb
 
 from engagement.config import LeadspaceEnrichment, Settings
 from engagement.errors import AuthenticationError, CreditsError, EngagementError, ServiceError
-from engagement.http import Patience
-from engagement.leadspace import comparing, dataset, listing
+from engagement.leadspace import comparing, dataset, ledger, listing
 from engagement.leadspace.client import (
     LARGEST_BULK,
     LEADSPACE,
     RESULTS_PATH,
+    Access,
     AnswerLost,
-    Company,
     LeadspaceClient,
+    NotSent,
     Record,
     RequestRefused,
     ResultsGone,
 )
+from engagement.leadspace.crew import Call, Crew
+from engagement.leadspace.ledger import Batch
+from engagement.leadspace.plan import MOST_FAILURES, Plan
+from engagement.leadspace.results import FAILED, INVALID, RESULT, read_result
 from engagement.outcome import counted
 from engagement.progress import Progress, Tell, progress
 from engagement.tombstones import Tombstones
@@ -49,26 +46,20 @@ from engagement.warehouse import Connection, append, transaction, utc_now
 
 log = logging.getLogger(__name__)
 
-SENDING, SUBMITTED, ANSWERED, REFUSED = "sending", "submitted", "answered", "refused"
-UNCERTAIN, LOST, RELEASED = "uncertain", "lost", "released"
-HELD = (SENDING, UNCERTAIN, LOST)
-# The outcome of one record: a result, or what the service says that it could not do with it.
-RESULT, FAILED, INVALID = "result", "failed", "invalid"
-
 # With `endpoint: automatic` so many customers are looked up one by one, more in bulk.
 MOST_SINGLES = 20
 # Bulks under way at once: the service keeps up to 100,000 records waiting.
 MOST_BULKS_WAITING = 200
-# A record that the service failed on is sent so often in one run, and in all until max_age has passed.
-MOST_ATTEMPTS, MOST_FAILURES = 2, 4
+# Calls at once: at 30 a second, answers that take four seconds. And calls that are in the ledger and have not left:
+# they connect meanwhile, and a kill holds their customers.
+MOST_AT_ONCE, MOST_NOT_LEFT = 120, 6
+SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_SHOWS = 0.02, 1.0
 # Results that could not be fetched for so long never will be.
 LONGEST_WAIT = timedelta(days=7)
 # So many refusals of several records at once, and not one acceptance, are no fault of a customer's data: halving
 # goes on with the other half first, so that good ones are met early.
 MOST_REFUSALS = 12
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.5, 30.0
-# Codes of a record that could not be enriched (the article "Leadspace Intent Only API").
-INTERNAL_ERROR_CODE, INVALID_INPUT_CODE = RECORD_CODES = (1100, 1200)
 
 
 @dataclass
@@ -77,7 +68,8 @@ class LeadspaceResult:
 
     `current` had an answer that is young enough before, `answered` have one now. `lookups` are records sent
     and `answers` the results that came back, also to what a run before had sent: customers of one input share
-    them. `held` are not sent because an earlier request may have been charged.
+    them. `held` are not sent because an earlier request may have been charged, `shared` because an enrichment before
+    this one asks about them, `left` because of max_lookups.
     """
 
     enrichment_id: str
@@ -93,10 +85,17 @@ class LeadspaceResult:
     waiting: int = 0
     exhausted: int = 0
     held: int = 0
+    shared: int = 0
+    left: int = 0
     unknown_results: int = 0
     unreadable_results: int = 0
     fields_left_out: int = 0
     personal_websites: int = 0
+
+    def add(self, collected: LeadspaceResult) -> None:
+        """Counts what was fetched for this command before the plan was made."""
+        for name in ("answers", "invalid", "unknown_results", "unreadable_results"):
+            setattr(self, name, getattr(self, name) + getattr(collected, name))
 
     def warnings(self) -> list[str]:
         """What a person should know, one line each."""
@@ -132,6 +131,7 @@ class LeadspaceResult:
                 "held: a request of theirs may have been charged though its answer never came;"
                 " `engagement extract leadspace --send-again` sends them again",
             ),
+            (self.left, "left for the next run, max_lookups"),
         ]
         lines = [f"{counted(count, 'customer')} {text}" for count, text in found if count]
         for count, text in (
@@ -143,47 +143,37 @@ class LeadspaceResult:
         return lines
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """One entry of the ledger; `path` leads to the results of a bulk."""
-
-    batch_id: str
-    fingerprints: frozenset[str]
-    path: str = ""
-    sent_at: datetime = field(default_factory=utc_now)
-
-
 def extract(
     settings: Settings,
     connection: Connection,
-    position: int,
-    enrichment: LeadspaceEnrichment,
+    plan: Plan,
     *,
     run_id: str,
-    send_again: bool = False,
-    most_lookups: int | None = None,
-    patience: Patience | None = None,
+    access: Access,
     tell: Tell | None = None,
 ) -> LeadspaceResult:
-    """Asks for every customer of the data set whose answer is missing or older than `max_age`.
+    """Asks for what is planned: every customer of the data set whose answer is missing or older than `max_age`.
 
     What an earlier run has handed in is not sent again, and its results are collected with the rest. Raises
     AuthenticationError, CreditsError, ServiceError or ConfigurationError after collecting what can be; what was
-    answered until then stays. `tell` hears how far it is.
+    answered until then stays. `access` is one for all extractions of a command; `tell` hears how far it is.
     """
-    patience = patience or Patience(seconds=settings.retry_seconds)
-    customers = dataset.customers_of(settings, connection, position, enrichment)
+    enrichment, customers = plan.enrichment, plan.customers
     result = LeadspaceResult(
         enrichment.enrichment_id,
         customers=len(customers),
-        not_sent=dataset.not_sent(customers),
+        not_sent=plan.not_sent,
         fields_left_out=sum(1 for customer in customers if customer.left_out),
         personal_websites=sum(1 for customer in customers if customer.is_personal_website),
+        current=plan.current,
+        exhausted=plan.exhausted,
+        held=plan.held,
+        shared=plan.shared,
+        left=plan.left,
     )
     listing.note(connection, enrichment.enrichment_id, run_id, customers, utc_now())
-    with LeadspaceClient.of(settings, patience) as client:
-        work = _Extraction(connection, client, enrichment, run_id, result, patience, settings, tell)
-        work.plan(customers, send_again=send_again, most_lookups=most_lookups)
+    with LeadspaceClient(access) as client:
+        work = _Extraction(connection, client, plan, run_id, result, settings, tell)
         try:
             work.go()
         finally:
@@ -192,108 +182,81 @@ def extract(
     return result
 
 
+def give_up(
+    settings: Settings,
+    connection: Connection,
+    position: int,
+    enrichment: LeadspaceEnrichment,
+    *,
+    run_id: str,
+    access: Access,
+) -> LeadspaceResult:
+    """Before customers are sent again: fetches what can still be fetched, and then gives up what was handed in or is
+    held, whichever enrichment sent it. What came is counted in the result.
+    """
+    result = LeadspaceResult(enrichment.enrichment_id)
+    nothing = Plan(position, enrichment, (), utc_now())
+    with LeadspaceClient(access) as client:
+        _Extraction(connection, client, nothing, run_id, result, settings).collect()
+    ledger.release(connection)
+    return result
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A bulk that was handed in: when its results are asked for next, monotonic seconds."""
+
+    batch: Batch
+    due: float
+    pause: float = FIRST_POLL_SECONDS
+
+
+@dataclass(frozen=True, eq=False)
+class _Sending:
+    """Records on their way out, under their entry of the ledger."""
+
+    batch: Batch
+    records: Sequence[Record]
+
+
+_Call = Call[_Sending | _Waiting]
+
+
 class _Extraction:
-    """The extraction of one enrichment."""
+    """The extraction of one enrichment: one thread plans, writes the ledger and lands; others make the calls."""
 
     def __init__(
         self,
         connection: Connection,
         client: LeadspaceClient,
-        enrichment: LeadspaceEnrichment,
+        plan: Plan,
         run_id: str,
         result: LeadspaceResult,
-        patience: Patience,
         settings: Settings,
         tell: Tell | None = None,
     ) -> None:
         self._connection = connection
         self._client = client
-        self._enrichment = enrichment
+        self._plan = plan
+        self._enrichment = plan.enrichment
         self._run_id = run_id
         self._result = result
-        self._patience = patience
-        self._settings = settings
         self._tell = tell
         self._tombstones = Tombstones.load(settings)
-        self._oldest = utc_now() - timedelta(days=enrichment.max_age)
-        self._waiting: list[_Batch] = []
-        self._companies: dict[str, Company] = {}
-        self._to_send: list[Record] = []
-        self._to_repeat: set[str] = set()
-        self._attempts = MOST_ATTEMPTS
+        self._patient = timedelta(seconds=settings.leadspace_wait_seconds)
+        self._crew: Crew[_Sending | _Waiting] = Crew(MOST_AT_ONCE)
+        self._to_send: deque[Sequence[Record]] = deque()
+        self._waiting = [_Waiting(batch, due=0.0) for batch in ledger.submitted(connection)]
         self._refusals = 0
-        self._refused_alone: list[_Batch] = []
+        self._refused_alone: list[Batch] = []
+        # What ends the extraction once what is under way is over, and what only makes it fail at its end.
+        self._fatal: EngagementError | None = None
         self._problem: ServiceError | None = None
-        self._bar: Progress | None = None
+        self._waits = True
         self._accepted = False
-
-    # --- what to ask
-
-    def plan(
-        self, customers: Sequence[dataset.Customer], *, send_again: bool, most_lookups: int | None
-    ) -> None:
-        """Who has to be asked about: each input once, however many customers share it."""
-        self._waiting = self._submitted_before()
-        if send_again:
-            # What can still be fetched is not given up.
-            self._collect_quietly()
-            self._release((*HELD, SUBMITTED))
-            self._waiting = []
-            self._problem, self._result.waiting = None, 0
-        under_way = {fingerprint for batch in self._waiting for fingerprint in batch.fingerprints}
-        current = self._fingerprints(
-            "select fingerprint from raw.leadspace_responses where received_at > ? and outcome != 'failed'"
-        )
-        held = self._fingerprints(
-            "select requests.fingerprint"
-            " from raw.leadspace_requests as requests"
-            " inner join raw.leadspace_batches as batches using (batch_id)"
-            f" where batches.sent_at > ? and batches.state in {HELD}"
-        )
-        exhausted = set()
-        if not send_again:
-            exhausted = self._fingerprints(
-                "select fingerprint from raw.leadspace_responses where received_at > ? and outcome = 'failed'"
-                f" group by fingerprint having count(*) >= {MOST_FAILURES}"
-            )
-        exhausted -= current
-        self._result.current = sum(1 for customer in customers if customer.fingerprint in current)
-        self._result.held = sum(1 for customer in customers if customer.fingerprint in held - current)
-        self._companies = {
-            customer.fingerprint: customer.company
-            for customer in customers
-            if customer.fingerprint is not None and customer.company is not None
-        }
-        self._result.exhausted = sum(1 for customer in customers if customer.fingerprint in exhausted)
-        not_now = current | held | under_way | exhausted
-        if most_lookups is not None:
-            # Not one more than was agreed to.
-            self._attempts = 1
-        self._to_send = [record for record in self._companies.items() if record[0] not in not_now][
-            :most_lookups
-        ]
-
-    def _submitted_before(self) -> list[_Batch]:
-        rows = self._connection.execute(
-            "select batch_id, any_value(results_path), any_value(sent_at), list(fingerprint)"
-            " from raw.leadspace_batches inner join raw.leadspace_requests using (batch_id)"
-            " where state = ? group by batch_id order by batch_id",
-            [SUBMITTED],
-        ).fetchall()
-        return [
-            _Batch(batch_id, frozenset(fingerprints), path, sent_at)
-            for batch_id, path, sent_at, fingerprints in rows
-        ]
-
-    def _release(self, states: tuple[str, ...]) -> None:
-        with transaction(self._connection):
-            self._connection.execute(
-                "update raw.leadspace_batches set state = ? where list_contains(?, state)",
-                [RELEASED, list(states)],
-            )
-
-    def _fingerprints(self, query: str) -> set[str]:
-        return {row[0] for row in self._connection.execute(query, [self._oldest]).fetchall()}
+        self._size = 1
+        self._prepared: list[_Sending] = []
+        self._bar: Progress | None = None
 
     def answered_customers(self) -> int:
         """Customers of the data set with an answer that is young enough."""
@@ -301,229 +264,294 @@ class _Extraction:
             "select count(distinct account_id) from raw.leadspace_accounts as accounts"
             " inner join raw.leadspace_responses as responses using (fingerprint)"
             " where accounts.enrichment_id = ? and received_at > ? and outcome = ?",
-            [self._enrichment.enrichment_id, self._oldest, RESULT],
+            [self._enrichment.enrichment_id, self._plan.oldest, RESULT],
         ).fetchone()
         return int(row[0]) if row is not None else 0
 
-    # --- asking
+    def collect(self) -> None:
+        """Fetches what is ready of what was handed in before, and waits for nothing. What fails is left alone."""
+        self._waits = False
+        self._work()
+        if self._fatal or self._problem:
+            log.debug("while collecting: %s", (self._fatal or self._problem).message)  # type: ignore[union-attr]
 
     def go(self) -> None:
-        """Sends and collects, and once more what the service failed on."""
-        with progress(f"{self._enrichment.name}: answers", tell=self._tell) as self._bar:
-            self._send_and_collect(self._to_send)
-            for _ in range(1, self._attempts):
-                again = [
-                    (fingerprint, self._companies[fingerprint])
-                    for fingerprint in sorted(self._to_repeat & self._companies.keys())
-                ]
-                self._to_repeat.difference_update(fingerprint for fingerprint, _ in again)
-                self._send_and_collect(again)
-        self._result.failed = len(self._to_repeat)
-        if self._problem is not None:
-            raise self._problem
-
-    def _send_and_collect(self, records: Sequence[Record]) -> None:
-        endpoint = self._enrichment.endpoint
+        """Sends what is planned, and collects it with what was handed in before."""
+        endpoint, records = self._enrichment.endpoint, self._plan.records
         if endpoint == "automatic":
             endpoint = "single" if len(records) <= MOST_SINGLES else "bulk"
-        size = 1 if endpoint == "single" else LARGEST_BULK
-        # Halves of a refused bulk go to the end, so that others are tried before it is halved on.
-        to_send = deque(records[start : start + size] for start in range(0, len(records), size))
+        self._size = 1 if endpoint == "single" else LARGEST_BULK
+        self._to_send.extend(
+            records[start : start + self._size] for start in range(0, len(records), self._size)
+        )
+        with progress(f"{self._enrichment.name}: answers", tell=self._tell) as self._bar:
+            self._work()
+        if self._fatal or self._problem:
+            raise self._fatal or self._problem  # type: ignore[misc]
+
+    def _work(self) -> None:
+        """Until everything is sent and collected, or cannot be."""
         try:
-            while to_send:
-                chunk = to_send.popleft()
-                if endpoint == "single":
-                    self._send_single(chunk)
-                else:
-                    to_send.extend(self._send_bulk(chunk))
+            while True:
+                # A signal may end it at any line: what had not left then never leaves, and is not held.
+                self._send()
+                self._ask_for_results()
+                if not self._crew.under_way and not self._to_send and not self._waiting:
+                    break
+                self._settle(self._crew.over(self._seconds_to_wait()))
                 self._show()
-                if len(self._waiting) >= MOST_BULKS_WAITING:
-                    self._collect()
-        except (AuthenticationError, CreditsError, ServiceError):
-            # What was handed in has been paid for, so it is fetched before the error goes on its way.
-            self._collect_quietly()
+        except BaseException:
+            self._keep_back()
             raise
         finally:
+            self._crew.dismiss()
             self._note_invalid()
-        self._collect()
 
-    def _collect_quietly(self) -> None:
-        try:
-            self._collect(wait=False)
-        except EngagementError as error:
-            log.debug("while collecting after an error: %s", error.message)
+    def _keep_back(self) -> None:
+        """What was about to leave when something else ended the work stays here: nobody looks it up."""
+        self._client.send_no_more()
+        with contextlib.suppress(Exception):
+            # What is answered already is not thrown away.
+            self._settle(self._crew.over(0.0))
+        gone = {call.what for call in self._crew.under_way if call.has_left}
+        handed_out = [call.what for call in self._crew.under_way if not call.has_left]
+        kept = [
+            sending.batch
+            for sending in {*handed_out, *self._prepared} - gone
+            if isinstance(sending, _Sending)
+        ]
+        # Where even that is interrupted they are held.
+        with contextlib.suppress(duckdb.Error), transaction(self._connection):
+            for batch in kept:
+                ledger.update(self._connection, batch, ledger.REFUSED)
 
-    def _send_single(self, records: Sequence[Record]) -> None:
-        [record] = records
-        batch = self._open("single", records)
-        with self._settling(batch):
-            try:
-                response = self._client.single(record)
-            except RequestRefused:
-                self._refuse(batch)
-                return
-            self._accepted = True
-            self._land(batch, [response], whose=record[0])
-
-    def _send_bulk(self, records: Sequence[Record]) -> list[Sequence[Record]]:
-        """Hands a bulk in. One record that the service cannot read spoils its bulk, which is halved until that one
-        stands alone: the halves, to be sent in its place.
-        """
-        batch = self._open("bulk", records)
-        with self._settling(batch):
-            try:
-                path = self._client.bulk(records)
-            except RequestRefused:
-                self._refuse(batch)
-            else:
-                self._accepted = True
-                self._set_state(batch, SUBMITTED, path=path)
-                self._waiting.append(replace(batch, path=path))
-                return []
-        middle = len(records) // 2
-        return [records[:middle], records[middle:]] if middle else []
-
-    @contextmanager
-    def _settling(self, batch: _Batch) -> Iterator[None]:
-        """Around one submit: whatever ends it is noted in the ledger. A kill leaves `sending`, which is held."""
-        try:
-            yield
-        except AnswerLost as lost:
-            self._set_state(batch, UNCERTAIN)
-            self._result.held += len(batch.fingerprints)
-            raise ServiceError(
-                f"{LEADSPACE}: the answer to {counted(len(batch.fingerprints), 'customer')} was lost"
-                f" ({lost.reason}) and may have been charged; they are held, run again for the others, and"
-                " `engagement extract leadspace --send-again` to ask about them once more"
-            ) from None
-        except (AuthenticationError, CreditsError, ServiceError):
-            # The service said no, so nothing of the batch was looked up.
-            self._result.lookups -= len(batch.fingerprints)
-            self._set_state(batch, REFUSED)
-            raise
-
-    def _open(self, endpoint: str, records: Sequence[Record]) -> _Batch:
-        batch = _Batch(
-            f"{self._run_id}-{secrets.token_hex(4)}", frozenset(fingerprint for fingerprint, _ in records)
+    def _seconds_to_wait(self) -> float:
+        """Until there is something to do again, unless a call is over before."""
+        if self._to_send:
+            return SECONDS_BETWEEN_LOOKS
+        now = time.monotonic()
+        return min(
+            [
+                min(max(waiting.due - now, SECONDS_BETWEEN_LOOKS), SECONDS_BETWEEN_SHOWS)
+                for waiting in self._waiting
+            ],
+            default=SECONDS_BETWEEN_SHOWS,
         )
-        enrichment_id = self._enrichment.enrichment_id
-        with transaction(self._connection):
-            append(
-                self._connection,
-                "leadspace_batches",
-                [(enrichment_id, batch.batch_id, self._run_id, endpoint, SENDING, None, batch.sent_at, None)],
-            )
-            append(
-                self._connection,
-                "leadspace_requests",
-                [(enrichment_id, batch.batch_id, fingerprint) for fingerprint, _ in records],
-            )
-        self._result.lookups += len(records)
-        return batch
 
-    def _refuse(self, batch: _Batch) -> None:
-        """Nothing of it was looked up. A record that stands alone is invalid, if the service takes others."""
-        self._refusals += len(batch.fingerprints) > 1
-        if not self._accepted and self._refusals >= MOST_REFUSALS:
-            raise ServiceError(
-                f"{LEADSPACE}: refuses every request as unreadable (status 400); no customer's data is the"
-                " reason, please report this line"
+    # --- sending
+
+    def _has_room(self) -> bool:
+        not_left = sum(
+            1 for call in self._crew.under_way if isinstance(call.what, _Sending) and not call.has_left
+        )
+        return (
+            not_left + len(self._prepared) < MOST_NOT_LEFT
+            and len(self._crew.under_way) + len(self._prepared) < MOST_AT_ONCE
+        )
+
+    def _send(self) -> None:
+        """Hands out what may leave now. All of it stands in the ledger before, in one transaction."""
+        if self._fatal is not None:
+            self._to_send.clear()
+        while self._to_send and self._has_room() and self._may_send():
+            records = self._to_send.popleft()
+            self._prepared.append(_Sending(Batch.of(self._run_id, records), records))
+        if not self._prepared:
+            return
+        ledger.enter(
+            self._connection,
+            [sending.batch for sending in self._prepared],
+            enrichment_id=self._enrichment.enrichment_id,
+            run_id=self._run_id,
+            endpoint="single" if self._size == 1 else "bulk",
+        )
+        for sending in self._prepared:
+            self._result.lookups += len(sending.records)
+            self._crew.start(sending, self._submit)
+        self._prepared = []
+
+    def _may_send(self) -> bool:
+        """The first goes alone until one was taken: a wrong token, or a proxy that answers for the service, is found
+        out by one call. And the service keeps only so many records waiting.
+        """
+        if not self._accepted:
+            return not self._prepared and not any(
+                isinstance(call.what, _Sending) for call in self._crew.under_way
             )
-        self._result.lookups -= len(batch.fingerprints)
-        self._set_state(batch, REFUSED)
-        if len(batch.fingerprints) == 1:
+        handed_in = len(self._waiting) + len(self._crew.under_way) + len(self._prepared)
+        return self._size == 1 or handed_in < MOST_BULKS_WAITING
+
+    def _submit(self, call: _Call) -> bytes | str:
+        assert isinstance(call.what, _Sending)
+        records = call.what.records
+        if self._size == 1:
+            return self._client.single(records[0], gone=call.gone)
+        return self._client.bulk(records, gone=call.gone)
+
+    # --- collecting
+
+    def _ask_for_results(self) -> None:
+        """Hands out the questions that are due, the longest due first."""
+        now = time.monotonic()
+        if isinstance(self._fatal, AuthenticationError):
+            for waiting in self._waiting:
+                self._leave(waiting.batch)
+            self._waiting.clear()
+        due = sorted(
+            (waiting for waiting in self._waiting if waiting.due <= now or not self._waits),
+            key=lambda waiting: waiting.due,
+        )
+        for waiting in due:
+            # What is still to be sent goes before: the service works on it meanwhile.
+            if (self._to_send and self._may_send()) or len(self._crew.under_way) >= MOST_AT_ONCE:
+                return
+            self._waiting.remove(waiting)
+            self._crew.start(waiting, self._fetch)
+
+    def _fetch(self, call: _Call) -> list[bytes] | None:
+        assert isinstance(call.what, _Waiting)
+        return self._client.results(call.what.batch.path, gone=call.gone)
+
+    # --- what came of it
+
+    def _settle(self, calls: Sequence[_Call]) -> None:
+        """Notes what came of calls, all of it in one transaction."""
+        if not calls:
+            return
+        with transaction(self._connection):
+            for call in calls:
+                if isinstance(call.what, _Sending):
+                    self._settle_submit(call, call.what)
+                else:
+                    self._settle_results(call, call.what)
+
+    def _end(self, error: EngagementError) -> None:
+        """Nothing more is sent. What was handed in has been paid for, so it is fetched before the error goes on its
+        way, as far as it is ready.
+        """
+        self._fatal = self._fatal or error
+        self._waits = False
+        self._client.send_no_more()
+
+    def _settle_submit(self, call: _Call, sending: _Sending) -> None:
+        """What ends a submit is noted in the ledger. A kill leaves `sending`, which is held."""
+        batch, error = sending.batch, call.error
+        count = len(sending.records)
+        if error is None:
+            self._accepted = True
+            if isinstance(call.answer, bytes):
+                self._land(batch, [call.answer], whose=sending.records[0][0])
+            else:
+                assert isinstance(call.answer, str)
+                ledger.update(self._connection, batch, ledger.SUBMITTED, path=call.answer)
+                waiting = replace(batch, path=call.answer)
+                self._waiting.append(_Waiting(waiting, time.monotonic()))
+        elif isinstance(error, RequestRefused):
+            self._refuse(sending)
+        elif isinstance(error, AnswerLost):
+            ledger.update(self._connection, batch, ledger.UNCERTAIN)
+            self._result.held += count
+            self._end(
+                ServiceError(
+                    f"{LEADSPACE}: the answer to {counted(count, 'customer')} was lost"
+                    f" ({error.reason}) and may have been charged; they are held, run again for the others, and"
+                    " `engagement extract leadspace --send-again` to ask about them once more"
+                )
+            )
+        elif isinstance(error, NotSent | AuthenticationError | CreditsError | ServiceError):
+            # The service said no, or was not asked, so nothing of the batch was looked up.
+            self._result.lookups -= count
+            ledger.update(self._connection, batch, ledger.REFUSED)
+            if not isinstance(error, NotSent):
+                self._end(error)
+        else:
+            raise error
+
+    def _refuse(self, sending: _Sending) -> None:
+        """Nothing of it was looked up. One record that the service cannot read spoils its bulk, which is halved until
+        that one stands alone: then it is invalid, if the service takes others.
+        """
+        records = sending.records
+        ledger.update(self._connection, sending.batch, ledger.REFUSED)
+        self._result.lookups -= len(records)
+        if len(records) == 1:
             self._result.invalid += 1
-            self._refused_alone.append(batch)
+            self._refused_alone.append(sending.batch)
+            return
+        self._refusals += 1
+        if not self._accepted and self._refusals >= MOST_REFUSALS:
+            self._end(
+                ServiceError(
+                    f"{LEADSPACE}: refuses every request as unreadable (status 400); no customer's data is the"
+                    " reason, please report this line"
+                )
+            )
+            return
+        middle = len(records) // 2
+        # The halves go to the end, so that others are tried before it is halved on.
+        self._to_send.extend([records[:middle], records[middle:]])
 
     def _note_invalid(self) -> None:
         """Records refused by a service that takes others are not sent again until their data change."""
-        if not self._refused_alone or not (self._accepted or self._was_accepted_before()):
+        if not self._refused_alone or not (self._accepted or ledger.was_accepted(self._connection)):
             return
         with transaction(self._connection):
             for batch in self._refused_alone:
                 self._append_responses(batch, {key: (INVALID, None) for key in batch.fingerprints})
         self._refused_alone.clear()
 
-    def _was_accepted_before(self) -> bool:
-        row = self._connection.execute(
-            "select count(*) from raw.leadspace_batches where list_contains(?, state)",
-            [[SUBMITTED, ANSWERED]],
-        ).fetchone()
-        return row != (0,)
-
-    # --- collecting
-
-    def _collect(self, *, wait: bool = True) -> None:
-        """Fetches the results of every bulk that was handed in, waiting for those that are not ready.
-
-        A bulk that cannot be fetched keeps no other from it. What is not ready in time is left to the next run.
-        """
-        pause = FIRST_POLL_SECONDS
-        patient = timedelta(seconds=self._settings.leadspace_wait_seconds)
-        while self._waiting:
-            for batch in list(self._waiting):
-                try:
-                    is_settled = self._fetch(batch)
-                except ServiceError as error:
-                    self._problem = self._problem or error
-                    is_settled = True
-                if not is_settled and (not wait or utc_now() - batch.sent_at >= patient):
-                    self._leave(batch)
-                    is_settled = True
-                if is_settled:
-                    self._waiting.remove(batch)
-                    self._show()
-            if self._waiting:
-                self._show()
-                self._patience.sleep(pause)
-                pause = min(pause * 2, LONGEST_POLL_SECONDS)
-
-    def _leave(self, batch: _Batch) -> None:
-        """Its results are not ready: for the next run, unless that has been so for too long."""
-        if utc_now() - batch.sent_at >= LONGEST_WAIT:
-            self._lose(batch)
-        else:
-            self._result.waiting += len(batch.fingerprints)
-
-    def _fetch(self, batch: _Batch) -> bool:
-        """Whether a bulk is settled."""
-        try:
-            results = self._client.results(batch.path)
-        except ResultsGone:
+    def _settle_results(self, call: _Call, waiting: _Waiting) -> None:
+        """A bulk that cannot be fetched keeps no other from it. What is not ready in time is left to the next run."""
+        batch, error = waiting.batch, call.error
+        is_old = utc_now() - batch.sent_at >= LONGEST_WAIT
+        if isinstance(error, ResultsGone):
             self._lose(batch)
             log.warning(
                 "warning: %s: the results of %d customers are gone (status 404)",
                 self._enrichment.enrichment_id,
                 len(batch.fingerprints),
             )
-            return True
-        except RequestRefused:
-            raise ServiceError(
-                f"{LEADSPACE}: GET {RESULTS_PATH} answered status 400; if it stays so, give the"
-                " results up with `engagement extract leadspace --send-again`"
-            ) from None
-        except CreditsError:
+        elif isinstance(error, CreditsError):
             # Whether some of it was charged is not said, and asking again will not tell.
             self._lose(batch)
-            self._waiting.remove(batch)
-            raise
-        except ServiceError:
-            if utc_now() - batch.sent_at < LONGEST_WAIT:
-                raise
+            self._end(error)
+        elif isinstance(error, AuthenticationError):
+            self._leave(batch)
+            self._end(error)
+        elif isinstance(error, RequestRefused | ServiceError) and is_old:
             self._lose(batch)
-            return True
-        if results is None:
-            return False
-        self._land(batch, results)
-        return True
+        elif isinstance(error, RequestRefused):
+            self._problem = self._problem or ServiceError(
+                f"{LEADSPACE}: GET {RESULTS_PATH} answered status 400; if it stays so, give the"
+                " results up with `engagement extract leadspace --send-again`"
+            )
+        elif isinstance(error, ServiceError):
+            self._problem = self._problem or error
+        elif error is not None:
+            raise error
+        elif call.answer is not None:
+            assert isinstance(call.answer, list)
+            self._land(batch, call.answer)
+        elif not self._waits or utc_now() - batch.sent_at >= min(self._patient, LONGEST_WAIT):
+            self._leave(batch)
+        else:
+            waiting.due = time.monotonic() + waiting.pause
+            waiting.pause = min(waiting.pause * 1.5, LONGEST_POLL_SECONDS)
+            self._waiting.append(waiting)
 
-    def _lose(self, batch: _Batch) -> None:
-        self._set_state(batch, LOST)
+    def _leave(self, batch: Batch) -> None:
+        """Its results are not ready: for the next run, unless that has been so for too long."""
+        if utc_now() - batch.sent_at >= LONGEST_WAIT:
+            self._lose(batch)
+        else:
+            self._result.waiting += len(batch.fingerprints)
+
+    def _lose(self, batch: Batch) -> None:
+        ledger.update(self._connection, batch, ledger.LOST)
         self._result.held += len(batch.fingerprints)
 
-    def _land(self, batch: _Batch, results: Sequence[bytes], *, whose: str | None = None) -> None:
-        """Stores what belongs to the batch, as received but for people who were erased, in one transaction with the
-        ledger.
+    def _land(self, batch: Batch, results: Sequence[bytes], *, whose: str | None = None) -> None:
+        """Stores what belongs to the batch, as received but for people who were erased, and notes it in the ledger.
 
         `whose` is the record of a single lookup, where the service need not repeat our id.
         """
@@ -545,7 +573,7 @@ class _Extraction:
                 self._result.unknown_results += 1
             else:
                 landed[fingerprint] = (outcome, self._tombstones.masked(raw.decode()))
-        self._to_repeat |= {key for key, (outcome, _) in landed.items() if outcome == FAILED}
+        self._result.failed += sum(1 for outcome, _ in landed.values() if outcome == FAILED)
         self._result.answers += sum(1 for outcome, _ in landed.values() if outcome == RESULT)
         self._result.invalid += sum(1 for outcome, _ in landed.values() if outcome == INVALID)
         without = len(batch.fingerprints) - len(landed)
@@ -555,11 +583,10 @@ class _Extraction:
             self._result.held += without
         else:
             self._result.missing += without
-        with transaction(self._connection):
-            self._append_responses(batch, landed)
-            self._update_state(batch, LOST if is_lost else ANSWERED)
+        self._append_responses(batch, landed)
+        ledger.update(self._connection, batch, ledger.LOST if is_lost else ledger.ANSWERED)
 
-    def _append_responses(self, batch: _Batch, landed: dict[str, tuple[str, str | None]]) -> None:
+    def _append_responses(self, batch: Batch, landed: dict[str, tuple[str, str | None]]) -> None:
         now = utc_now()
         append(
             self._connection,
@@ -578,64 +605,8 @@ class _Extraction:
             ],
         )
 
-    def _set_state(self, batch: _Batch, state: str, *, path: str | None = None) -> None:
-        with transaction(self._connection):
-            self._update_state(batch, state, path=path)
-
-    def _update_state(self, batch: _Batch, state: str, *, path: str | None = None) -> None:
-        self._connection.execute(
-            "update raw.leadspace_batches set state = ?, results_path = coalesce(?, results_path), settled_at = ?"
-            " where batch_id = ?",
-            [state, path, None if state == SUBMITTED else utc_now(), batch.batch_id],
-        )
-
     def _show(self) -> None:
         if self._bar is None:
             return
-        asked = self._result.answers + sum(len(batch.fingerprints) for batch in self._waiting)
-        self._bar.advance(to=self._result.answers, total=max(asked, self._result.lookups))
-
-
-def read_result(raw: bytes) -> tuple[str | None, str] | None:
-    """Our id and the outcome of one result; None where it is not of the documented shape.
-
-    Where a record's error code stands is not documented, so it is looked for in every plausible place.
-    """
-    try:
-        result = msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    request_id = result.get("external_id")
-    if request_id is not None and not isinstance(request_id, str):
-        return None
-    data = result.get("data")
-    inner = data if isinstance(data, dict) else {}
-    codes = set(_codes(result)) | set(_codes(inner))
-    statuses = {str(part.get("status")).strip().lower() for part in (result, inner)}
-    status = inner.get("enrichment_status") or ""
-    if INVALID_INPUT_CODE in codes or "invalid input" in statuses | {str(status).strip().lower()}:
-        return request_id, INVALID
-    if INTERNAL_ERROR_CODE in codes or "failure" in statuses:
-        return request_id, FAILED
-    # Without a word about what was enriched, the company's fields have to tell.
-    if not isinstance(data, dict) or not isinstance(status, str):
-        return None
-    company = inner.get("company")
-    if company is not None and not isinstance(company, dict):
-        return None
-    return request_id, RESULT
-
-
-def _codes(part: dict[str, Any]) -> list[int]:
-    places = [part, part.get("error"), part.get("errors")]
-    found = []
-    for place_ in places:
-        if isinstance(place_, list):
-            place_ = place_[0] if place_ else None
-        values = (
-            [place_.get(key) for key in ("code", "error_code", "errorCode", "status_code", "error")]
-            if isinstance(place_, dict)
-            else [place_]
-        )
-        found += [code for value in values for code in RECORD_CODES if str(value) == str(code)]
-    return found
+        asked = self._result.answers + sum(len(waiting.batch.fingerprints) for waiting in self._waiting)
+        self._bar.advance(to=self._result.answers, total=max(asked, self._plan.lookups))

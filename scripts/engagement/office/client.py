@@ -28,6 +28,7 @@ from engagement.errors import AuthenticationError, ServiceError
 from engagement.http import (
     RETRIED_STATUSES,
     Patience,
+    TokenAuth,
     client_timeout,
     error_code,
     network_reason,
@@ -38,7 +39,7 @@ from engagement.http import (
     trusted_certificates,
     whole_characters,
 )
-from engagement.office.sign_in import GraphAuth, Tokens
+from engagement.office.sign_in import Tokens
 
 GRAPH = "Microsoft Graph"
 # Pages in a row that hold only what was already seen, and pages in a row that hold nothing: the latter are
@@ -208,7 +209,7 @@ class GraphClient:
         self._patience = patience
         self._concurrency = concurrency
         self._client = httpx.Client(
-            auth=GraphAuth(tokens),
+            auth=TokenAuth(tokens),
             verify=trusted_certificates(),
             timeout=client_timeout(patience.answer_seconds),
             headers={"Prefer": _PREFER, "Accept": "application/json"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
@@ -158,18 +158,3 @@ class Tokens:
         )
         codes = "".join(f" AADSTS{number}" for number in numbers)
         return f"{SIGN_IN}: refused with status {response.status_code}{codes}; {hint}"
-
-
-class GraphAuth(httpx.Auth):
-    """Puts the token on a request; after a 401 asks once for a new one and repeats the request."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        token = self._tokens.current()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401:
-            request.headers["Authorization"] = f"Bearer {self._tokens.renewed(token)}"
-            yield request

@@ -1,0 +1,103 @@
+"""What has left for Leadspace, and what became of it: raw.leadspace_batches and raw.leadspace_requests.
+
+    sending ──► submitted ──► answered        a bulk, by the path of its results; a single lookup has no second state
+       │            └───────► lost            the service has no results for it (any more)
+       ├──────────► refused                   nothing was looked up: its customers may be sent again
+       └──────────► uncertain                 the connection broke, or the run was killed, with it under way
+
+What is uncertain or lost may have been charged: it is held until a person releases it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engagement.leadspace.client import Record
+from engagement.warehouse import Connection, append, transaction, utc_now
+
+SENDING, SUBMITTED, ANSWERED, REFUSED = "sending", "submitted", "answered", "refused"
+UNCERTAIN, LOST, RELEASED = "uncertain", "lost", "released"
+HELD = (SENDING, UNCERTAIN, LOST)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One entry of the ledger; `path` leads to the results of a bulk."""
+
+    batch_id: str
+    fingerprints: frozenset[str]
+    path: str = ""
+    sent_at: datetime = field(default_factory=utc_now)
+
+    @classmethod
+    def of(cls, run_id: str, records: Sequence[Record]) -> Batch:
+        """A new one for these records, under an id of its own."""
+        return cls(f"{run_id}-{secrets.token_hex(4)}", frozenset(fingerprint for fingerprint, _ in records))
+
+
+def enter(
+    connection: Connection, batches: Iterable[Batch], *, enrichment_id: str, run_id: str, endpoint: str
+) -> None:
+    """Notes what is about to leave, all in one transaction: to be called before any of it does."""
+    batches = list(batches)
+    with transaction(connection):
+        append(
+            connection,
+            "leadspace_batches",
+            [
+                (enrichment_id, batch.batch_id, run_id, endpoint, SENDING, None, batch.sent_at, None)
+                for batch in batches
+            ],
+        )
+        append(
+            connection,
+            "leadspace_requests",
+            [
+                (enrichment_id, batch.batch_id, fingerprint)
+                for batch in batches
+                for fingerprint in batch.fingerprints
+            ],
+        )
+
+
+def update(connection: Connection, batch: Batch, state: str, *, path: str | None = None) -> None:
+    """What became of a batch; to be called inside a transaction."""
+    connection.execute(
+        "update raw.leadspace_batches set state = ?, results_path = coalesce(?, results_path), settled_at = ?"
+        " where batch_id = ?",
+        [state, path, None if state == SUBMITTED else utc_now(), batch.batch_id],
+    )
+
+
+def submitted(connection: Connection) -> list[Batch]:
+    """The bulks whose results are still to be fetched, whichever enrichment handed them in."""
+    rows = connection.execute(
+        "select batch_id, any_value(results_path), any_value(sent_at), list(fingerprint)"
+        " from raw.leadspace_batches inner join raw.leadspace_requests using (batch_id)"
+        " where state = ? group by batch_id order by batch_id",
+        [SUBMITTED],
+    ).fetchall()
+    return [
+        Batch(batch_id, frozenset(fingerprints), path, sent_at)
+        for batch_id, path, sent_at, fingerprints in rows
+    ]
+
+
+def release(connection: Connection) -> None:
+    """Gives up what is held, and what was handed in and not fetched: their customers may be sent again."""
+    with transaction(connection):
+        connection.execute(
+            "update raw.leadspace_batches set state = ? where list_contains(?, state)",
+            [RELEASED, [*HELD, SUBMITTED]],
+        )
+
+
+def was_accepted(connection: Connection) -> bool:
+    """Whether the service ever took anything."""
+    row = connection.execute(
+        "select count(*) from raw.leadspace_batches where list_contains(?, state)", [[SUBMITTED, ANSWERED]]
+    ).fetchone()
+    return row != (0,)
