@@ -8,7 +8,8 @@ any one second strictly, submits and polls alike:
     single   3,000 customers, each answered after 0.3 s: the same
 
 What comes before and after (starting, planning, closing the file) is no matter of the limit and told beside. Both must
-be within 5 % and without a single 429, or the exit code is 1. Beside them stands the promise of the original, Dynamics
+be within 5 %, with no more than one call in 200 answered 429 (a busy machine counts calls together that left apart), or
+the exit code is 1. Beside them stands the promise of the original, Dynamics
 365 Customer Insights: at least one minute for 1,000 profiles.
 """
 
@@ -41,6 +42,7 @@ from emulators.server import add_serving_options, serve
 
 CALLS_PER_SECOND = 30
 TOLERATED = 0.05
+TOLERATED_REFUSALS = 0.005
 # "At least one minute per 1,000 profiles" (Customer Insights' documentation of October 2020).
 ORIGINAL_SECONDS_PER_CUSTOMER = 60 / 1_000
 BULK, SINGLE = "bulk", "single"
@@ -188,7 +190,8 @@ class Measured:
         found = []
         if self.over > TOLERATED:
             found.append(f"{self.endpoint}: {self.over:.1%} over the limit's time; at most {TOLERATED:.0%}")
-        if refused := self.service["statuses"].get("429", 0):
+        refused = self.service["statuses"].get("429", 0)
+        if refused > TOLERATED_REFUSALS * self.service["calls"]:
             found.append(f"{self.endpoint}: {refused} calls were answered 429")
         if self.answered != self.customers or self.service["spent"] != self.customers:
             found.append(

@@ -18,9 +18,7 @@ import duckdb
 
 from engagement.config import (
     ACCOUNT_TEXTS,
-    AccountsFile,
     LeadspaceEnrichment,
-    Mapping_,
     Settings,
     place,
     slug,
@@ -72,13 +70,15 @@ def customers_of(
         raise ConfigurationError(
             "raw.accounts: no customers landed; run `engagement extract customers` first"
         )
-    columns = settings.configuration.customers.accounts
+    accounts = settings.configuration.customers.accounts
+    columns = [getattr(accounts, key) for key in ACCOUNT_TEXTS]
+    mapping = enrichment.mapping.model_dump(exclude_none=True)
     personal = personal_mail_domains(settings.project_dir)
     known = _known_elsewhere(connection, enrichment)
     return [
         Customer(account_id, not_sent_reason=KNOWN_BY_OTHER)
         if account_id in known
-        else _customer(account_id, _values(columns, enrichment.mapping, texts, attributes), personal)
+        else _customer(account_id, _values(columns, mapping, texts, attributes), personal)
         for account_id, *texts, attributes in rows
         if members is None or account_id in members
     ]
@@ -118,17 +118,16 @@ def _members(settings: Settings, position: int, enrichment: LeadspaceEnrichment)
 
 
 def _values(
-    columns: AccountsFile, mapping: Mapping_, texts: Iterable[str | None], attributes: str | None
+    columns: Iterable[str | None],
+    mapping: Mapping[str, str],
+    texts: Iterable[str | None],
+    attributes: str | None,
 ) -> dict[str, str]:
     """The mapped values of one account: the named columns, or the customer's own."""
-    named = {
-        getattr(columns, key): text
-        for key, text in zip(ACCOUNT_TEXTS, texts, strict=True)
-        if text is not None
-    }
+    named = {column: text for column, text in zip(columns, texts, strict=True) if text is not None}
     own: Mapping[str, Any] = json.loads(attributes) if attributes else {}
     values = {}
-    for field, column in mapping.model_dump(exclude_none=True).items():
+    for field, column in mapping.items():
         value = named.get(column, own.get(column))
         if value is not None:
             values[field] = cleaned(str(value))
@@ -137,6 +136,9 @@ def _values(
 
 def cleaned(text: str) -> str:
     """Text without control characters, runs of blanks as one; whatever else a name holds is sent as it is."""
+    if text.isprintable():
+        # Nearly every text is, and most have no blanks to bring together.
+        return " ".join(text.split())
     printable = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
     return " ".join(printable.split())
 

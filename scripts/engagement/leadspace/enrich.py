@@ -59,7 +59,7 @@ LONGEST_WAIT = timedelta(days=7)
 # So many refusals of several records at once, and not one acceptance, are no fault of a customer's data: halving
 # goes on with the other half first, so that good ones are met early.
 MOST_REFUSALS = 12
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.5, 30.0
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.25, 30.0
 
 
 @dataclass

@@ -10,11 +10,12 @@ from collections.abc import Callable
 # Documented are 30 calls a second. A call is counted where it arrives: one that is a little slower on its way than
 # those after it falls into their second, so a window of ours is longer by what such jitter may be.
 CALLS_PER_WINDOW = 30
-WINDOW_SECONDS = 1.03
+WINDOW_SECONDS = 1.02
 # Within a window they are spread, faster than the limit so that time lost is made up for.
 GAP_SECONDS = 1 / 36
 # A contract's limit may be lower than the documented one: each 429 takes one call from a window, so that the first
-# window over it is enough to find it, and so many quiet windows give one back.
+# window over it is enough to find it, and so many quiet windows give one back. One that stands alone for as long tells
+# of a call that was late, and not of the contract.
 QUIET_WINDOWS_BEFORE_RAISED = 5
 _SECONDS_BETWEEN_LOOKS = 0.005
 
@@ -34,6 +35,7 @@ class Pace:
         self._next = 0.0
         self._not_before = 0.0
         self._quiet = 0
+        self._throttled_at = float("-inf")
 
     @property
     def calls(self) -> int:
@@ -78,5 +80,8 @@ class Pace:
     def throttled(self, seconds: float) -> None:
         """A 429: fewer calls from now on, and none for as long as the service asks."""
         with self._lock:
-            self._calls, self._quiet = max(self._calls - 1, 1), 0
-            self._not_before = max(self._not_before, self._clock() + seconds)
+            now = self._clock()
+            if now - self._throttled_at <= QUIET_WINDOWS_BEFORE_RAISED * WINDOW_SECONDS:
+                self._calls, self._quiet = max(self._calls - 1, 1), 0
+            self._throttled_at = now
+            self._not_before = max(self._not_before, now + seconds)
