@@ -25,6 +25,9 @@ from engagement import logs
 
 log = logging.getLogger(__name__)
 
+# Of so many parts one must be done before what is left is estimated.
+LEAST_SHARE_DONE = 100
+
 SECONDS_BEFORE_SHOWN = 2.0
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_TELLINGS = 2.0
@@ -122,6 +125,9 @@ class Progress:
         with self._lock:
             elapsed = self._clock() - self._began
             if self._total is None or elapsed <= 0 or not 0 < self._done < self._total:
+                return None
+            if self._done * LEAST_SHARE_DONE < self._total:
+                # What comes first (dbt's start) says nothing about the rest.
                 return None
             return elapsed * (self._total - self._done) / self._done
 

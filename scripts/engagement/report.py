@@ -30,7 +30,8 @@ LEADSPACE = """
     select
         enrichment_name, accounts_count, accounts_enriched_count, accounts_not_enriched_count, accounts_not_sent_count,
         accounts_not_answered_count, confidence_high_count, confidence_medium_count, confidence_low_count,
-        confidence_very_low_count, lookups_count
+        confidence_very_low_count, lookups_count, accounts_rejected_count, matches_in_review_count,
+        accounts_not_refreshed_count
     from marts.leadspace_overview
     order by enrichment_id
 """
@@ -187,8 +188,9 @@ def print_office(row: tuple[Any, ...], console: Console) -> None:
 def print_leadspace(row: tuple[Any, ...], console: Console) -> None:
     """The results page of a Leadspace enrichment."""
     (name, accounts, enriched, not_enriched, not_sent, not_answered, high, medium, low, very_low, lookups) = (
-        row
+        row[:11]
     )
+    rejected, in_review, not_refreshed = row[11:]
     _figures(
         name,
         [
@@ -197,6 +199,9 @@ def print_leadspace(row: tuple[Any, ...], console: Console) -> None:
                 "  match of high, medium, low, very low confidence",
                 f"{high:,}, {medium:,}, {low:,}, {very_low:,}",
             ),
+            ("  matches that a person should look at", f"{in_review:,}"),
+            ("  kept from before, not refreshed", f"{not_refreshed:,}"),
+            ("Customers whose match is rejected", f"{rejected:,}"),
             ("Customers that Leadspace does not know", f"{not_enriched:,}"),
             ("Customers not sent", f"{not_sent:,}"),
             ("Customers not answered yet", f"{not_answered:,}"),

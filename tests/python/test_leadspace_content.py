@@ -521,6 +521,8 @@ def test_the_mart_is_what_the_raw_answer_says(rows: dict[str, Row], raw: dict[st
     for account_id, answer in raw.items():
         row = dict(rows[account_id])
         assert row.pop("enrichment_id") == "company-data"
+        # Every answer is the company itself, asked about just now.
+        assert (row.pop("match_verdict"), row.pop("is_refreshed")) == ("accept", True)
         del row["account_id"], row["answered_at"]
         assert row == read(answer), account_id
 
@@ -699,7 +701,7 @@ def test_coverage_counts_what_the_marts_have(
     expected = {
         name: sum(row[name] is not None for row in rows.values())
         for name in next(iter(rows.values()))
-        if name not in ("enrichment_id", "account_id", "answered_at")
+        if name not in ("enrichment_id", "account_id", "answered_at", "match_verdict", "is_refreshed")
     }
     technologies = long_rows["leadspace_technologies"].values()
     kinds = {

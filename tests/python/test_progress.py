@@ -104,7 +104,15 @@ def test_told_every_two_seconds(clock: Clock, seconds: float, tellings: int) -> 
     clock.now += seconds
     bar.count(messages=1)
     assert len(told) == tellings
-    assert told[0]["text"] == "slices: 1 of 5,000, about 4 h 10 min left"
+    assert told[0]["text"] == "slices: 1 of 5,000"
+
+
+@pytest.mark.parametrize(("done", "seconds"), [(49, None), (50, 9_900.0)])
+def test_the_first_of_many_say_nothing_about_the_rest(clock: Clock, done: int, seconds: float | None) -> None:
+    bar = slices(clock)
+    clock.now += 100
+    bar.advance(to=done)
+    assert bar.seconds_left() == seconds
 
 
 @pytest.mark.parametrize("done", [0, 3, 4])

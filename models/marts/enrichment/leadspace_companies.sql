@@ -17,6 +17,7 @@ select
     lookups.enrichment_id,
     lookups.account_id,
     {{ addresses_masked('responses.company_id') }} as company_id,
+    lookups.match_verdict,
     {{ addresses_masked('responses.match_confidence') }} as match_confidence,
     {{ addresses_masked('responses.company_name') }} as company_name,
     {{ addresses_masked('responses.company_name_sent') }} as company_name_sent,
@@ -71,6 +72,7 @@ select
     responses.global_2000_rank,
     responses.latitude_degrees,
     responses.longitude_degrees,
+    lookups.is_refreshed,
     responses.last_funding_on,
     responses.received_at as answered_at
 from lookups

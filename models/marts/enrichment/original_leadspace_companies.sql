@@ -13,6 +13,7 @@ select
     enrichment_id,
     account_id as {{ adapter.quote('CustomerId') }},
     company_id,
+    match_verdict,
     match_confidence,
     company_name,
     company_name_sent,
@@ -67,6 +68,7 @@ select
     global_2000_rank,
     latitude_degrees,
     longitude_degrees,
+    is_refreshed,
     last_funding_on,
     answered_at
 from leadspace_companies
