@@ -9,8 +9,8 @@ any one second strictly, submits and polls alike:
 
 What comes before and after (starting, planning, closing the file) is no matter of the limit and told beside. Both must
 be within 5 %, with no more than one call in 200 answered 429 (a busy machine counts calls together that left apart), or
-the exit code is 1. Beside them stands the promise of the original, Dynamics
-365 Customer Insights: at least one minute for 1,000 profiles.
+the exit code is 1. Beside them stands the promise of the original, Dynamics 365 Customer Insights: at least one minute
+for 1,000 profiles.
 """
 
 from __future__ import annotations

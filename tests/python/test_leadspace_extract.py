@@ -1085,3 +1085,45 @@ def test_at_a_persons_word_one_customer_is_looked_up_and_the_answer_kept(
     assert nobody_paid_twice(service)
     result = ready.run("check", "--connect")
     assert "nobody had to be asked about, so the token was not tried" in result.stdout
+
+
+def test_a_website_that_is_a_persons_leaves_as_a_domain_or_not_at_all(
+    ready: Workspace, service: Handle
+) -> None:
+    """Whoever keeps an address in the column of websites has not agreed for him that it leaves."""
+    with_accounts(
+        ready,
+        [
+            account(1, "Contoso Ltd", "kim.lee@Contoso.example", "DE"),
+            account(2, "Fabrikam SA", "mailto:kim@gmail.com", "FR"),
+            account(3, "Company 0001 Works", "www.web.de", "NO"),
+            account(4, "Company 0002 Works", "https://www.company0002.example/start", "NO"),
+        ],
+    )
+    result = extract(ready)
+    assert set(service.looked_up) == {
+        ("Contoso Ltd", "contoso.example", "DE"),
+        ("Fabrikam SA", "", "FR"),
+        ("Company 0001 Works", "", "NO"),
+        ("Company 0002 Works", "https://www.company0002.example/start", "NO"),
+    }
+    assert "3 customers whose website is a person's address" in result.stderr
+    assert "kim" not in result.stdout + result.stderr
+    assert ready.query("select count(*) from raw.leadspace_accounts where website like '%kim%'") == [(0,)]
+
+
+def test_two_customers_with_one_website_are_two_lookups_and_judged_apart(
+    ready: Workspace, service: Handle
+) -> None:
+    with_accounts(
+        ready,
+        [
+            account(1, "Contoso Ltd", "contoso.example", "DE"),
+            account(2, "Contoso Logistics", "contoso.example", "DE"),
+        ],
+    )
+    extract(ready)
+    assert service.spent == 2
+    assert ready.query(
+        "select sent_name, answered_name, is_name_equal, is_name_contained from raw.leadspace_comparisons order by 1"
+    ) == [("contoso", "contoso", True, False), ("contoso logistics", "contoso", False, True)]
