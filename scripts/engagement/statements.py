@@ -87,7 +87,8 @@ What leaves
   Personal data: of every contact of your contact file these columns, and no other:
   {columns}
   and beside them the name of the contact's company (column {company} of your customer file). They are read from the
-  file when they are sent; no name and no address is stored here. Who was erased is never sent.
+  file when they are sent; no name and no address is stored here. Who was erased is never sent, nor is anybody whose
+  mail is read.
 To where
   To Leadspace ({host}), a third party with its own terms. What leaves is outside of your own systems from then on: what
   Leadspace stores of it, where and for how long is between your organisation and Leadspace.

@@ -596,6 +596,53 @@ def test_an_answer_is_asked_for_again_when_it_is_old_or_the_contact_changed(
             "update raw.leadspace_contact_answers set received_at = received_at - interval 2 day"
         )
     assert extract(ready, service)["lookups"] == 3
+    # Of what is too old nothing stays where a newer answer is there.
+    assert ready.query(
+        "select contact_id, count(*) from raw.leadspace_contact_answers group by all order by all"
+    ) == [("C0001", 1), ("C0002", 1), ("C0003", 1)]
+
+
+def test_people_whose_mail_is_counted_are_not_sent(ready: Workspace, service: Handle) -> None:
+    key = hasher_of(ready.settings()).address("zqmail1@contoso.example")
+    with duckdb.connect(str(ready.private_file)) as connection:
+        connection.execute(
+            "insert into raw.office_mailboxes (enrichment_id, mailbox_id, address_keys) values ('sales', 1, [?])",
+            [key],
+        )
+    facts = extract(ready, service)
+    assert facts["not_sent"] == {"own_person": 1}
+    assert facts["warnings"] == [
+        "1 contact who are people of ours; not sent, remove them from the contact file"
+    ]
+    assert {key[0] for key in service.people_looked_up} == {"Zqfirst2", "Zqfirst3"}
+
+
+@pytest.mark.parametrize(
+    "fault", ["none", "refused", "lost", "not json", "no credits", "wrong token", "down"]
+)
+@pytest.mark.parametrize("endpoint", ["single", "bulk"])
+def test_no_log_and_no_message_names_anybody(
+    ready: Workspace, service: Handle, caplog: pytest.LogCaptureFixture, endpoint: str, fault: str
+) -> None:
+    enrich_contacts(ready, service, endpoint=endpoint)
+    ready.environment["ENGAGEMENT_RETRY_SECONDS"] = "0"
+    path = f"/enrich/{endpoint}"
+    service.switches.envelope = fault != "lost"
+    if fault in ("refused", "lost", "wrong token", "down"):
+        status = {"refused": 400, "lost": 502, "wrong token": 401, "down": 503}[fault]
+        service.fail(path, times=9, status=status)
+    elif fault == "not json":
+        service.fail(path, times=9, status=200, body=b"zqfirst1 zqlast1 zqmail1@contoso.example")
+    elif fault == "no credits":
+        service.switches.credits = 0
+    caplog.set_level("DEBUG")
+    for name in ("httpx", "httpcore", "engagement"):
+        caplog.set_level("DEBUG", logger=name)
+    done = ready.run("extract", "leadspace", "--verbose")
+    assert (done.exit_code == 0) == (fault in ("none", "refused")), done.stderr
+    says_nothing_of_a_person(done)
+    assert not [canary for canary in CANARIES if canary.decode() in caplog.text.lower()]
+    assert places_of(ready) == []
 
 
 def test_max_lookups_limits_a_run(ready: Workspace, service: Handle) -> None:

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,6 +31,8 @@ from engagement.warehouse import Connection, append, transaction, utc_now
 
 # Of no known account, or without an address by which he could be found again: access and erasure go by addresses.
 NOT_LANDED = "not_landed"
+# One of the people whose mail is counted: data of employees go to no provider.
+OWN_PERSON = "own_person"
 
 # Of a level or another word of the service, more is none; of a title, more is a text.
 LONGEST_WORD, LONGEST_TITLE = 60, 200
@@ -69,6 +71,12 @@ def contacts_of(
     landed = set(
         connection.execute("select contact_id, account_id, address_key from raw.contacts").fetchall()
     )
+    own_keys = {
+        row[0]
+        for row in connection.execute(
+            "select distinct unnest(address_keys) from raw.office_mailboxes"
+        ).fetchall()
+    }
     hasher = hasher_of(settings)
     tombstones = Tombstones.load(settings, hasher)
     by_id: dict[str, list[_Row]] = {}
@@ -81,6 +89,9 @@ def contacts_of(
         if any(_is_erased(email, tombstones) for row in rows for email in (row.address, row.email)):
             continue
         known = [row for row in rows if (contact_id, row.account_id, _key(row.address, hasher)) in landed]
+        if any(_key(email, hasher) in own_keys for row in rows for email in (row.address, row.email)):
+            found.append(Contact(contact_id, not_sent_reason=OWN_PERSON))
+            continue
         # Of several accounts one is named, the same at every extraction.
         known.sort(key=lambda row: (not row.has_name, row.account_id or ""))
         found.append(
@@ -147,8 +158,8 @@ def _rows(settings: Settings, position: int, enrichment: LeadspaceContactsEnrich
 
 
 def _is_erased(email: str | None, tombstones: Tombstones) -> bool:
-    address = normalised(email)
-    return bool(tombstones) and address is not None and tombstones.knows_address(address.text)
+    address = normalised(email) if tombstones else None
+    return address is not None and tombstones.knows_address(address.text)
 
 
 def _key(email: str | None, hasher: Hasher) -> int | None:
@@ -186,8 +197,9 @@ class Contacts(Subjects):
 
     record_type, noun, answers = "person", "contact", "leadspace_contact_answers"
 
-    def __init__(self, enrichment_id: str, contacts: Sequence[Contact]) -> None:
+    def __init__(self, enrichment_id: str, contacts: Sequence[Contact], max_age: int) -> None:
         super().__init__(enrichment_id, contacts)
+        self._max_age = max_age
         self._by_fingerprint = {one.fingerprint: one for one in contacts if one.fingerprint is not None}
 
     def begin(self, connection: Connection, run_id: str) -> None:
@@ -231,7 +243,14 @@ class Contacts(Subjects):
         )
 
     def end(self, connection: Connection) -> None:
-        """Nothing follows."""
+        """What is older than `max_age` saves no credit any more: it goes where a newer answer has taken its place."""
+        with transaction(connection):
+            connection.execute(
+                "delete from raw.leadspace_contact_answers as old where received_at <= ? and exists ("
+                " select 1 from raw.leadspace_contact_answers as newer where newer.contact_id = old.contact_id"
+                " and newer.received_at > old.received_at and newer.outcome = ?)",
+                [utc_now() - timedelta(days=self._max_age), RESULT],
+            )
 
     def answered(self, connection: Connection, since: datetime) -> int:
         rows = connection.execute(

@@ -167,6 +167,7 @@ class ContactsResult(LeadspaceResult):
         dataset.NAME_TOO_LONG: (
             f"with a name of more than {dataset.LONGEST_TEXT} characters; not sent, shorten it"
         ),
+        contacts.OWN_PERSON: "who are people of ours; not sent, remove them from the contact file",
         contacts.NOT_LANDED: (
             "without a usable address or a known account, or not landed yet; not sent, correct them, then run"
             " `engagement extract customers`"

@@ -148,9 +148,8 @@ def subjects_of(
     if isinstance(enrichment, LeadspaceEnrichment):
         customers = dataset.customers_of(settings, connection, position, enrichment)
         return Companies(enrichment.enrichment_id, customers, settings.project_dir)
-    return Contacts(
-        enrichment.enrichment_id, contacts.contacts_of(settings, connection, position, enrichment)
-    )
+    found = contacts.contacts_of(settings, connection, position, enrichment)
+    return Contacts(enrichment.enrichment_id, found, enrichment.max_age)
 
 
 def _fill(
