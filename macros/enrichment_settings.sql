@@ -14,6 +14,7 @@
             as tolerated_failures_ratio,
         coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active,
         coalesce(max(case when key = 'domain_matching' then value end), 'false') = 'true' as matches_domains,
+        coalesce(max(case when key = 'publish' then value end), 'false') = 'true' as publishes_contacts,
         coalesce(max(case when key = 'has_outputs' then value end), 'true') = 'true' as has_outputs,
         coalesce(max(case when key = 'consent_state' then value end), 'given') != 'given' as is_waiting_for_consent
     from settings

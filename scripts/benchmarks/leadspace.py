@@ -38,6 +38,7 @@ import yaml
 from benchmarks.measure import START_SECONDS, BenchError, python_path, run
 from emulators.firmographics import Company, Directory, Match
 from emulators.leadspace import RESULTS_PATH, TOKEN, Emulator, Record, create_app
+from emulators.leadspace_people import KnownPerson
 from emulators.server import add_serving_options, serve
 
 CALLS_PER_SECOND = 30
@@ -101,7 +102,7 @@ class PreparedEmulator(Emulator):
             result = super().result(Record(company.name, "", "", "", None), Match(company, "HIGH"), None)
             self._written[company.name] = msgspec.json.encode(result["data"])
 
-    def result(self, record: Record, found: Match | None, failing: int | None) -> Any:
+    def result(self, record: Record, found: Match | KnownPerson | None, failing: int | None) -> Any:
         """What was written, under the id of this record."""
         written = self._written[record.name]
         return msgspec.Raw(

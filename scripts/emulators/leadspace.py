@@ -1,9 +1,9 @@
-"""An emulator of Leadspace's enrichment API for companies, over HTTP on loopback.
+"""An emulator of Leadspace's enrichment API for companies and persons, over HTTP on loopback.
 
 What the public pages leave open is a switch, so that nothing can come to lean on a guess; the defaults are
 the likelier guesses. It is strict where the pages are: a record without a name, a body that is no JSON, or a
-property that the request schema does not know is refused. What is not implemented (persons, intent,
-discovery) is answered with 501 naming it. Its clock (`Date` header) is the real one.
+property that the request schema does not know is refused. What is not implemented (intent, discovery) is answered
+with 501 naming it. Its clock (`Date` header) is the real one.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ from emulators.leadspace_content import (
     employees_range,
     revenue_range,
 )
+from emulators.leadspace_people import (
+    KnownPerson,
+    PersonInput,
+    PersonSwitches,
+    person_content,
+    person_of,
+)
 from emulators.server import Handle as ServerHandle
 from emulators.server import (
     Refusal,
@@ -88,7 +95,7 @@ Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Switches(ContentSwitches):
+class Switches(PersonSwitches, ContentSwitches):
     """What a test may change while the emulator runs."""
 
     # who may call, and how often
@@ -182,9 +189,18 @@ def not_implemented(what: str) -> LeadspaceError:
 
 COMPANY_INPUT = {"name", "website", "companyLinkedinUrl", "lsid", "ugLsid", "address"}
 ADDRESS_INPUT = {"country", "state", "city", "street", "postalcode"}
-RECORD_INPUT = {"company", "external_id"}
+PERSON_INPUT = {
+    "first_name",
+    "last_name",
+    "email",
+    "title",
+    "person_phone",
+    "person_country",
+    "linkedinUrl",
+}
+RECORD_INPUT = {"company", "person", "external_id"}
 BULK_INPUT = {"data", "callbackUrl", "external_bulk_id"}
-NOT_IMPLEMENTED_INPUT = {"person", "custom_fields"}
+NOT_IMPLEMENTED_INPUT = {"custom_fields"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +212,12 @@ class Record:
     country: str
     identifier: str  # lsid or ugLsid
     external_id: str | None
+    person: PersonInput | None = None
+
+    @property
+    def label(self) -> str:
+        """What `failing` looks for a part of."""
+        return self.name if self.person is None else " ".join((*self.person.key, self.name))
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -221,16 +243,35 @@ def _checked(given: Any, where: str, known: set[str], texts: set[str]) -> Json:
 def _record(given: Any, where: str = "") -> Record:
     record = _checked(given, where, RECORD_INPUT, {"external_id"})
     prefix = f"{where}." if where else ""
-    company = _checked(record.get("company"), f"{prefix}company", COMPANY_INPUT, COMPANY_INPUT - {"address"})
-    if not company.get("name", "").strip():
+    person = None
+    if "person" in record:
+        given_person = _checked(record["person"], f"{prefix}person", PERSON_INPUT, PERSON_INPUT)
+        person = PersonInput(*(given_person.get(name, "") for name in ("first_name", "last_name", "email")))
+    company = _checked(
+        record.get("company", None if person is None else {}),
+        f"{prefix}company",
+        COMPANY_INPUT,
+        COMPANY_INPUT - {"address"},
+    )
+    if person is not None:
+        if not person.first_name.strip() or not person.last_name.strip():
+            raise LeadspaceError(400, "Insufficient input", f"{prefix}person has no first and last name.")
+        if not any(
+            text.strip() for text in (company.get("name", ""), company.get("website", ""), person.email)
+        ):
+            raise LeadspaceError(
+                400, "Insufficient input", f"{prefix}person has no company name, e-mail or website."
+            )
+    elif not company.get("name", "").strip():
         raise LeadspaceError(400, "Insufficient input", f"{prefix}company.name is missing.")
     address = _checked(company.get("address", {}), f"{prefix}company.address", ADDRESS_INPUT, ADDRESS_INPUT)
     return Record(
-        company["name"],
+        company.get("name", ""),
         company.get("website", ""),
         address.get("country", ""),
         company.get("ugLsid", "") or company.get("lsid", ""),
         record.get("external_id"),
+        person,
     )
 
 
@@ -279,6 +320,7 @@ class Emulator(Service):
         self.directory = directory
         self.switches = switches
         self.looked_up: Counter[tuple[str, str, str]] = Counter()
+        self.people_looked_up: Counter[tuple[str, str, str]] = Counter()
         self.bulks: dict[str, Bulk] = {}
         self.spent = 0
         self.naming: Literal["v4", "v3"] | None = None  # of the program that asks; None: the switch's
@@ -293,6 +335,7 @@ class Emulator(Service):
         """Drop log, faults, tokens, bulks and every count."""
         super().forget()
         self.looked_up.clear()
+        self.people_looked_up.clear()
         self.bulks.clear()
         self.spent = 0
         self._failed.clear()
@@ -415,8 +458,12 @@ class Emulator(Service):
         credits = self.switches.credits
         return None if credits is None else max(credits - self.spent, 0)
 
-    def find(self, record: Record) -> Match | None:
-        """Find a record's company: by an id of an earlier answer, else by name, website and country."""
+    def find(self, record: Record) -> Match | KnownPerson | None:
+        """Find a record's person, or else its company: by an id of an earlier answer, else by name, website and
+        country.
+        """
+        if record.person is not None:
+            return person_of(record.person, everybody=self.switches.everybody_known)
         if record.identifier:
             if self._by_id is None:
                 self._by_id = {company_id(c): c for c in reversed(self.directory.companies)}
@@ -436,27 +483,30 @@ class Emulator(Service):
     def failure(self, record: Record) -> int | None:
         """Give the code with which this record fails now."""
         for part, code in self.switches.failing.items():
-            if part in record.name:
+            if part in record.label:
                 times = self.switches.failing_times
-                if code == 1100 and times is not None and self._failed[record.name] >= times:
+                if code == 1100 and times is not None and self._failed[record.label] >= times:
                     return None
                 return code
         return None
 
-    def look_up(self, record: Record, found: Match | None, failing: int | None) -> Json:
+    def look_up(self, record: Record, found: Match | KnownPerson | None, failing: int | None) -> Json:
         """Give the result of one record, count it and charge it."""
-        self.looked_up[record.key] += 1
+        if record.person is None:
+            self.looked_up[record.key] += 1
+        else:
+            self.people_looked_up[record.person.key] += 1
         if failing is not None:
-            self._failed[record.name] += 1
+            self._failed[record.label] += 1
         if self.costs(found, failing):
             self.spent += 1
         return self.result(record, found, failing)
 
-    def costs(self, found: Match | None, failing: int | None) -> bool:
+    def costs(self, found: Match | KnownPerson | None, failing: int | None) -> bool:
         """Tell whether a record costs a credit."""
         return self.switches.credits_charge_misses or (found is not None and failing is None)
 
-    def result(self, record: Record, found: Match | None, failing: int | None) -> Json:
+    def result(self, record: Record, found: Match | KnownPerson | None, failing: int | None) -> Json:
         """Give an EnrichmentResult."""
         switches = self.switches
         if self.naming is not None and self.naming != switches.naming:
@@ -486,6 +536,8 @@ class Emulator(Service):
                 data["company"] = None
             elif switches.unmatched_content == "original_name":
                 data["company"] = {"original_name": record.name}
+        elif isinstance(found, KnownPerson):
+            data = self._person_data(record, found)
         else:
             above = self.directory.match(found.company.parent) if found.company.parent else None
             parent = above.company if above and above.company.name == found.company.parent else None
@@ -497,6 +549,25 @@ class Emulator(Service):
         if switches.extra_unknown_fields:
             data |= {"emulator_unknown": None, "cdi_matched": "", "total_scores": []}
         return top | {"data": data}
+
+    def _person_data(self, record: Record, found: KnownPerson) -> Json:
+        """Give `data` of a person who is known, with his company where that is asked for and known too."""
+        switches = self.switches
+        status = "Person Enriched" if switches.person_status == "person" else "Person & Company Enriched"
+        data: Json = {"enrichment_status": cased(status, switches.enrichment_status_case)}
+        if switches.person_object != "absent":
+            content = person_content(found, switches)
+            data["person"] = (
+                _with_gaps(content, "absent" if switches.person_words == "absent" else switches.missing)
+                if isinstance(content, dict) and content
+                else content
+            )
+        if switches.person_status == "both":
+            match = self.directory.match(record.name, record.website, record.country)
+            if match is not None:
+                content = company_content(match.company, record.name, match.confidence, switches, None)
+                data["company"] = _with_gaps(content, switches.missing)
+        return data
 
     # -- bulks --------------------------------------------------------------------------------------
 
@@ -553,19 +624,17 @@ class Emulator(Service):
     async def _call_back(self, url: str, bulk: Bulk) -> None:
         await asyncio.sleep(self.switches.callback_after)
         bulk.polls_left = 0
-        enriched = sum(
-            1
-            for result in bulk.results or ()
-            if result.get("data", {}).get("enrichment_status", "").lower() == "company enriched"
-        )
+        statuses = [
+            result.get("data", {}).get("enrichment_status", "").lower() for result in bulk.results or ()
+        ]
         successful = sum(1 for result in bulk.results or () if "enrichment_status" in result.get("data", {}))
         body = {
             "bulkId": bulk.id,
             "callbackMethod": {"callbackUrl": url, "pollingUrl": RESULTS_PATH + bulk.id},
             "bulkStatus": bulk.status,
             "successRecords": successful,
-            "personEnriched": 0,
-            "companyEnriched": enriched,
+            "personEnriched": sum(1 for status in statuses if status.startswith("person")),
+            "companyEnriched": sum(1 for status in statuses if status.endswith("company enriched")),
         }
         try:
             async with httpx.AsyncClient(trust_env=False, verify=False, timeout=2.0) as client:
@@ -779,6 +848,11 @@ class Handle(ServerHandle):
     def looked_up(self) -> Counter[tuple[str, str, str]]:
         """How often each (name, website, country), as sent, was looked up, and so paid for."""
         return self.emulator.looked_up
+
+    @property
+    def people_looked_up(self) -> Counter[tuple[str, str, str]]:
+        """How often each person (first name, last name, e-mail), as sent, was looked up, and so paid for."""
+        return self.emulator.people_looked_up
 
     @property
     def bulks(self) -> list[tuple[str, int]]:

@@ -22,6 +22,10 @@ _WHY = {
         "to know which account a mail or meeting is with",
         "until the next run after the contact left the contact file",
     ),
+    "leadspace_contact_answers": (
+        "to know what contacts do, from Leadspace",
+        "until the next run after the contact left the contact file",
+    ),
     "customer_issues": (
         "to tell what is odd in the contact file",
         "until the next run after it was corrected",
@@ -40,6 +44,17 @@ _WHY = {
     "refreshed_addresses": ("to build anew only what has changed", "until the next build"),
     "refreshed_mailboxes": ("to build anew only what has changed", "until the next build"),
 }
+# What Leadspace said of a contact, as it is told to him.
+_ANSWERED = (
+    "enrichment_id",
+    "contact_id",
+    "title",
+    "department",
+    "level",
+    "email_verification",
+    "employment_verification",
+    "on",
+)
 _KEYS = "list_contains($keys::bigint[], {})"
 _LISTED = "list_has_any($keys::bigint[], {})"
 _OWN = "list_contains($mailboxes::bigint[], mailbox_id)"
@@ -48,6 +63,13 @@ _ORGANIZED, _INVITED = _KEYS.format("organizer_key"), _LISTED.format("attendee_k
 # By raw table what of it is held: how, which rows, and when they happened.
 _ROWS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "contacts": (("as a contact", _KEYS.format("address_key"), None),),
+    "leadspace_contact_answers": (
+        (
+            "as a contact who was looked up",
+            "list_contains($contacts::varchar[], contact_id)",
+            "received_at",
+        ),
+    ),
     "customer_issues": (
         (
             "in findings on the contact file",
@@ -83,6 +105,7 @@ def access(settings: Settings, address: str, *, note: bool = True) -> Outcome:
         "erased_before": bool(tombstones) and tombstones.knows_address(text),
         "addresses": 0,
         "contacts": [],
+        "contact_answers": [],
         "monitored": [],
         "address_classes": [],
         "held": {},
@@ -105,17 +128,19 @@ def _book(settings: Settings) -> AddressBook | None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Connection | None]:
+    """The private file; None where there is none, or nothing was landed in it. What a file of an earlier version has no
+    table of is not held.
+    """
     if not settings.private_file.is_file():
         yield None
         return
     with warehouse.connect(settings, read_only=True) as connection:
-        known = {
-            table
-            for (table,) in connection.execute(
-                "select table_name from duckdb_tables() where schema_name = 'raw'"
-            ).fetchall()
-        }
-        yield connection if known >= _WHY.keys() else None
+        yield connection if _tables(connection) >= {"contacts", "office_mailboxes"} else None
+
+
+def _tables(connection: Connection) -> set[str]:
+    rows = connection.execute("select table_name from duckdb_tables() where schema_name = 'raw'").fetchall()
+    return {table for (table,) in rows}
 
 
 def _held(connection: Connection, person: people.Known) -> dict[str, Any]:
@@ -127,7 +152,10 @@ def _held(connection: Connection, person: people.Known) -> dict[str, Any]:
         ).fetchall()
 
     held: dict[str, Any] = {}
+    tables = _tables(connection)
     for table, parts in _ROWS.items():
+        if table not in tables:
+            continue
         counts = {}
         for how, condition, moment in parts:
             span = f"min({moment}), max({moment})" if moment else "null, null"
@@ -148,6 +176,15 @@ def _held(connection: Connection, person: people.Known) -> dict[str, Any]:
                 " where list_contains($keys::bigint[], address_key) order by all"
             )
         ],
+        "contact_answers": [
+            dict(zip(_ANSWERED, [*values, _day(received_at)], strict=True))
+            for *values, received_at in rows(
+                f"select {', '.join(_ANSWERED[:-1])}, received_at from raw.leadspace_contact_answers"
+                " where list_contains($contacts::varchar[], contact_id) and outcome = 'result' order by all"
+            )
+        ]
+        if "leadspace_contact_answers" in tables
+        else [],
         "monitored": [
             {
                 "enrichment_id": row.enrichment_id,
@@ -224,6 +261,14 @@ def _in_words(facts: dict[str, Any], retention: str) -> list[str]:
         )
     for contact in facts["contacts"]:
         lines.append(f"  contact {contact['contact_id']} of account {contact['account_id']}")
+    for row in facts["contact_answers"]:
+        said = ", ".join(
+            f"{name.replace('_', ' ')}: {row[name]}" for name in _ANSWERED[2:-1] if row[name] is not None
+        )
+        lines.append(
+            f"  from Leadspace on {row['on']}, of contact {row['contact_id']} ({row['enrichment_id']}):"
+            f" {said or 'nothing'}"
+        )
     for row in facts["monitored"]:
         until = f", until {row['to']}" if row["to"] else ""
         lines.append(
@@ -247,6 +292,11 @@ def _in_words(facts: dict[str, Any], retention: str) -> list[str]:
                 if facts["monitored"]
                 else " and names nobody"
             )
+        )
+    if facts["contact_answers"]:
+        lines.append(
+            "  what Leadspace said is published under the contact's id where its enrichment has publish: true, and else"
+            " nowhere"
         )
     if facts["own_files"]:
         lines.append("in your own files, which this command does not change:")

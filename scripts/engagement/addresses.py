@@ -40,6 +40,9 @@ _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+(?=[^.]*[a-z])[a-z0-9-]{2,63}")
 _LONGEST_DOMAIN = 253
 _KEY_FILE_BYTES = 32
 _SHORTEST_KEY = 16
+_ALL_BITS = 2**64 - 1
+# Of the id of a request about a contact, so many stand for the contact alone.
+DIGITS_OF_A_CONTACT = 16
 
 
 class Address(NamedTuple):
@@ -193,6 +196,8 @@ class Hasher:
         self.ical = self._of_text(key, b"ical")
         self.thread = self._of_bytes(key, b"thread")
         self._mailbox = self._of_text(key, b"mailbox")
+        self._contact = self._of_text(key, b"contact")
+        self._request = self._of_text(key, b"request")
         check = self._state(key, b"check").copy()
         check.update(b"key")
         self.key_check = check.hexdigest()
@@ -200,6 +205,16 @@ class Hasher:
     def mailbox(self, entra_id: str) -> int:
         """Hash of a directory object's id, in whatever case it is written."""
         return self._mailbox(entra_id.lower())
+
+    def requests_of(self, contact_id: str) -> str:
+        """What the ids of all requests about a contact begin with, and those of no other."""
+        return f"{self._contact(contact_id) & _ALL_BITS:0{DIGITS_OF_A_CONTACT}x}"
+
+    def request(self, contact_id: str, sent: str) -> str:
+        """The id of a request about a contact: it tells neither who he is nor what is sent, and is another where
+        anything of that is.
+        """
+        return self.requests_of(contact_id) + f"{self._request(sent) & _ALL_BITS:016x}"
 
     @staticmethod
     def _state(key: bytes, kind: bytes) -> blake2b:

@@ -12,13 +12,14 @@ from engagement.config import (
     LEADSPACE,
     OFFICE,
     CompanyFileEnrichment,
-    LeadspaceEnrichment,
+    LeadspaceContactsEnrichment,
     OfficeEnrichment,
     Settings,
     leadspace_token_warnings,
 )
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
-from engagement.extract import extract_leadspace, require_consents
+from engagement.extract import extract_leadspace, ready_to_ask, require_consents
+from engagement.leadspace import contacts as leadspace_contacts
 from engagement.leadspace.client import Access, LeadspaceClient
 from engagement.office import data_connect, mailboxes
 from engagement.office.export_files import Export, described
@@ -61,6 +62,14 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
         elif isinstance(enrichment, CompanyFileEnrichment):
             fact["records"] = len(company_file.read(settings, position, enrichment))
             line += f": {fact['records']:,} records, {len(enrichment.columns)} columns, refreshed {enrichment.refresh}"
+        elif isinstance(enrichment, LeadspaceContactsEnrichment):
+            if enrichment.active:
+                leadspace_contacts.check(settings, position, enrichment)
+            fact["publish"] = enrichment.publish
+            line += (
+                f": {'published' if enrichment.publish else 'not published'}, asked again after {enrichment.max_age}"
+                f" days, refreshed {enrichment.refresh}"
+            )
         else:
             fact["dataset"] = enrichment.dataset
             line += (
@@ -70,7 +79,10 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
         outcome.lines.append(line)
         facts.append(fact)
     outcome.lines += settings.waiting_for_consent()
-    if any(enrichment.active for _, enrichment in settings.enrichments(LeadspaceEnrichment)):
+    if any(
+        enrichment.active and enrichment.service == LEADSPACE
+        for enrichment in settings.configuration.enrichments
+    ):
         outcome.lines += _signing_in(settings, connect=connect)
     outcome.facts = {
         "accounts": len(accounts),
@@ -84,7 +96,7 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
     require_consents(settings, OFFICE, LEADSPACE)
     if settings.ready(OfficeEnrichment):
         _check_directory(settings, outcome, facts)
-    if settings.ready(LeadspaceEnrichment):
+    if ready_to_ask(settings):
         _check_leadspace(settings, outcome, confirm)
     return outcome
 

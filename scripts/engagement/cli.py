@@ -364,7 +364,8 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
 @_as_json
 @_logging
 def extract_leadspace(send_again: bool, estimate: bool, as_json: bool, verbose: bool) -> None:
-    """Ask Leadspace about the customers whose answer is missing or older than max_age.
+    """Ask Leadspace about the customers, and contacts where that is configured, whose answer is missing or older than
+    max_age.
 
     \b
     Examples:

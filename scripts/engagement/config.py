@@ -61,8 +61,11 @@ SECRET_VARIABLES = (
 )
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
-# The types of enrichments; the first two ask a service, with secrets of its own.
+# The types of enrichments, and those that are services with secrets of their own; who asks about contacts asks the
+# same service as who asks about companies.
 OFFICE, LEADSPACE, COMPANY_FILE = "office", "leadspace", "company_file"
+LEADSPACE_CONTACTS = "leadspace_contacts"
+TYPES = (OFFICE, LEADSPACE, LEADSPACE_CONTACTS, COMPANY_FILE)
 SERVICES = (OFFICE, LEADSPACE)
 
 # The keys under which models learn how the consents of an enrichment stand.
@@ -218,6 +221,7 @@ class DataConnect(_Part):
 class _Enrichment(_Part):
     """What every enrichment has."""
 
+    type: str
     name: Annotated[Text, BeforeValidator(_enrichment_name)]
     output_table: TableName
     active: bool = True
@@ -227,6 +231,11 @@ class _Enrichment(_Part):
     @property
     def enrichment_id(self) -> str:
         return slug(self.name)
+
+    @property
+    def service(self) -> str:
+        """The service that it asks, which is its type where it asks none."""
+        return LEADSPACE if self.type == LEADSPACE_CONTACTS else self.type
 
     @property
     def consents(self) -> Mapping[str, Consent | None]:
@@ -281,21 +290,50 @@ class Mapping_(_Part):
     country: Text | None = None
 
 
-class LeadspaceEnrichment(_Enrichment):
+class _Lookups(_Enrichment):
+    """What every enrichment has that looks records up at Leadspace."""
+
+    max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=90)
+    endpoint: Literal["automatic", "single", "bulk"] = "automatic"
+    # So many records leave in one run at most, each for a credit.
+    max_lookups: Annotated[int, Field(ge=1)] | None = None
+
+
+class LeadspaceEnrichment(_Lookups):
     type: Literal["leadspace"]
     dataset: Annotated[str, BeforeValidator(_dataset)] = "customers"
     mapping: Mapping_
-    max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=90)
-    endpoint: Literal["automatic", "single", "bulk"] = "automatic"
     # Names of enrichments of type company_file: whom one of them knows is not asked about.
     unless_known_by: tuple[Text, ...] = Field(default=(), strict=False)
-    # So many records leave in one run at most, each for a credit.
-    max_lookups: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def segment(self) -> str | None:
         """The segment whose members are enriched; None for all customers."""
         return self.dataset.removeprefix("segment:") if self.dataset != "customers" else None
+
+
+class ContactMapping(_Part):
+    """Which columns of the contact file feed the provider's fields of a person; the e-mail address is that of
+    customers.contacts.email where none is named.
+    """
+
+    first_name: Text
+    last_name: Text
+    email: Text | None = None
+
+
+class LeadspaceContactsEnrichment(_Lookups):
+    """Title, department and level of contacts. Names and addresses leave for it and are not kept."""
+
+    type: Literal["leadspace_contacts"]
+    mapping: ContactMapping
+    max_age: Annotated[int, BeforeValidator(_max_age)] = Field(default=180)
+    # Whether what is known of each contact may stand in the published file, under his id.
+    publish: bool = False
+
+
+# Those that look records up at Leadspace.
+LeadspaceLookups = LeadspaceEnrichment | LeadspaceContactsEnrichment
 
 
 class CompanyFileEnrichment(_Enrichment):
@@ -307,9 +345,9 @@ class CompanyFileEnrichment(_Enrichment):
     columns: Annotated[dict[Text, Text], Field(min_length=1)]
 
 
-AnyEnrichment = OfficeEnrichment | LeadspaceEnrichment | CompanyFileEnrichment
+AnyEnrichment = OfficeEnrichment | LeadspaceEnrichment | LeadspaceContactsEnrichment | CompanyFileEnrichment
 Enrichment = Annotated[AnyEnrichment, Field(discriminator="type")]
-E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment, CompanyFileEnrichment)
+E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment, LeadspaceContactsEnrichment, CompanyFileEnrichment)
 
 
 class Configuration(_Part):
@@ -460,6 +498,8 @@ class Settings:
                 }
             elif isinstance(enrichment, LeadspaceEnrichment):
                 values |= {"dataset": enrichment.dataset, "max_age_days": str(enrichment.max_age)}
+            elif isinstance(enrichment, LeadspaceContactsEnrichment):
+                values |= {"max_age_days": str(enrichment.max_age), "publish": _boolean(enrichment.publish)}
             rows += [(enrichment.enrichment_id, key, value) for key, value in values.items()]
         return rows
 
@@ -566,6 +606,7 @@ def load(
         findings += _unknown_segments(configuration, project_dir)
         findings += _unknown_attributes(configuration, project_dir)
         findings += _unknown_files(configuration)
+        findings += _contacts_beyond_what_is_possible(configuration)
     urls = {}
     for name, default in (
         ("ENGAGEMENT_AUTHORITY_URL", DEFAULT_AUTHORITY_URL),
@@ -590,6 +631,8 @@ def load(
                 configuration_file.parent,
                 graph_url=urls["ENGAGEMENT_GRAPH_URL"],
                 leadspace_url=urls["ENGAGEMENT_LEADSPACE_URL"],
+                contacts=configuration.customers.contacts,
+                company_name=configuration.customers.accounts.name,
             )
             given[enrichment.enrichment_id] = consents.consents_of(enrichment, statement, ledger)
     retry_seconds = _number(environment, "ENGAGEMENT_RETRY_SECONDS", 300.0, 0, 7200, findings)
@@ -695,7 +738,7 @@ def _contacts(service: str, configuration: Configuration | None, given: Mapping[
     if configuration is None:
         return service == OFFICE
     return any(
-        enrichment.type == service
+        enrichment.service == service
         and _is_ready(enrichment, given)
         # Who reads an export asks nobody.
         and not (isinstance(enrichment, OfficeEnrichment) and enrichment.export is not None)
@@ -887,10 +930,10 @@ def _in_plain_words(problem: dict[str, Any], raw: object) -> str:
     if kind == "extra_forbidden":
         return f"{path}: unknown key{_nearest_key(problem['loc'], str(keys[-1]))}"
     if kind == "union_tag_not_found":
-        return f"{path}.type: missing; allowed: office, leadspace, company_file"
+        return f"{path}.type: missing; allowed: {', '.join(TYPES)}"
     if kind == "union_tag_invalid":
         given = _shown(value.get("type") if isinstance(value, dict) else value, path)
-        return f"{path}.type: {given} is not allowed; allowed: office, leadspace, company_file"
+        return f"{path}.type: {given} is not allowed; allowed: {', '.join(TYPES)}"
     if kind == "literal_error":
         allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         allowed = "graph, or {data_connect: <folder>}" if keys[-1] == "source" else allowed
@@ -972,6 +1015,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "contacts": ContactsFile,
         "office": OfficeEnrichment,
         "leadspace": LeadspaceEnrichment,
+        "leadspace_contacts": LeadspaceContactsEnrichment,
         "company_file": CompanyFileEnrichment,
         "consent": Consent,
         "tenant_consent": Consent,
@@ -981,7 +1025,8 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "mapping": Mapping_,
     }
     for part in location:
-        model = by_key.get(str(part), model)
+        is_contacts = part == "mapping" and model is LeadspaceContactsEnrichment
+        model = ContactMapping if is_contacts else by_key.get(str(part), model)
     return list(model.model_fields)
 
 
@@ -1137,6 +1182,28 @@ def _unknown_files(configuration: Configuration) -> Iterator[str]:
                     f"enrichments[{position}].unless_known_by[{index}]: {_shown(name, 'name')} is no enrichment of type"
                     f" company_file; known: {', '.join(known.values()) or 'none'}"
                 )
+
+
+def _contacts_beyond_what_is_possible(configuration: Configuration) -> Iterator[str]:
+    """A second enrichment of contacts, which would ask about the same people once more; and people's titles in a
+    file that shows no number of few people.
+    """
+    listed = [
+        (position, enrichment)
+        for position, enrichment in enumerate(configuration.enrichments)
+        if isinstance(enrichment, LeadspaceContactsEnrichment)
+    ]
+    for position, enrichment in listed:
+        if position != listed[0][0]:
+            yield (
+                f"enrichments[{position}].type: enrichments[{listed[0][0]}] is of type {LEADSPACE_CONTACTS} already,"
+                " and one asks about every contact; remove one of them"
+            )
+        if enrichment.publish and configuration.reporting.small_numbers == "band":
+            yield (
+                f"enrichments[{position}].publish: true is not allowed with reporting.small_numbers: band, since it"
+                " shows single people; set it to false, or small_numbers to show"
+            )
 
 
 def _repeated_addresses(configuration: Configuration) -> Iterator[str]:

@@ -45,6 +45,7 @@ _OUTPUTS = (
     "select enrichment_id from marts.leadspace_overview",
     "select enrichment_id from marts.company_file_companies",
     "select enrichment_id from marts.original_user_entity",
+    "select enrichment_id from marts.leadspace_contacts",
 )
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _WHOSE = {CONFIGURER: "consent", ADMINISTRATOR: "the tenant administrator's consent"}

@@ -34,7 +34,10 @@ OUTPUT_MARTS = {
     "office": "original_account_engagement",
     "leadspace": "original_leadspace_companies",
     "company_file": "company_file_companies",
+    "leadspace_contacts": "leadspace_contacts",
 }
+# Of these types the output table is there only where it is asked for, since each row is a person.
+OPTIONAL_OUTPUTS = ("leadspace_contacts",)
 # The mart behind the table of people (E35), which stands beside each office enrichment's output table.
 USER_MART = "original_user_entity"
 USER_TABLE_SUFFIX = "_UserEntity"
@@ -160,9 +163,9 @@ def completed(
 ) -> Contract:
     """The contract of the marts and of what a configuration adds to them.
 
-    `output_tables` holds (enrichment_id, type, output_table) of every enrichment: each gets its view under its own
-    name, an office enrichment that of E35 beside it. `attributes` are the customer's own columns (name, DuckDB's
-    type), which the enriched customer table passes through.
+    `output_tables` holds (enrichment_id, type, output_table) of every enrichment that publishes one: each gets its view
+    under its own name, an office enrichment that of E35 beside it. `attributes` are the customer's own columns (name,
+    DuckDB's type), which the enriched customer table passes through.
     """
     own = tuple(
         Column(

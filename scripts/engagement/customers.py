@@ -78,6 +78,11 @@ def extract(settings: Settings, connection: Connection, book: AddressBook) -> Cu
             replace_table(connection, "contacts", landed)
             replace_table(connection, "customer_issues", issues)
             _add_issues_of_own_people(connection)
+            # What a provider says of a contact is kept as long as the contact is, and no longer.
+            connection.execute(
+                "delete from raw.leadspace_contact_answers"
+                " where contact_id not in (select contact_id from raw.contacts)"
+            )
     except BaseException:
         book.put_back(addresses)
         raise

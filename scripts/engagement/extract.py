@@ -16,7 +16,9 @@ from engagement.config import (
     LEADSPACE,
     OFFICE,
     CompanyFileEnrichment,
+    LeadspaceContactsEnrichment,
     LeadspaceEnrichment,
+    LeadspaceLookups,
     OfficeEnrichment,
     Settings,
 )
@@ -174,7 +176,7 @@ def require_consents(settings: Settings, *services: str, is_removal: bool = Fals
     """
     waiting = settings.waiting_for_consent()
     if not is_removal and not any(
-        settings.is_ready(enrichment) and enrichment.type in services
+        settings.is_ready(enrichment) and enrichment.service in services
         for enrichment in settings.configuration.enrichments
     ):
         raise ConfigurationError(
@@ -282,10 +284,9 @@ def estimate_leadspace(settings: Settings, *, send_again: bool = False) -> Outco
     plans: list[Plan] = []
     with connect(settings, read_only=True) as connection:
         try:
-            found = planning.planned(
-                settings, connection, settings.ready(LeadspaceEnrichment), send_again=send_again
-            )
-        except duckdb.CatalogException:
+            found = planning.planned(settings, connection, ready_to_ask(settings), send_again=send_again)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # None, or those of an earlier version, which had other tables.
             raise ConfigurationError(
                 f"{settings.private_file.name}: holds no customers yet; run `engagement extract customers` first"
             ) from None
@@ -298,6 +299,11 @@ def estimate_leadspace(settings: Settings, *, send_again: bool = False) -> Outco
     if len(plans) > 1:
         lines.append(f"leadspace: {total:,} lookups (credits) in all")
     return Outcome(lines=lines, facts={"lookups": total, "leadspace": [plan.facts() for plan in plans]})
+
+
+def ready_to_ask(settings: Settings) -> list[tuple[int, LeadspaceLookups]]:
+    """The enrichments that may ask Leadspace, those of companies before that of contacts."""
+    return [*settings.ready(LeadspaceEnrichment), *settings.ready(LeadspaceContactsEnrichment)]
 
 
 def ask_leadspace(
@@ -314,11 +320,14 @@ def ask_leadspace(
     """
     results: list[LeadspaceResult] = []
     with state.timed("leadspace"):
-        ready = settings.ready(LeadspaceEnrichment)
+        ready = ready_to_ask(settings)
         access = Access.of(settings)
-        collected = None
+        collected: dict[str, LeadspaceResult] = {}
         if send_again:
-            collected = leadspace.give_up(settings, connection, *ready[0], run_id=state.run_id, access=access)
+            for nothing in planning.without_records(settings, connection, ready):
+                collected[nothing.enrichment.enrichment_id] = leadspace.give_up(
+                    settings, connection, nothing, run_id=state.run_id, access=access
+                )
         plans = planning.planned(
             settings, connection, ready, send_again=send_again, most_lookups=most_lookups
         )
@@ -336,9 +345,8 @@ def ask_leadspace(
                 result = leadspace.extract(
                     settings, connection, plan, run_id=state.run_id, access=access, tell=state.progress
                 )
-                if collected is not None:
-                    result.add(collected)
-                    collected = None
+                if enrichment.enrichment_id in collected:
+                    result.add(collected[enrichment.enrichment_id])
                 warnings = result.warnings()
                 entry.selected, entry.processed = result.customers, result.answered
                 entry.requested = result.lookups
@@ -354,9 +362,9 @@ def ask_leadspace(
 def leadspace_outcome(results: Sequence[LeadspaceResult]) -> Outcome:
     return Outcome(
         lines=[
-            f"leadspace: {result.lookups:,} lookups for {result.customers:,} customers ({result.enrichment_id}),"
+            f"leadspace: {result.lookups:,} lookups for {result.customers:,} {result.noun}s ({result.enrichment_id}),"
             f" {result.answered:,} with an answer, {result.current:,} of them from before"
             for result in results
         ],
-        facts={"leadspace": [asdict(result) | {"warnings": result.warnings()} for result in results]},
+        facts={"leadspace": [result.facts() for result in results]},
     )

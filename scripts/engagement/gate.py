@@ -10,6 +10,7 @@ read, and only where they are what the contract makes of them; it may open no ot
   there;
 - `rows`: every column of every table is read to its last row;
 - `small numbers`: the file says its mode, and holds to it;
+- `people`: rows about single contacts are those of an enrichment that publishes them;
 - `address`, `secret`: every text value, list, struct, comment, view text and name is free of them, read by SQL
   (a search over the bytes of a compressed file finds 27 of 100,000 addresses, and takes random numbers for some);
 - `key`: no whole number or run of digits is a key of the private file;
@@ -33,6 +34,7 @@ from engagement import small_numbers
 from engagement.contract import (
     DUCKDB_TYPES,
     ENRICHED_CUSTOMERS,
+    OPTIONAL_OUTPUTS,
     OUTPUT_MARTS,
     PUBLICATION,
     USER_TABLE_SUFFIX,
@@ -123,6 +125,7 @@ def check_file(
             if private_file is not None:
                 refusals += check_keys(connection, sound)
             refusals += check_small_numbers(connection, sound)
+            refusals += check_people(connection, sound)
     except duckdb.Error as error:
         refusals.append(Refusal(WHOLE_FILE, "", f"rows: cannot be read ({type(error).__name__})"))
     if twin is not None:
@@ -267,7 +270,12 @@ def completed_contract(
         )
     contract = completed(
         marts,
-        output_tables=known,
+        # What is optional is expected where it stands, and its rows only there (check_people).
+        output_tables=[
+            entry
+            for entry in known
+            if entry[1] not in OPTIONAL_OUTPUTS or ("enrichment", entry[2]) in columns
+        ],
         attributes=attributes,
         has_user_table=any(table.endswith(USER_TABLE_SUFFIX) for _, table in columns),
     )
@@ -357,6 +365,28 @@ def check_small_numbers(connection: duckdb.DuckDBPyConnection, sound: Sequence[T
             )
         ]
     return small_numbers.check(connection) if modes == [(small_numbers.BAND,)] else []
+
+
+def check_people(connection: duckdb.DuckDBPyConnection, sound: Sequence[Table]) -> list[Refusal]:
+    """Rows about single contacts stand under an output table of their own, or nowhere: whoever hands the file on sees
+    by it that they are there.
+    """
+    names = {table.name for table in sound if table.schema == "marts"}
+    if "enrichments" not in names:
+        return []
+    hidden = (
+        "select count(*) from candidate.marts.{mart} as people"
+        " left join candidate.marts.enrichments as enrichments using (enrichment_id)"
+        " left join duckdb_views() as views on views.database_name = 'candidate'"
+        " and views.schema_name = 'enrichment' and views.view_name = enrichments.output_table"
+        " where views.view_name is null or enrichments.enrichment_type is distinct from ?"
+    )
+    return [
+        Refusal(f"marts.{mart}", "enrichment_id", "people: rows of an enrichment that does not publish them")
+        for kind in OPTIONAL_OUTPUTS
+        if (mart := OUTPUT_MARTS[kind]) in names
+        and connection.execute(hidden.format(mart=quoted(mart)), [kind]).fetchone() != (0,)
+    ]
 
 
 def check_texts(

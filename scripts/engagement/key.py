@@ -21,8 +21,17 @@ from engagement.extract import running
 from engagement.outcome import Outcome
 from engagement.rebuild import rebuild
 from engagement.tombstones import Tombstones
-from engagement.warehouse import KEY_CHECK, PATTERNS_FINGERPRINT, connect, own_file, prepare_data_dir
+from engagement.warehouse import (
+    KEY_CHECK,
+    PATTERNS_FINGERPRINT,
+    Connection,
+    connect,
+    own_file,
+    prepare_data_dir,
+    transaction,
+)
 
+IS_OF_CONTACTS = "record_type is not distinct from 'person'"
 # Raw tables without a hash in them, with the rows that are kept: what was paid for, what was done, and what the next
 # run replaces anyway. Everything else is read again (tests/python/test_key.py knows every table).
 KEPT = dict.fromkeys(
@@ -34,16 +43,21 @@ KEPT = dict.fromkeys(
         "leadspace_accounts",
         "leadspace_listings",
         "leadspace_comparisons",
-        "leadspace_batches",
-        "leadspace_requests",
         "leadspace_responses",
+        # Without the ids of what was asked (_forget_requests).
+        "leadspace_contact_answers",
         "runs",
         "run_steps",
         "enrichment_runs",
         "audit_events",
     ),
     "true",
-) | {"settings": f"key not in ('{KEY_CHECK}', '{PATTERNS_FINGERPRINT}')"}
+) | {
+    "settings": f"key not in ('{KEY_CHECK}', '{PATTERNS_FINGERPRINT}')",
+    # Requests about contacts have ids that are hashes under the old key.
+    "leadspace_batches": f"not ({IS_OF_CONTACTS})",
+    "leadspace_requests": f"batch_id not in (select batch_id from raw.leadspace_batches where {IS_OF_CONTACTS})",
+}
 
 QUESTION = (
     "Everything that was read of mail and calendars is discarded, and the next run reads it again. Go on?"
@@ -66,6 +80,7 @@ def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
         beside = None if is_given else stack.enter_context(new_key_beside(settings.hash_key_file))
         if settings.private_file.is_file():
             with own_file(settings) as connection:
+                _forget_requests(connection)
                 rebuild(connection, settings, Tombstones.load(settings), only=KEPT)
         stopping.check()
         audit.note(settings, audit.KEY_ROTATION)
@@ -80,6 +95,15 @@ def rotate(settings: Settings, *, confirm: Callable[[str], bool]) -> Outcome:
         ],
         facts={"key": "environment" if is_given else "file"},
     )
+
+
+def _forget_requests(connection: Connection) -> None:
+    """Takes the ids of requests, which are hashes of names and addresses, off what was answered about contacts. The
+    answers stay, and as nobody can tell any more what exactly was asked, they hold for the contact until max_age has
+    passed: so nothing is paid for twice (engagement.leadspace.contacts).
+    """
+    with transaction(connection):
+        connection.execute("update raw.leadspace_contact_answers set fingerprint = null")
 
 
 def check_is_new(settings: Settings) -> None:

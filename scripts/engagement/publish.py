@@ -22,7 +22,7 @@ import duckdb
 
 from engagement import rebuild, stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
-from engagement.contract import PUBLICATION, Column, Contract, quoted, read_contract
+from engagement.contract import OPTIONAL_OUTPUTS, PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
 from engagement.fresh import FreshProcessFailed, in_fresh_process, replace
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
@@ -131,7 +131,10 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
     try:
         output_tables = connection.execute(
             "select enrichment_id, enrichment_type, output_table from staging.stg_runs__enrichments "
-            "order by enrichment_id"
+            "cross join staging.stg_runs__reporting as reporting "
+            "where not list_contains(?, enrichment_type) or (publishes_contacts and not reporting.is_banded) "
+            "order by enrichment_id",
+            [list(OPTIONAL_OUTPUTS)],
         ).fetchall()
         attributes = connection.execute(
             "select attribute, data_type from staging.stg_customers__attributes order by attribute_position"

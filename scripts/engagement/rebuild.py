@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import fresh, stopping
+from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError
 from engagement.tombstones import MAY_NAME_SOMEBODY, Tombstones, tombstone_key
@@ -48,6 +49,8 @@ _KEPT_ROWS = {
     "office_addresses": "not list_contains($keys, address_key)",
     "contacts": "not list_contains($keys, address_key)",
     "customer_issues": "not (subject_type = 'contact' and list_contains($contacts, subject_id))",
+    "leadspace_contact_answers": "not list_contains($contacts, contact_id)",
+    "leadspace_requests": f"not list_contains($requests, left(fingerprint, {DIGITS_OF_A_CONTACT}))",
     # What the newest refresh saw: without it the next one is whole, and has no use for what was replaced since.
     "refreshes": "false",
     "refreshed_addresses": "false",
@@ -81,6 +84,8 @@ class Erased:
     keys: list[int] = field(default_factory=list)
     mailbox_ids: list[int] = field(default_factory=list)
     contact_ids: list[str] = field(default_factory=list)
+    # What the ids of requests about these contacts begin with.
+    requests: list[str] = field(default_factory=list)
 
 
 def settle(connection: Connection, settings: Settings) -> bool:
@@ -164,7 +169,7 @@ def rebuild(
     nothing is replaced then.
     """
     target = settings.private_file
-    erased = held(connection, tombstones)
+    erased = held(connection, settings, tombstones)
     connection.execute("checkpoint")
     work = target.parent / f"{WORK_PREFIX}{secrets.token_hex(6)}"
     work.mkdir(mode=0o700)
@@ -208,7 +213,7 @@ def rebuild(
     return erased
 
 
-def held(connection: Connection, tombstones: Tombstones) -> Erased:
+def held(connection: Connection, settings: Settings, tombstones: Tombstones) -> Erased:
     """What the file holds of people with tombstones; all of a monitored one's addresses get marks."""
     if not tombstones:
         return Erased()
@@ -247,10 +252,13 @@ def held(connection: Connection, tombstones: Tombstones) -> Erased:
     contacts = connection.execute(
         "select distinct contact_id from raw.contacts where list_contains(?::bigint[], address_key)", [keys]
     ).fetchall()
+    contact_ids = [contact_id for (contact_id,) in contacts]
+    hasher = hasher_of(settings) if contact_ids and has_hash_key(settings) else None
     return Erased(
         keys=sorted(keys),
         mailbox_ids=sorted({mailbox_id for mailbox_id, _, _ in gone}),
-        contact_ids=[contact_id for (contact_id,) in contacts],
+        contact_ids=contact_ids,
+        requests=[] if hasher is None else [hasher.requests_of(contact_id) for contact_id in contact_ids],
     )
 
 
@@ -276,9 +284,9 @@ def _export(
         # COPY takes no parameters.
         for name, values in (("$keys", erased.keys), ("$mailboxes", erased.mailbox_ids)):
             sql = sql.replace(name, f"{values}::bigint[]")
-        return sql.replace(
-            "$contacts", f"[{', '.join(_literal(text) for text in erased.contact_ids)}]::varchar[]"
-        )
+        for name, texts in (("$contacts", erased.contact_ids), ("$requests", erased.requests)):
+            sql = sql.replace(name, f"[{', '.join(map(_literal, texts))}]::varchar[]")
+        return sql
 
     for table, columns in tables.items():
         selected = []

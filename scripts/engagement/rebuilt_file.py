@@ -58,7 +58,7 @@ def verify(job: Mapping[str, Any]) -> list[str]:
         secret = bytes.fromhex(job["tombstone_key"])
         tombstones = Tombstones(Path(job["tombstones_file"]), lambda: secret)
     findings, unclear = _in_values(Path(job["path"]), keys, job["mailbox_ids"], texts, tombstones)
-    needles = [text.encode() for text in texts if text not in unclear]
+    needles = [text.encode() for text in (*texts, *job.get("requests", ())) if text not in unclear]
     findings += _in_bytes(Path(job["path"]), needles, "the file")
     packed = [struct.pack("<q", key) for key in (*keys, *job["mailbox_ids"])][:MOST_SEARCHED_KEYS]
     findings += _in_bytes(Path(job["twin"]), needles, "the uncompressed twin")

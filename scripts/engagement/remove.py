@@ -24,6 +24,7 @@ _HOLDERS = (
     "leadspace_batches",
     "leadspace_requests",
     "leadspace_responses",
+    "leadspace_contact_answers",
 )
 
 
@@ -105,7 +106,12 @@ def _delete_answers(connection: Connection, enrichment_id: str) -> None:
     """Deletes what was asked of Leadspace for an enrichment. An answer belongs to an input: what another enrichment
     has under the same one becomes that one's, with its place in the ledger, so that nobody pays twice for it.
     """
-    for table in ("company_file_records", "leadspace_accounts", "leadspace_listings"):
+    for table in (
+        "company_file_records",
+        "leadspace_accounts",
+        "leadspace_listings",
+        "leadspace_contact_answers",
+    ):
         connection.execute(f"delete from raw.{table} where enrichment_id = ?", [enrichment_id])
     connection.execute(
         """

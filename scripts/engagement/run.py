@@ -13,7 +13,6 @@ from engagement.config import (
     LEADSPACE,
     OFFICE,
     REFRESH_PERIODS,
-    LeadspaceEnrichment,
     OfficeEnrichment,
     Settings,
 )
@@ -27,6 +26,7 @@ from engagement.extract import (
     office_outcome,
     read_company_files,
     read_office,
+    ready_to_ask,
     require_consents,
     running,
 )
@@ -104,7 +104,7 @@ def run(
             if reads_office:
                 result = read_office(settings, connection, book, state, read_anew=False)
                 outcome.add("office", office_outcome(result))
-            if settings.ready(LeadspaceEnrichment):
+            if ready_to_ask(settings):
                 results = ask_leadspace(settings, connection, state, may_wait=True)
                 outcome.add("leadspace", leadspace_outcome(results))
             state.record(connection)

@@ -202,6 +202,13 @@ def _rules(database: str, smallest_group: int) -> Iterator[_Rule]:
         f"unit = 'people' and raw_value < {smallest_group}",
     )
     yield _Rule(
+        "leadspace_contacts",
+        "contact_id",
+        "a row about one person",
+        marts("leadspace_contacts"),
+        "true",
+    )
+    yield _Rule(
         "customer_issues",
         "subject_id",
         "the id of a contact",

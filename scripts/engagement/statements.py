@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 from engagement.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from engagement.config import AnyEnrichment, LeadspaceEnrichment, OfficeEnrichment, Reporting
+    from engagement.config import (
+        AnyEnrichment,
+        ContactsFile,
+        LeadspaceContactsEnrichment,
+        LeadspaceEnrichment,
+        OfficeEnrichment,
+        Reporting,
+    )
 
 HASH_BYTES = 16
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -75,6 +82,33 @@ How to withdraw
   Its answers stay in the private file until they are removed (`engagement remove`)."""
 
 
+LEADSPACE_CONTACTS = """\
+What leaves
+  Personal data: of every contact of your contact file these columns, and no other:
+  {columns}
+  and beside them the name of the contact's company (column {company} of your customer file). They are read from the
+  file when they are sent; no name and no address is stored here. Who was erased is never sent, nor is anybody whose
+  mail is read.
+To where
+  To Leadspace ({host}), a third party with its own terms. What leaves is outside of your own systems from then on: what
+  Leadspace stores of it, where and for how long is between your organisation and Leadspace.
+What comes back
+  Of each contact title, department, level, a word for whether the e-mail address works and one for whether he still
+  works there. These are kept in the private file of this project under the contact's id, and nothing else of the answer
+  is: no name, address, telephone number or profile. A value that holds one is dropped.
+  It is deleted where the contact leaves the contact file, or is erased (`engagement erase ADDRESS`).
+What is published
+  {published}
+Who is responsible
+  Your organisation. The data are sent at its instruction, and it answers for it to the contacts: that the law allows
+  it, and that they were told what is sent to whom and what for. Whoever agrees says that this is so, and that he may
+  decide it.
+How to withdraw
+  `engagement consent NAME --withdraw`, at any time and without a reason. From then on nothing is sent, and the next
+  command takes what was made of it out of the published file. What was sent before is with Leadspace: ask there.
+  Its answers stay in the private file until they are removed (`engagement remove`)."""
+
+
 COMPANY_FILE = """\
 What is read
   These columns of your file {file}, by the accounts' ids:
@@ -108,14 +142,23 @@ class Statement(NamedTuple):
 
 
 def statement_of(
-    enrichment: AnyEnrichment, reporting: Reporting, folder: Path, *, graph_url: str, leadspace_url: str
+    enrichment: AnyEnrichment,
+    reporting: Reporting,
+    folder: Path,
+    *,
+    graph_url: str,
+    leadspace_url: str,
+    contacts: ContactsFile,
+    company_name: str,
 ) -> Statement | None:
     """The statement of an enrichment; None where its list of addresses cannot be read, and so nobody's mail can be.
 
-    `folder` is that of enrichments.yml.
+    `folder` is that of enrichments.yml, `company_name` the column of the accounts' names.
     """
     if enrichment.type == "leadspace":
         text = _leadspace(enrichment, leadspace_url)
+    elif enrichment.type == "leadspace_contacts":
+        text = _leadspace_contacts(enrichment, contacts, company_name, leadspace_url)
     elif enrichment.type == "company_file":
         text = COMPANY_FILE.format(
             file=Path(enrichment.path).name,
@@ -196,6 +239,30 @@ def _leadspace(enrichment: LeadspaceEnrichment, leadspace_url: str) -> str:
         if enrichment.segment is None
         else f"the members of the segment {enrichment.segment}, as last published",
         host=_host(leadspace_url),
+    )
+
+
+def _leadspace_contacts(
+    enrichment: LeadspaceContactsEnrichment, contacts: ContactsFile, company_name: str, leadspace_url: str
+) -> str:
+    mapping = enrichment.mapping
+    published = (
+        "Nothing: what is known of a contact stays in the private file."
+        if not enrichment.publish
+        else "A table with a row per contact: his id, his account's id, and the five values above. No name and no"
+        " address,\n  but whoever has your contact file knows who it is. Never where small numbers are shown in bands."
+    )
+    return LEADSPACE_CONTACTS.format(
+        columns="\n  ".join(
+            (
+                f"{mapping.first_name} (as the first name)",
+                f"{mapping.last_name} (as the last name)",
+                f"{mapping.email or contacts.email} (as the e-mail address)",
+            )
+        ),
+        company=company_name,
+        host=_host(leadspace_url),
+        published=published,
     )
 
 

@@ -317,8 +317,53 @@ def test_bodies_that_are_no_json(leadspace: Leadspace, path: str, body: bytes) -
     refused(leadspace.client.post(path, content=body, headers=headers), 400, "JSON")
 
 
-def test_people_are_not_implemented(leadspace: Leadspace) -> None:
-    refused(leadspace.single(record() | {"person": {"email": "a@b.example"}}), 501, "person")
+def test_inputs_agreed_with_leadspace_are_not_implemented(leadspace: Leadspace) -> None:
+    refused(leadspace.single(record() | {"custom_fields": []}), 501, "custom_fields")
+
+
+@pytest.mark.parametrize(
+    ("person", "why"),
+    [
+        ({}, "first and last name"),
+        ({"first_name": "Kim", "email": "kim@b.example"}, "first and last name"),
+        ({"first_name": " ", "last_name": "Berg", "email": "kim@b.example"}, "first and last name"),
+        ({"first_name": "Kim", "last_name": "Berg"}, "company name, e-mail or website"),
+        ({"first_name": "Kim", "last_name": "Berg", "age": "7"}, "person.age"),
+        ({"first_name": "Kim", "last_name": 7}, "is not a string"),
+    ],
+)
+def test_persons_that_are_refused(leadspace: Leadspace, person: dict[str, Any], why: str) -> None:
+    refused(leadspace.single({"person": person}), 400, why)
+    refused(leadspace.client.post(BULK, json={"data": [{"person": person}]}), 400, why)
+    assert not leadspace.handle.people_looked_up and leadspace.handle.spent == 0
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"company": {"name": "Contoso"}},
+        {"company": {"website": "contoso.example"}},
+        {"person": {"email": "kim@b.example"}},
+    ],
+)
+def test_a_person_is_looked_up_by_name_and_one_thing_more(
+    leadspace: Leadspace, beside: dict[str, Any]
+) -> None:
+    leadspace.handle.switches.everybody_known = True
+    person = {"first_name": "Kim", "last_name": "Berg", **beside.get("person", {})}
+    sent = {**beside, "person": person, "external_id": "p-1"}
+    answer = leadspace.single(sent).json()
+    assert (answer["status"], answer["external_id"]) == ("success", "p-1")
+    assert answer["data"]["enrichment_status"] == "Person Enriched"
+    found = answer["data"]["person"]
+    assert (found["first_name"], found["last_name"]) == ("Kim", "Berg")
+    assert {"title", "department", "level", "phone", "linkedin_profile", "person_mobile_phone_1"} <= set(
+        found
+    )
+    assert leadspace.handle.people_looked_up == {("Kim", "Berg", person.get("email", "")): 1}
+    assert (leadspace.handle.spent, leadspace.handle.looked_up) == (1, {})
+    # The same person is the same in every answer.
+    assert leadspace.single(sent).json() == answer
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ MARTS = (
     "customer_issues",
     "enriched_customers",
     "leadspace_companies",
+    "leadspace_contacts",
     "leadspace_coverage",
     "leadspace_intent",
     "leadspace_overview",

@@ -11,6 +11,7 @@ select
     batch_id,
     run_id,
     endpoint,
+    coalesce(record_type, 'company') as record_type,
     state as batch_state,
     cast(sent_at as timestamp) as sent_at,
     cast(settled_at as timestamp) as settled_at

@@ -25,6 +25,7 @@ select
     tolerated_failures_ratio,
     is_active,
     matches_domains,
+    publishes_contacts,
     is_waiting_for_consent
 from enrichments_configured
 where has_outputs

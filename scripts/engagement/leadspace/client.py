@@ -55,9 +55,9 @@ LONGEST_LINK = 2_000
 # A gateway's own words: whether the request got through is not known.
 GATEWAY_STATUSES = (502, 504)
 
-# What is sent for one customer: the `company` of a record, under an id of our own.
-Company = Mapping[str, Any]
-Record = tuple[str, Company]
+# What is sent for one customer or contact: the `company` of a record, the `person`, or both; under an id of our own.
+Body = Mapping[str, Any]
+Record = tuple[str, Body]
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -195,13 +195,13 @@ class LeadspaceClient:
         """Look one record up: its result as received, an object in JSON. `gone` hears, in this thread, that the
         request leaves now.
         """
-        request_id, company = record
-        response = self._submit(SINGLE_PATH, {"company": company, "external_id": request_id}, gone)
+        request_id, body = record
+        response = self._submit(SINGLE_PATH, {**body, "external_id": request_id}, gone)
         return _whole_object(response)
 
     def bulk(self, records: Sequence[Record], *, gone: Gone = _nothing) -> str:
         """Hand in up to 500 records: the path under which their results can be fetched."""
-        data = [{"company": company, "external_id": request_id} for request_id, company in records]
+        data = [{**body, "external_id": request_id} for request_id, body in records]
         response = self._submit(BULK_PATH, {"data": data}, gone)
         try:
             link = msgspec.json.decode(_readable(response.content), type=_Accepted).id

@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from engagement.config import (
     slug,
 )
 from engagement.errors import ConfigurationError
-from engagement.leadspace.client import Company
+from engagement.leadspace.client import Body
 from engagement.matching.places import registrable_domain
 from engagement.warehouse import Connection
 
@@ -47,11 +46,16 @@ class Customer:
     """
 
     account_id: str
-    company: Company | None = None
+    company: Body | None = None
     fingerprint: str | None = None
     not_sent_reason: str | None = None
     left_out: tuple[str, ...] = ()
     is_personal_website: bool = False
+
+    @property
+    def body(self) -> Body | None:
+        """What is sent."""
+        return None if self.company is None else {"company": self.company}
 
 
 def customers_of(
@@ -192,12 +196,7 @@ def _customer(account_id: str, values: Mapping[str, str], personal: frozenset[st
     )
 
 
-def fingerprint_of(company: Company) -> str:
+def fingerprint_of(company: Body) -> str:
     """The id of what is sent for a customer: equal inputs have one, so that they are looked up once."""
     text = json.dumps(company, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def not_sent(customers: Iterable[Customer]) -> dict[str, int]:
-    """How many customers cannot be sent, by reason."""
-    return dict(Counter(customer.not_sent_reason for customer in customers if customer.not_sent_reason))

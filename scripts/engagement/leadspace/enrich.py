@@ -15,14 +15,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import duckdb
 
-from engagement.config import LeadspaceEnrichment, Settings
+from engagement.config import Settings
 from engagement.errors import AuthenticationError, CreditsError, EngagementError, ServiceError
-from engagement.leadspace import comparing, dataset, ledger, listing
+from engagement.leadspace import contacts, dataset, ledger
 from engagement.leadspace.client import (
     LARGEST_BULK,
     LEADSPACE,
@@ -39,10 +40,11 @@ from engagement.leadspace.crew import Call, Crew
 from engagement.leadspace.ledger import Batch
 from engagement.leadspace.plan import MOST_FAILURES, Plan
 from engagement.leadspace.results import FAILED, INVALID, RESULT, read_result
+from engagement.leadspace.subjects import Landed
 from engagement.outcome import counted
 from engagement.progress import Progress, Tell, progress
 from engagement.tombstones import Tombstones
-from engagement.warehouse import Connection, append, transaction, utc_now
+from engagement.warehouse import Connection, transaction, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +66,22 @@ FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.25, 30.0
 
 @dataclass
 class LeadspaceResult:
-    """What an extraction did for one enrichment, in customers unless it says otherwise.
+    """What an extraction did for one enrichment, in customers unless it says otherwise (ContactsResult: in contacts).
 
     `current` had an answer that is young enough before, `answered` have one now. `lookups` are records sent
     and `answers` the results that came back, also to what a run before had sent: customers of one input share
     them. `held` are not sent because an earlier request may have been charged, `shared` because an enrichment before
     this one asks about them, `left` because of max_lookups.
     """
+
+    noun: ClassVar[str] = "customer"
+    # Of those that are not sent, the reasons that a person can do something about.
+    reasons: ClassVar[dict[str, str]] = {
+        dataset.NO_NAME: "without a name; not sent, name them",
+        dataset.NAME_TOO_LONG: (
+            f"with a name of more than {dataset.LONGEST_TEXT} characters; not sent, shorten it"
+        ),
+    }
 
     enrichment_id: str
     customers: int = 0
@@ -100,11 +111,7 @@ class LeadspaceResult:
     def warnings(self) -> list[str]:
         """What a person should know, one line each."""
         found = [
-            (self.not_sent.get(dataset.NO_NAME, 0), "without a name; not sent, name them"),
-            (
-                self.not_sent.get(dataset.NAME_TOO_LONG, 0),
-                f"with a name of more than {dataset.LONGEST_TEXT} characters; not sent, shorten it",
-            ),
+            *((self.not_sent.get(reason, 0), text) for reason, text in self.reasons.items()),
             (
                 self.fields_left_out,
                 f"with a website or country of more than {dataset.LONGEST_TEXT} characters; sent without it",
@@ -133,14 +140,39 @@ class LeadspaceResult:
             ),
             (self.left, "left for the next run, max_lookups"),
         ]
-        lines = [f"{counted(count, 'customer')} {text}" for count, text in found if count]
+        lines = [f"{counted(count, self.noun)} {text}" for count, text in found if count]
         for count, text in (
-            (self.unknown_results, "for a customer that was not sent; not stored"),
+            (self.unknown_results, f"for a {self.noun} that was not sent; not stored"),
             (self.unreadable_results, "of another shape; not stored"),
         ):
             if count:
                 lines.append(f"{counted(count, 'result')} {text}")
         return lines
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers, for machines."""
+        numbers = asdict(self)
+        return {
+            f"{self.noun}s" if name == "customers" else name: value for name, value in numbers.items()
+        } | {"warnings": self.warnings()}
+
+
+@dataclass
+class ContactsResult(LeadspaceResult):
+    """The same in contacts."""
+
+    noun: ClassVar[str] = "contact"
+    reasons: ClassVar[dict[str, str]] = {
+        dataset.NO_NAME: "without first and last name; not sent, name them",
+        dataset.NAME_TOO_LONG: (
+            f"with a name of more than {dataset.LONGEST_TEXT} characters; not sent, shorten it"
+        ),
+        contacts.OWN_PERSON: "who are people of ours; not sent, remove them from the contact file",
+        contacts.NOT_LANDED: (
+            "without a usable address or a known account, or not landed yet; not sent, correct them, then run"
+            " `engagement extract customers`"
+        ),
+    }
 
 
 def extract(
@@ -158,47 +190,44 @@ def extract(
     AuthenticationError, CreditsError, ServiceError or ConfigurationError after collecting what can be; what was
     answered until then stays. `access` is one for all extractions of a command; `tell` hears how far it is.
     """
-    enrichment, customers = plan.enrichment, plan.customers
-    result = LeadspaceResult(
-        enrichment.enrichment_id,
-        customers=len(customers),
-        not_sent=plan.not_sent,
-        fields_left_out=sum(1 for customer in customers if customer.left_out),
-        personal_websites=sum(1 for customer in customers if customer.is_personal_website),
+    subjects = plan.subjects
+    result = replace(
+        _result_of(plan),
+        customers=len(subjects.asked),
+        not_sent=subjects.not_sent,
+        **subjects.counts(),
         current=plan.current,
         exhausted=plan.exhausted,
         held=plan.held,
         shared=plan.shared,
         left=plan.left,
     )
-    listing.note(connection, enrichment.enrichment_id, run_id, customers, utc_now())
+    subjects.begin(connection, run_id)
     with LeadspaceClient(access) as client:
-        work = _Extraction(connection, client, plan, run_id, result, settings, tell)
         try:
-            work.go()
+            _Extraction(connection, client, plan, run_id, result, settings, tell).go()
         finally:
-            comparing.note(connection, settings.project_dir)
-    result.answered = work.answered_customers()
+            subjects.end(connection)
+    result.answered = subjects.answered(connection, plan.oldest)
     return result
 
 
+def _result_of(plan: Plan) -> LeadspaceResult:
+    """The result of a plan of which nothing was done yet."""
+    kind = ContactsResult if isinstance(plan.subjects, contacts.Contacts) else LeadspaceResult
+    return kind(plan.enrichment.enrichment_id)
+
+
 def give_up(
-    settings: Settings,
-    connection: Connection,
-    position: int,
-    enrichment: LeadspaceEnrichment,
-    *,
-    run_id: str,
-    access: Access,
+    settings: Settings, connection: Connection, nothing: Plan, *, run_id: str, access: Access
 ) -> LeadspaceResult:
     """Before customers are sent again: fetches what can still be fetched, and then gives up what was handed in or is
-    held, whichever enrichment sent it. What came is counted in the result.
+    held, whichever enrichment sent it. What came is counted in the result. `nothing` is a plan without records.
     """
-    result = LeadspaceResult(enrichment.enrichment_id)
-    nothing = Plan(position, enrichment, (), utc_now())
+    result = _result_of(nothing)
     with LeadspaceClient(access) as client:
         _Extraction(connection, client, nothing, run_id, result, settings).collect()
-    ledger.release(connection)
+    ledger.release(connection, nothing.subjects.record_type)
     return result
 
 
@@ -239,6 +268,7 @@ class _Extraction:
         self._client = client
         self._plan = plan
         self._enrichment = plan.enrichment
+        self._subjects = plan.subjects
         self._run_id = run_id
         self._result = result
         self._tell = tell
@@ -246,7 +276,9 @@ class _Extraction:
         self._patient = timedelta(seconds=settings.leadspace_wait_seconds)
         self._crew: Crew[_Sending | _Waiting] = Crew(MOST_AT_ONCE)
         self._to_send: deque[Sequence[Record]] = deque()
-        self._waiting = [_Waiting(batch, due=0.0) for batch in ledger.submitted(connection)]
+        self._waiting = [
+            _Waiting(batch, due=0.0) for batch in ledger.submitted(connection, plan.subjects.record_type)
+        ]
         self._refusals = 0
         self._refused_alone: list[Batch] = []
         # What ends the extraction once what is under way is over, and what only makes it fail at its end.
@@ -257,16 +289,6 @@ class _Extraction:
         self._size = 1
         self._prepared: list[_Sending] = []
         self._bar: Progress | None = None
-
-    def answered_customers(self) -> int:
-        """Customers of the data set with an answer that is young enough."""
-        row = self._connection.execute(
-            "select count(distinct account_id) from raw.leadspace_accounts as accounts"
-            " inner join raw.leadspace_responses as responses using (fingerprint)"
-            " where accounts.enrichment_id = ? and received_at > ? and outcome = ?",
-            [self._enrichment.enrichment_id, self._plan.oldest, RESULT],
-        ).fetchone()
-        return int(row[0]) if row is not None else 0
 
     def collect(self) -> None:
         """Fetches what is ready of what was handed in before, and waits for nothing. What fails is left alone."""
@@ -364,6 +386,7 @@ class _Extraction:
             enrichment_id=self._enrichment.enrichment_id,
             run_id=self._run_id,
             endpoint="single" if self._size == 1 else "bulk",
+            record_type=self._subjects.record_type,
         )
         for sending in self._prepared:
             self._result.lookups += len(sending.records)
@@ -453,7 +476,7 @@ class _Extraction:
             self._result.held += count
             self._end(
                 ServiceError(
-                    f"{LEADSPACE}: the answer to {counted(count, 'customer')} was lost"
+                    f"{LEADSPACE}: the answer to {counted(count, self._subjects.noun)} was lost"
                     f" ({error.reason}) and may have been charged; they are held, run again for the others, and"
                     " `engagement extract leadspace --send-again` to ask about them once more"
                 )
@@ -482,8 +505,8 @@ class _Extraction:
         if not self._accepted and self._refusals >= MOST_REFUSALS:
             self._end(
                 ServiceError(
-                    f"{LEADSPACE}: refuses every request as unreadable (status 400); no customer's data is the"
-                    " reason, please report this line"
+                    f"{LEADSPACE}: refuses every request as unreadable (status 400); no {self._subjects.noun}'s data is"
+                    " the reason, please report this line"
                 )
             )
             return
@@ -493,11 +516,13 @@ class _Extraction:
 
     def _note_invalid(self) -> None:
         """Records refused by a service that takes others are not sent again until their data change."""
-        if not self._refused_alone or not (self._accepted or ledger.was_accepted(self._connection)):
+        if not self._refused_alone or not (
+            self._accepted or ledger.was_accepted(self._connection, self._subjects.record_type)
+        ):
             return
         with transaction(self._connection):
             for batch in self._refused_alone:
-                self._append_responses(batch, {key: (INVALID, None) for key in batch.fingerprints})
+                self._store(batch, {key: (INVALID, None) for key in batch.fingerprints})
         self._refused_alone.clear()
 
     def _settle_results(self, call: _Call, waiting: _Waiting) -> None:
@@ -507,9 +532,10 @@ class _Extraction:
         if isinstance(error, ResultsGone):
             self._lose(batch)
             log.warning(
-                "warning: %s: the results of %d customers are gone (status 404)",
+                "warning: %s: the results of %d %ss are gone (status 404)",
                 self._enrichment.enrichment_id,
                 len(batch.fingerprints),
+                self._subjects.noun,
             )
         elif isinstance(error, CreditsError):
             # Whether some of it was charged is not said, and asking again will not tell.
@@ -551,11 +577,11 @@ class _Extraction:
         self._result.held += len(batch.fingerprints)
 
     def _land(self, batch: Batch, results: Sequence[bytes], *, whose: str | None = None) -> None:
-        """Stores what belongs to the batch, as received but for people who were erased, and notes it in the ledger.
+        """Stores what is kept of what belongs to the batch, and notes it in the ledger.
 
         `whose` is the record of a single lookup, where the service need not repeat our id.
         """
-        landed: dict[str, tuple[str, str | None]] = {}
+        landed: dict[str, tuple[str, bytes | None]] = {}
         strange = 0
         for raw in results:
             read = read_result(raw)
@@ -572,7 +598,7 @@ class _Extraction:
             elif fingerprint in landed:
                 self._result.unknown_results += 1
             else:
-                landed[fingerprint] = (outcome, self._tombstones.masked(raw.decode()))
+                landed[fingerprint] = (outcome, raw)
         self._result.failed += sum(1 for outcome, _ in landed.values() if outcome == FAILED)
         self._result.answers += sum(1 for outcome, _ in landed.values() if outcome == RESULT)
         self._result.invalid += sum(1 for outcome, _ in landed.values() if outcome == INVALID)
@@ -583,26 +609,12 @@ class _Extraction:
             self._result.held += without
         else:
             self._result.missing += without
-        self._append_responses(batch, landed)
+        self._store(batch, landed)
         ledger.update(self._connection, batch, ledger.LOST if is_lost else ledger.ANSWERED)
 
-    def _append_responses(self, batch: Batch, landed: dict[str, tuple[str, str | None]]) -> None:
-        now = utc_now()
-        append(
-            self._connection,
-            "leadspace_responses",
-            [
-                (
-                    self._enrichment.enrichment_id,
-                    fingerprint,
-                    batch.batch_id,
-                    outcome,
-                    response,
-                    now,
-                    self._run_id,
-                )
-                for fingerprint, (outcome, response) in landed.items()
-            ],
+    def _store(self, batch: Batch, landed: Landed) -> None:
+        self._subjects.store(
+            self._connection, batch.batch_id, landed, run_id=self._run_id, tombstones=self._tombstones
         )
 
     def _show(self) -> None:

@@ -39,7 +39,13 @@ class Batch:
 
 
 def enter(
-    connection: Connection, batches: Iterable[Batch], *, enrichment_id: str, run_id: str, endpoint: str
+    connection: Connection,
+    batches: Iterable[Batch],
+    *,
+    enrichment_id: str,
+    run_id: str,
+    endpoint: str,
+    record_type: str,
 ) -> None:
     """Notes what is about to leave, all in one transaction: to be called before any of it does."""
     batches = list(batches)
@@ -48,7 +54,17 @@ def enter(
             connection,
             "leadspace_batches",
             [
-                (enrichment_id, batch.batch_id, run_id, endpoint, SENDING, None, batch.sent_at, None)
+                (
+                    enrichment_id,
+                    batch.batch_id,
+                    run_id,
+                    endpoint,
+                    SENDING,
+                    None,
+                    batch.sent_at,
+                    None,
+                    record_type,
+                )
                 for batch in batches
             ],
         )
@@ -72,13 +88,17 @@ def update(connection: Connection, batch: Batch, state: str, *, path: str | None
     )
 
 
-def submitted(connection: Connection) -> list[Batch]:
-    """The bulks whose results are still to be fetched, whichever enrichment handed them in."""
+# An earlier version looked companies up alone, and did not say so.
+_OF_TYPE = "coalesce(record_type, 'company') = ?"
+
+
+def submitted(connection: Connection, record_type: str) -> list[Batch]:
+    """The bulks of this type whose results are still to be fetched, whichever enrichment handed them in."""
     rows = connection.execute(
         "select batch_id, any_value(results_path), any_value(sent_at), list(fingerprint)"
         " from raw.leadspace_batches inner join raw.leadspace_requests using (batch_id)"
-        " where state = ? group by batch_id order by batch_id",
-        [SUBMITTED],
+        f" where state = ? and {_OF_TYPE} group by batch_id order by batch_id",
+        [SUBMITTED, record_type],
     ).fetchall()
     return [
         Batch(batch_id, frozenset(fingerprints), path, sent_at)
@@ -86,18 +106,19 @@ def submitted(connection: Connection) -> list[Batch]:
     ]
 
 
-def release(connection: Connection) -> None:
-    """Gives up what is held, and what was handed in and not fetched: their customers may be sent again."""
+def release(connection: Connection, record_type: str) -> None:
+    """Gives up what is held, and what was handed in and not fetched: it may be sent again."""
     with transaction(connection):
         connection.execute(
-            "update raw.leadspace_batches set state = ? where list_contains(?, state)",
-            [RELEASED, [*HELD, SUBMITTED]],
+            f"update raw.leadspace_batches set state = ? where list_contains(?, state) and {_OF_TYPE}",
+            [RELEASED, [*HELD, SUBMITTED], record_type],
         )
 
 
-def was_accepted(connection: Connection) -> bool:
-    """Whether the service ever took anything."""
+def was_accepted(connection: Connection, record_type: str) -> bool:
+    """Whether the service ever took anything of this type."""
     row = connection.execute(
-        "select count(*) from raw.leadspace_batches where list_contains(?, state)", [[SUBMITTED, ANSWERED]]
+        f"select count(*) from raw.leadspace_batches where list_contains(?, state) and {_OF_TYPE}",
+        [[SUBMITTED, ANSWERED], record_type],
     ).fetchone()
     return row != (0,)

@@ -7,16 +7,19 @@ fingerprint), so what the first asks, the second does not pay for again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from engagement.config import LeadspaceEnrichment, Settings
+from engagement.config import LeadspaceEnrichment, LeadspaceLookups, Settings
 from engagement.errors import ConfigurationError
-from engagement.leadspace import dataset, ledger
+from engagement.leadspace import contacts, dataset, ledger
 from engagement.leadspace.client import Record
+from engagement.leadspace.companies import Companies
+from engagement.leadspace.contacts import Contacts
 from engagement.leadspace.results import FAILED
+from engagement.leadspace.subjects import Subjects
 from engagement.warehouse import Connection, utc_now
 
 # So often a record is sent that the service fails on, or has no result for, until max_age has passed.
@@ -25,17 +28,17 @@ MOST_FAILURES = 4
 
 @dataclass
 class Plan:
-    """What one enrichment asks, and what becomes of every customer of its data set.
+    """What one enrichment asks, and what becomes of every customer (or contact) of its data set.
 
-    `records` leave, each for one credit; customers of one input share theirs. Each customer is counted once: as not
+    `records` leave, each for one credit; customers of one input share theirs. Each of them is counted once: as not
     sendable, `current` (with an answer that is young enough), `waiting` (handed in, not yet fetched), `held` (may
     have been charged), `exhausted` (failed too often), `shared` (asked about by an enrichment before this one), `left`
     (for the next run, by max_lookups), or as one that is asked about.
     """
 
     position: int
-    enrichment: LeadspaceEnrichment
-    customers: Sequence[dataset.Customer]
+    enrichment: LeadspaceLookups
+    subjects: Subjects
     # Answers received before that are too old.
     oldest: datetime
     records: list[Record] = field(default_factory=list)
@@ -51,23 +54,18 @@ class Plan:
         """Records that are sent, and so the credits that are spent where the service refuses none."""
         return len(self.records)
 
-    @property
-    def not_sent(self) -> dict[str, int]:
-        """Customers that cannot be sent, by reason."""
-        return dataset.not_sent(self.customers)
-
     def facts(self) -> dict[str, Any]:
         """The numbers, for machines."""
         return {
             "enrichment_id": self.enrichment.enrichment_id,
-            "customers": len(self.customers),
+            f"{self.subjects.noun}s": len(self.subjects.asked),
             "current": self.current,
             "waiting": self.waiting,
             "held": self.held,
             "exhausted": self.exhausted,
             "shared": self.shared,
             "left_by_max_lookups": self.left,
-            "not_sendable": self.not_sent,
+            "not_sendable": self.subjects.not_sent,
             "lookups": self.lookups,
         }
 
@@ -80,12 +78,12 @@ class Plan:
             (self.exhausted, f"failed on {MOST_FAILURES} times"),
             (self.shared, "asked about by an enrichment before"),
             (self.left, "left for the next run, max_lookups"),
-            (sum(self.not_sent.values()), "not sendable"),
+            (sum(self.subjects.not_sent.values()), "not sendable"),
         ]
         told = "".join(f", {count:,} {text}" for count, text in reasons if count)
         return (
             f"{self.lookups:,} lookup{'' if self.lookups == 1 else 's'} (credits) for"
-            f" {len(self.customers):,} customers ({self.enrichment.enrichment_id}){told}"
+            f" {len(self.subjects.asked):,} {self.subjects.noun}s ({self.enrichment.enrichment_id}){told}"
         )
 
 
@@ -95,7 +93,7 @@ Planned = Plan | ConfigurationError
 def planned(
     settings: Settings,
     connection: Connection,
-    enrichments: Iterable[tuple[int, LeadspaceEnrichment]],
+    enrichments: Iterable[tuple[int, LeadspaceLookups]],
     *,
     send_again: bool = False,
     most_lookups: int | None = None,
@@ -110,11 +108,11 @@ def planned(
     left: list[tuple[Plan, Counter[str]]] = []
     for position, enrichment in enrichments:
         try:
-            customers = dataset.customers_of(settings, connection, position, enrichment)
+            subjects = subjects_of(settings, connection, position, enrichment)
         except ConfigurationError as error:
             found.append(error)
             continue
-        plan = Plan(position, enrichment, customers, utc_now() - timedelta(days=enrichment.max_age))
+        plan = Plan(position, enrichment, subjects, utc_now() - timedelta(days=enrichment.max_age))
         budget = None if most_lookups is None else most_lookups - len(asked)
         left.append((plan, _fill(connection, plan, asked, send_again=send_again, budget=budget)))
         asked.update(fingerprint for fingerprint, _ in plan.records)
@@ -125,6 +123,35 @@ def planned(
     return found
 
 
+def without_records(
+    settings: Settings, connection: Connection, enrichments: Iterable[tuple[int, LeadspaceLookups]]
+) -> list[Plan]:
+    """For each type of record a plan of the first enrichment that sends nothing, by which what was handed in before
+    can be collected. Raises ConfigurationError where nobody knows whose it is.
+    """
+    found: dict[str, Plan] = {}
+    for position, enrichment in enrichments:
+        subjects: Subjects
+        if isinstance(enrichment, LeadspaceEnrichment):
+            # An answer is kept whoever asked, and whether or not he is still in a data set.
+            subjects = Companies(enrichment.enrichment_id, (), settings.project_dir)
+        else:
+            subjects = subjects_of(settings, connection, position, enrichment)
+        found.setdefault(subjects.record_type, Plan(position, enrichment, subjects, utc_now()))
+    return list(found.values())
+
+
+def subjects_of(
+    settings: Settings, connection: Connection, position: int, enrichment: LeadspaceLookups
+) -> Subjects:
+    """Those whom an enrichment asks about; ConfigurationError where nobody knows (yet)."""
+    if isinstance(enrichment, LeadspaceEnrichment):
+        customers = dataset.customers_of(settings, connection, position, enrichment)
+        return Companies(enrichment.enrichment_id, customers, settings.project_dir)
+    found = contacts.contacts_of(settings, connection, position, enrichment)
+    return Contacts(enrichment.enrichment_id, found, enrichment.max_age)
+
+
 def _fill(
     connection: Connection, plan: Plan, asked: set[str], *, send_again: bool, budget: int | None
 ) -> Counter[str]:
@@ -133,15 +160,18 @@ def _fill(
     def fingerprints(query: str) -> set[str]:
         return {row[0] for row in connection.execute(query, [plan.oldest]).fetchall()}
 
+    answers = f"raw.{plan.subjects.answers}"
     current = fingerprints(
-        f"select fingerprint from raw.leadspace_responses where received_at > ? and outcome != '{FAILED}'"
-    )
+        f"select fingerprint from {answers} where received_at > ? and outcome != '{FAILED}'"
+    ) | plan.subjects.also_current(connection, plan.oldest)
     waiting: set[str] = set()
     held: set[str] = set()
     exhausted: set[str] = set()
     if not send_again:
         waiting = {
-            fingerprint for batch in ledger.submitted(connection) for fingerprint in batch.fingerprints
+            fingerprint
+            for batch in ledger.submitted(connection, plan.subjects.record_type)
+            for fingerprint in batch.fingerprints
         }
         held = fingerprints(
             "select requests.fingerprint from raw.leadspace_requests as requests"
@@ -152,7 +182,7 @@ def _fill(
         exhausted = fingerprints(
             "select requests.fingerprint from raw.leadspace_requests as requests"
             " inner join raw.leadspace_batches as batches using (batch_id)"
-            " left join raw.leadspace_responses as responses"
+            f" left join {answers} as responses"
             " on responses.batch_id = requests.batch_id and responses.fingerprint = requests.fingerprint"
             f" where batches.sent_at > ? and batches.state = '{ledger.ANSWERED}'"
             f" and coalesce(responses.outcome, '{FAILED}') = '{FAILED}'"
@@ -160,9 +190,9 @@ def _fill(
         )
     candidates: dict[str, Record] = {}
     customers_of: Counter[str] = Counter()
-    for customer in plan.customers:
-        fingerprint, company = customer.fingerprint, customer.company
-        if fingerprint is None or company is None:
+    for one in plan.subjects.asked:
+        fingerprint, body = one.fingerprint, one.body
+        if fingerprint is None or body is None:
             continue
         if fingerprint in current:
             plan.current += 1
@@ -175,7 +205,7 @@ def _fill(
         elif fingerprint in asked:
             plan.shared += 1
         else:
-            candidates[fingerprint] = (fingerprint, company)
+            candidates[fingerprint] = (fingerprint, body)
             customers_of[fingerprint] += 1
     records = list(candidates.values())
     limit = plan.enrichment.max_lookups
