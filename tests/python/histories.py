@@ -316,7 +316,8 @@ def people_rows(made: Iterable[History], time_zone: str) -> dict[str, list[tuple
             (one.enrichment_id, "domain_matching", str(one.matches_domains).lower()),
         ]
         rows["accounts"] += [
-            (account, account, None, one.websites[account], None, None, None) for account in one.accounts
+            (account, account, None, one.websites[account], None, None, None, None)
+            for account in one.accounts
         ]
         rows["contacts"] += [
             (contact, account, address, one.domains[address]) for contact, account, address in one.contacts

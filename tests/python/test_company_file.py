@@ -138,6 +138,7 @@ def test_it_is_an_enrichment_like_any_other(refreshed: Workspace) -> None:
     )
 
 
+@pytest.mark.long
 def test_without_consent_it_is_not_read_and_withdrawn_it_is_published_no_more(
     workspace: Workspace, service: Handle
 ) -> None:

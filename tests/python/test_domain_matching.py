@@ -90,6 +90,9 @@ def configure(workspace: Workspace, leadspace_url: str, *, domain_matching: bool
     file.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """After a run with domain matching; both services go on."""
@@ -168,7 +171,6 @@ def test_what_matches_nobody_and_which_parents_cannot_be_are_findings(workspace:
     ]
 
 
-@pytest.mark.long
 def test_without_domain_matching_only_contacts_count(workspace: Workspace) -> None:
     """The last test of the module: the same rows, read again with the switch off."""
     configure(workspace, workspace.environment["ENGAGEMENT_LEADSPACE_URL"], domain_matching=False)

@@ -208,6 +208,7 @@ def test_a_contact_leaves_no_trace_and_does_not_come_back(copy: Workspace) -> No
     assert copy.query("select distinct contact_id from raw.contacts order by all") == [("C2",), ("C3",)]
 
 
+@pytest.mark.long
 def test_a_monitored_colleague_leaves_no_trace_and_stays_unread(copy: Workspace) -> None:
     keys = hasher(copy)
     texts = [ANNA.mail, f"anna.alias@{OURS}", ANNA.id]

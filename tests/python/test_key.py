@@ -72,10 +72,11 @@ def test_every_raw_table_is_kept_or_has_a_hash() -> None:
     "way",
     [
         "rotated",
-        pytest.param("lost", marks=pytest.mark.long),
-        pytest.param("environment", marks=pytest.mark.long),
+        "lost",
+        "environment",
     ],
 )
+@pytest.mark.long
 def test_numbers_are_as_before(way: str, workspace: Workspace) -> None:
     companies = [Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals")]
     if way == "environment":

@@ -489,7 +489,7 @@ def test_results_that_never_come_are_asked_for_four_times(ready: Workspace, serv
 # --- kills
 
 
-@pytest.mark.parametrize("endpoint", ["single", "bulk"])
+@pytest.mark.parametrize("endpoint", [pytest.param("single", marks=pytest.mark.long), "bulk"])
 @pytest.mark.parametrize("step", range(6))
 def test_after_a_kill_at_any_step_what_is_estimated_is_spent(
     ready: Workspace, service: Handle, endpoint: str, step: int
@@ -517,6 +517,7 @@ def test_after_a_kill_at_any_step_what_is_estimated_is_spent(
     assert service.spent - before == expected
 
 
+@pytest.mark.long
 def test_a_signal_holds_only_what_has_left(ready: Workspace, service: Handle) -> None:
     ready.enrich_companies(service.url, endpoint="single")
     with_customers(ready, 300)
@@ -580,6 +581,8 @@ def test_in_no_second_leave_more_than_thirty_calls(jam_seconds: float) -> None:
 def test_each_429_takes_a_call_and_quiet_gives_it_back() -> None:
     clock = Simulated()
     own = pace.Pace(sleep=clock.sleep, clock=clock)
+    own.throttled(0.0)
+    assert own.calls == 30, "one alone tells of a call that was late"
     for _ in range(20):
         own.throttled(0.0)
     assert own.calls == 10
@@ -588,6 +591,7 @@ def test_each_429_takes_a_call_and_quiet_gives_it_back() -> None:
     for _ in range(99):
         own.throttled(0.0)
     assert own.calls == 1
+    clock.now += 10 * pace.WINDOW_SECONDS
     before = clock.now
     own.throttled(7.0)
     departures(1, own, clock, jam=lambda _: 0.0)
@@ -607,19 +611,19 @@ def test_calls_go_beside_each_other(ready: Workspace, service: Handle) -> None:
     assert max(request.under_way for request in service.requests) >= 4
 
 
-def test_three_hundred_singles_keep_to_the_limit_and_near_it() -> None:
+def test_singles_keep_to_the_limit_and_near_it() -> None:
     """The small form of `make bench-leadspace`."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.leadspace", "--bulk", "0", "--single", "300"],
+        [sys.executable, "-m", "benchmarks.leadspace", "--bulk", "0", "--single", "120"],
         env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    over = re.search(r"allows 10\.[0-9] s: \+([0-9.]+)%", done.stdout)
+    over = re.search(r"allows 4\.[0-9] s: \+([0-9.]+)%", done.stdout)
     assert over is not None, done.stdout + done.stderr
     assert float(over.group(1)) < 60, done.stdout
-    assert "300 customers" in done.stdout and "error" not in done.stderr
+    assert "120 customers" in done.stdout and "error" not in done.stderr
 
 
 def test_a_contract_with_a_lower_limit_is_found_out(ready: Workspace, service: Handle) -> None:
@@ -1013,7 +1017,7 @@ def test_every_switch_stands_in_the_documentation() -> None:
     ]
     # What no page leaves open.
     settled = {
-        "confidence_threshold", "restrict_location", "latency", "hold_after_accept", "token", "program_id", "secret",
+        "confidence_threshold", "everybody_known", "restrict_location", "latency", "hold_after_accept", "token", "program_id", "secret",
     }  # fmt: skip
     lacking = [name for name in Switches.__dataclass_fields__ if f"`{name}`" not in text]
     assert set(lacking) <= settled, lacking

@@ -61,6 +61,9 @@ def odd_events() -> list[tuple[str, Event]]:
     ]
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def service() -> Iterator[Handle]:
     tenant = Tenant(now=NOW, people=[ANNA, BEN])
@@ -93,7 +96,6 @@ def published(refreshed: tuple[Workspace, str], sql: str) -> list[tuple[object, 
         return connection.execute(sql).fetchall()
 
 
-@pytest.mark.long
 def test_every_odd_item_is_in_its_bucket(refreshed: tuple[Workspace, str]) -> None:
     expected: dict[tuple[object, ...], int] = {("message", "unreadable_date"): 2}
     for kind, items in (("message", odd_messages()), ("meeting", odd_events())):

@@ -188,7 +188,7 @@ def test_companies_are_matched_with_the_public_lists(
     with capsys.disabled():
         print(f"\nreal companies: {dict(counted)}")
     assert sum(counted.values()) == len(accounts)
-    assert {status for status, _ in counted} == {"enriched", "not_enriched"}
+    assert {status for status, _ in counted} == {"enriched", "not_enriched", "rejected"}
     assert counted["enriched", "high"] > 100
     for name, company in (
         ("American Electric Power", "American Electric Power"),

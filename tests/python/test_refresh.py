@@ -32,11 +32,18 @@ MARTS = (
     "account_engagement",
     "account_hierarchy_engagement",
     "account_lookups",
+    "account_match_fields",
+    "account_matches",
     "account_recency",
     "account_score_components",
     "account_score_history",
     "account_traffic",
+    "company_changes",
+    "company_file_companies",
+    "company_history",
+    "company_values",
     "customer_issues",
+    "customer_profiles",
     "enriched_customers",
     "leadspace_companies",
     "leadspace_contacts",
@@ -46,6 +53,7 @@ MARTS = (
     "leadspace_relatives",
     "leadspace_specialties",
     "leadspace_technologies",
+    "match_review_queue",
     "office_coverage",
     "office_days",
     "office_gaps",
@@ -55,7 +63,9 @@ MARTS = (
     "unmatched_domains",
 )
 # What tells of runs differs from run to run.
-RUN_MARTS = ("audit_events", "enriched_accounts_over_time", "enrichments", "run_history", "run_steps")
+RUN_MARTS = (
+    "audit_events", "enriched_accounts_over_time", "enrichments", "leadspace_runs", "run_history", "run_steps",
+)  # fmt: skip
 VIEWS = ("original_account_engagement", "original_leadspace_companies")
 COMPANIES = [
     Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),
@@ -213,7 +223,7 @@ def test_customers_come_out_enriched(refreshed: Refreshed) -> None:
         view = connection.execute('select * from enrichment."Leadspace"')
         names = [column[0] for column in view.description or ()]
         assert (names[0], "enrichment_id" in names) == ("CustomerId", False)
-        assert view.fetchone()[:4] == ("A1", ANY, "high", "Contoso Limited")  # type: ignore[index]
+        assert view.fetchone()[:5] == ("A1", ANY, "accept", "high", "Contoso Limited")  # type: ignore[index]
         assert connection.execute(
             "select field, accounts_with_value_count from marts.leadspace_coverage"
             " where field in ('industry', 'company_phone') order by field"
