@@ -1017,7 +1017,8 @@ def test_every_switch_stands_in_the_documentation() -> None:
     ]
     # What no page leaves open.
     settled = {
-        "confidence_threshold", "everybody_known", "restrict_location", "latency", "hold_after_accept", "token", "program_id", "secret",
+        "confidence_threshold", "everybody_known", "restrict_location", "latency", "hold_after_accept", "token",
+        "program_id", "secret",
     }  # fmt: skip
     lacking = [name for name in Switches.__dataclass_fields__ if f"`{name}`" not in text]
     assert set(lacking) <= settled, lacking
