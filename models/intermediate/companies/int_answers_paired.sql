@@ -49,7 +49,7 @@ answers_paired as (
         accounts.sent_website,
         accounts.sent_country,
         responses.received_at,
-        greatest(responses.received_at, coalesce(accounts.listed_from_at, responses.received_at)) as known_from_at
+        greatest(responses.received_at, accounts.listed_from_at) as known_from_at
     from accounts
     inner join enrichments on accounts.enrichment_id = enrichments.enrichment_id
     inner join customer_accounts on accounts.account_id = customer_accounts.account_id
