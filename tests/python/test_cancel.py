@@ -158,6 +158,7 @@ def test_in_a_query(workspace: Workspace, how: str) -> None:
     assert_recorded(workspace, "customers")
 
 
+@pytest.mark.long
 def test_what_does_not_end_is_ended(workspace: Workspace) -> None:
     """Something swallows the signal, and the next ones too."""
     process = start(workspace, DEAF, "extract", "customers")

@@ -272,6 +272,7 @@ KILLED_IN = {
 
 
 @pytest.mark.parametrize("instant", KILLED_IN)
+@pytest.mark.long
 def test_killed_after_the_tombstone_the_next_command_goes_on(copy: Workspace, instant: str) -> None:
     unpublished(copy)
     module, _, name = KILLED_IN[instant].partition(".")

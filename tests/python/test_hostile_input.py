@@ -183,6 +183,7 @@ def companies_of(texts: dict[str, str]) -> list[Company]:
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
+@pytest.mark.long
 def test_hostile_text_in_every_field_stays_text(workspace: Workspace) -> None:
     write_customers(workspace, HOSTILE)
     tenant = tenant_of(HOSTILE)

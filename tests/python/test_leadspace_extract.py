@@ -1004,7 +1004,10 @@ def test_killed_in_the_midst_of_single_lookups(ready: Workspace, service: Handle
     settle(ready, service, 30, held=held)
 
 
-@pytest.mark.parametrize("after_seconds", [0.05, 0.3, 0.6, 0.9, 1.1, 1.3, 1.6])
+@pytest.mark.parametrize(
+    "after_seconds",
+    [0.3, 0.9, 1.3, *(pytest.param(seconds, marks=pytest.mark.long) for seconds in (0.05, 0.6, 1.1, 1.6))],
+)
 def test_killed_at_any_time(ready: Workspace, service: Handle, after_seconds: float) -> None:
     ready.enrich_companies(service.url, endpoint="single")
     with_customers(ready, 25)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from sqlfluff.core import FluffConfig, Linter
 
+from engagement.contract import manifest_contract, project_contract
 from project_fixtures import ROOT, CompiledProject, run_dbt
 
 LAYERS = ("staging", "intermediate", "marts")
@@ -289,3 +290,8 @@ def test_divisions_are_by_nullif_or_a_number(compiled_project: CompiledProject) 
         code = re.sub(r"--.*|'[^']*'", "", node["compiled_code"])
         for divisor in re.findall(r"/\s*([A-Za-z_.(0-9]+)", code):
             assert re.match(r"nullif\(|[0-9]+|cast\(|power\(", divisor), (node["name"], divisor)
+
+
+def test_the_contract_of_the_project_is_that_of_the_manifest(compiled_project: CompiledProject) -> None:
+    """What `engagement verify` reads out of the folder is what publishing reads out of dbt's manifest."""
+    assert project_contract(ROOT) == manifest_contract(compiled_project.target / "manifest.json")

@@ -112,6 +112,7 @@ def mailbox_of(workspace: Workspace, name: str) -> int:
     return Hasher(load_hash_key(None, workspace.settings(services=()).hash_key_file)).mailbox(person(name).id)
 
 
+@pytest.mark.long
 def test_what_another_enrichment_has_stays(copy: Workspace) -> None:
     """One of each type at once; neither is in enrichments.yml any more."""
     configure(copy, north=None, company_data=None)

@@ -20,8 +20,6 @@ from conftest import ROOT, Workspace, small_tenant
 from emulators.firmographics import Company
 from emulators.graph import running
 from emulators.leadspace import running as running_leadspace
-from engagement.contract import manifest_contract, project_contract
-from project_fixtures import CompiledProject
 
 # The oldest that must read a published file.
 OLDEST_DUCKDB = "1.2.2"
@@ -62,10 +60,6 @@ def change(stranger: Workspace, *statements: str) -> None:
     with duckdb.connect(str(stranger.root / "got.duckdb")) as connection:
         for statement in statements:
             connection.execute(statement)
-
-
-def test_the_contract_of_the_project_is_that_of_the_manifest(compiled_project: CompiledProject) -> None:
-    assert project_contract(ROOT) == manifest_contract(compiled_project.target / "manifest.json")
 
 
 def test_what_was_published_passes(published: Workspace, stranger: Workspace) -> None:
