@@ -86,7 +86,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[s
 
 
 # What takes longest begins first, so that both cores have something to do until the end.
-FIRST = ("test_style.py", "test_project.py", "test_erase.py", "test_leadspace_transport.py")
+FIRST = (
+    "test_project.py",
+    "test_leadspace_transport.py",
+    "test_leadspace_extract.py",
+    "test_erase.py",
+    "test_style.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

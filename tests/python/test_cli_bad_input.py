@@ -303,6 +303,7 @@ def test_it_is_due_where_nothing_was_published(workspace: Workspace) -> None:
 # --- what may not be published
 
 
+@pytest.mark.long
 def test_a_failing_data_test_publishes_nothing(connected: Workspace) -> None:
     """The project with one more data test, which always fails."""
     project = connected.root / "project"

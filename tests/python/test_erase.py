@@ -184,6 +184,7 @@ def test_it_is_there_before(whole: Workspace) -> None:
     assert traces(whole, [], [keys.address(KIM_TOO), keys.mailbox(ANNA.id)]) != []
 
 
+@pytest.mark.long
 def test_a_contact_leaves_no_trace_and_does_not_come_back(copy: Workspace) -> None:
     keys = hasher(copy)
     numbers = [keys.address(KIM), keys.address(KIM_TOO)]

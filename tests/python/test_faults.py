@@ -1171,6 +1171,7 @@ def test_300_mailboxes_with_a_fifth_of_all_requests_failing_equal_a_faultless_ru
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.long
 def test_each_mishap_alone_in_a_half_of_all_requests(
     connected: Workspace, graph: Handle, faultless: Rows, hurry: Hurry, mishap: Any
 ) -> None:

@@ -750,6 +750,7 @@ def test_where_results_are(ready: Workspace, service: Handle, link: Any) -> None
 @pytest.mark.parametrize("where", ["top", "data", "flat", "list", "text", "inner"])
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize(("code", "outcome"), [(1100, "failed"), (1200, "invalid")])
+@pytest.mark.long
 def test_places_of_a_records_error(
     ready: Workspace, service: Handle, where: Any, as_text: bool, code: int, outcome: str
 ) -> None:
@@ -809,6 +810,7 @@ POLLS = {
 
 @pytest.mark.parametrize("why", ["credits", "internal error"])
 @pytest.mark.parametrize("answer", POLLS)
+@pytest.mark.long
 def test_polling_a_bulk_that_failed(ready: Workspace, service: Handle, why: str, answer: Any) -> None:
     ready.environment |= {"ENGAGEMENT_LEADSPACE_WAIT_SECONDS": "0", "ENGAGEMENT_RETRY_SECONDS": "0"}
     with_customers(ready, MANY)
@@ -829,6 +831,7 @@ def test_polling_a_bulk_that_failed(ready: Workspace, service: Handle, why: str,
 
 
 @pytest.mark.parametrize("poll", ["204", "500"])
+@pytest.mark.long
 def test_polling_a_failed_bulk_ends_after_the_longest_wait(
     ready: Workspace, service: Handle, poll: Any
 ) -> None:
@@ -933,6 +936,7 @@ PAGE = b"<!DOCTYPE html><html><body>A proxy speaks</body></html>"
     ],
 )
 @pytest.mark.parametrize(("path", "count"), [(SINGLE, 2), (BULK, MANY)])
+@pytest.mark.long
 def test_a_proxys_page_in_the_place_of_a_submits_answer(
     ready: Workspace, service: Handle, path: str, count: int, status: int, code: int, state: str, said: str
 ) -> None:

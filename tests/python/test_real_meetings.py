@@ -22,10 +22,13 @@ from corpus_run import (
     run_corpus,
 )
 
-pytestmark = pytest.mark.skipif(
-    "ENGAGEMENT_TEST_DATA" not in os.environ,
-    reason="ENGAGEMENT_TEST_DATA is not set: no real meetings to run on",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        "ENGAGEMENT_TEST_DATA" not in os.environ,
+        reason="ENGAGEMENT_TEST_DATA is not set: no real meetings to run on",
+    ),
+]
 
 # the retention reaches into this month, and a month is read whole
 KEPT_FROM = (corpus.GROUPS_NOW - timedelta(days=corpus.GROUPS_RETENTION_DAYS)).date().replace(day=1)

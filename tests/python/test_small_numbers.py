@@ -642,6 +642,7 @@ ATTACKS: dict[str, tuple[Attack, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.long
 def test_each_attack_succeeds_without_suppression_and_fails_with_it(builds: Builds, name: str) -> None:
     attack, succeeds_in = ATTACKS[name]
     for build in succeeds_in:
@@ -649,6 +650,7 @@ def test_each_attack_succeeds_without_suppression_and_fails_with_it(builds: Buil
     assert not attack(builds["band"], "band")
 
 
+@pytest.mark.long
 def test_what_the_attacks_learn_is_true(builds: Builds) -> None:
     """An attack that guesses would prove nothing."""
     assert reply_of_a_month(builds["naive"], "naive")["answers", date(2025, 11, 1)] == pytest.approx(71)
@@ -657,6 +659,7 @@ def test_what_the_attacks_learn_is_true(builds: Builds) -> None:
     assert holders_of_one_message(builds["show"], "show")["automated_sender"] == 2
 
 
+@pytest.mark.long
 def test_in_band_mode_the_tables_of_a_day_tell_nothing_more_of_a_small_number(builds: Builds) -> None:
     """Not only is no small number learned: none is narrowed at all."""
     assert len(small_cells(builds["band"], (1,))) > 300
@@ -664,6 +667,7 @@ def test_in_band_mode_the_tables_of_a_day_tell_nothing_more_of_a_small_number(bu
         assert exposed(builds["band"], "band", (day,)) == {}
 
 
+@pytest.mark.long
 def test_in_band_mode_something_is_left_to_see(builds: Builds) -> None:
     """Hiding everything would be safe too."""
     _, found = builds["band"].files
@@ -676,7 +680,6 @@ def test_in_band_mode_something_is_left_to_see(builds: Builds) -> None:
     assert len({row["engagement_score"] for row in years}) > 20
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_no_company_tells_of_its_small_numbers(tmp_path: Path, seed: int) -> None:
     found = built(tmp_path, seed)
@@ -705,6 +708,7 @@ def candidate(builds: Builds, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnect
         yield connection
 
 
+@pytest.mark.long
 def test_the_gate_lets_pass_what_the_models_made(candidate: duckdb.DuckDBPyConnection) -> None:
     assert small_numbers.check(candidate) == []
 
@@ -790,6 +794,7 @@ def test_the_gate_lets_pass_what_the_models_made(candidate: duckdb.DuckDBPyConne
          "customer_issues", "subject_id", "id of a contact"),
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_the_gate_refuses_a_file_that_tells_more(
     candidate: duckdb.DuckDBPyConnection, change: str, table: str, column: str, rule: str
 ) -> None:
@@ -800,6 +805,7 @@ def test_the_gate_refuses_a_file_that_tells_more(
     ], found
 
 
+@pytest.mark.long
 def test_in_show_mode_the_gate_has_nothing_to_say(candidate: duckdb.DuckDBPyConnection) -> None:
     candidate.execute("update candidate.marts.account_traffic set contacts_count = 1, contacts_band = '1-4'")
     candidate.execute("update candidate.marts.publication set small_numbers = 'show', smallest_group = null")

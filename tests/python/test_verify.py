@@ -201,6 +201,7 @@ def contents(path: Path) -> dict[str, Any]:
         }
 
 
+@pytest.mark.long
 def test_a_damaged_file_is_refused(stranger: Workspace) -> None:
     """Cut off, or overwritten in any block that rows are read from."""
     path = stranger.root / "got.duckdb"
