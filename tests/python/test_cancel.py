@@ -301,6 +301,7 @@ def test_in_a_model(workspace: Workspace, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", [SIGINT, CANCEL])
+@pytest.mark.long
 def test_in_a_child_that_would_go_on(workspace: Workspace, how: str) -> None:
     (workspace.root / "slow_child.py").write_text(SLOW_CHILD)
     workspace.leave_sentinel()

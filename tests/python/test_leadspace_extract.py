@@ -717,6 +717,7 @@ def test_an_answer_cut_short_is_asked_for_again_where_that_costs_nothing(
 
 @pytest.mark.parametrize("kind", ["truncated_json", "html", "cut_connection", "reset"])
 @pytest.mark.parametrize(("path", "count", "held"), [(SINGLE, 2, 1), (BULK, MANY, MANY)])
+@pytest.mark.long
 def test_a_lost_answer_holds_its_customers(
     ready: Workspace, service: Handle, kind: Any, path: str, count: int, held: int
 ) -> None:

@@ -680,6 +680,7 @@ def test_in_band_mode_something_is_left_to_see(builds: Builds) -> None:
     assert len({row["engagement_score"] for row in years}) > 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_no_company_tells_of_its_small_numbers(tmp_path: Path, seed: int) -> None:
     found = built(tmp_path, seed)
