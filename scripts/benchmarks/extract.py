@@ -15,7 +15,17 @@ import yaml
 
 from benchmarks import dlt_pipeline, prepared, report
 from benchmarks.goals import goals
-from benchmarks.measure import BenchError, Process, Run, Service, own_peak_mb, python_path, run, service
+from benchmarks.measure import (
+    BenchError,
+    Process,
+    Run,
+    Service,
+    environment_of,
+    own_peak_mb,
+    python_path,
+    run,
+    service,
+)
 from benchmarks.report import DLT, OURS, Result
 from emulators.tenant import Tenant
 
@@ -23,24 +33,13 @@ from emulators.tenant import Tenant
 def environment(url: str, folder: Path) -> dict[str, str]:
     """What an extraction of all mailboxes of a service needs, and nothing of the machine's own."""
     tenant = Tenant(now=prepared.NOW)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AZURE_", "ENGAGEMENT_", "LEADSPACE_"))
-    }
-    return kept | {
-        "PYTHONPATH": python_path(),
-        "ENGAGEMENT_CONFIG": str(folder / "enrichments.yml"),
-        "ENGAGEMENT_DATA_DIR": str(folder / "data"),
-        "ENGAGEMENT_PROJECT_DIR": str(Path(__file__).resolve().parents[2]),
+    return environment_of(folder) | {
         "ENGAGEMENT_AUTHORITY_URL": url,
         "ENGAGEMENT_GRAPH_URL": url,
         "ENGAGEMENT_RETRY_SECONDS": "5",
         "AZURE_TENANT_ID": tenant.tenant_id,
         "AZURE_CLIENT_ID": tenant.client_id,
         "AZURE_CLIENT_SECRET": tenant.client_secret,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
     }
 
 

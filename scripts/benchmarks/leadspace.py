@@ -35,7 +35,7 @@ import duckdb
 import msgspec
 import yaml
 
-from benchmarks.measure import START_SECONDS, BenchError, python_path, run
+from benchmarks.measure import START_SECONDS, BenchError, environment_of, python_path, run
 from emulators.firmographics import Company, Directory, Match
 from emulators.leadspace import RESULTS_PATH, TOKEN, Emulator, Record, create_app
 from emulators.leadspace_people import KnownPerson
@@ -247,25 +247,6 @@ def configure(folder: Path, endpoint: str, customers: int) -> None:
     (folder / "enrichments.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
 
 
-def environment(url: str, folder: Path) -> dict[str, str]:
-    """What the command needs, and nothing of the machine's own."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AZURE_", "ENGAGEMENT_", "LEADSPACE_"))
-    }
-    return kept | {
-        "PYTHONPATH": python_path(),
-        "ENGAGEMENT_CONFIG": str(folder / "enrichments.yml"),
-        "ENGAGEMENT_DATA_DIR": str(folder / "data"),
-        "ENGAGEMENT_PROJECT_DIR": str(Path(__file__).resolve().parents[2]),
-        "ENGAGEMENT_LEADSPACE_URL": url,
-        "LEADSPACE_TOKEN": TOKEN,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
-
-
 def measured(endpoint: str, customers: int, latency: float, folder: Path) -> Measured:
     """Starts a service, extracts from it, and ends it. BenchError where a process fails."""
     url_file, figures = folder / "url", folder / "figures.json"
@@ -286,7 +267,10 @@ def measured(endpoint: str, customers: int, latency: float, folder: Path) -> Mea
                 raise BenchError("the service did not start")
             time.sleep(0.02)
         configure(folder, endpoint, customers)
-        given = environment(url_file.read_text("utf-8"), folder)
+        given = environment_of(folder) | {
+            "ENGAGEMENT_LEADSPACE_URL": url_file.read_text("utf-8"),
+            "LEADSPACE_TOKEN": TOKEN,
+        }
         command = [sys.executable, "-m", "engagement", "extract"]
         run([*command, "customers"], given, folder)
         done = run([*command, "leadspace", "--json"], given, folder)

@@ -94,6 +94,23 @@ def python_path() -> str:
     return os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH", "")]))
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """What the command needs beside the addresses and secrets of its services, and nothing of the machine's own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AZURE_", "ENGAGEMENT_", "LEADSPACE_"))
+    }
+    return kept | {
+        "PYTHONPATH": python_path(),
+        "ENGAGEMENT_CONFIG": str(folder / "enrichments.yml"),
+        "ENGAGEMENT_DATA_DIR": str(folder / "data"),
+        "ENGAGEMENT_PROJECT_DIR": str(SCRIPTS.parent),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
 @dataclass(frozen=True)
 class Service:
     """A prepared service that runs as a process of its own."""

@@ -11,7 +11,7 @@ import msgspec
 from engagement.config import CompanyFileEnrichment, Settings, place, source_of
 from engagement.errors import ConfigurationError
 from engagement.outcome import counted
-from engagement.tabular import check_ids, read_rows, text_of
+from engagement.tabular import read_texts
 from engagement.tombstones import Tombstones
 from engagement.warehouse import Connection, append, transaction, utc_now
 
@@ -36,19 +36,13 @@ def read(settings: Settings, position: int, enrichment: CompanyFileEnrichment) -
     Raises ConfigurationError with all findings.
     """
     where = f"enrichments[{position}]"
-    source = source_of(settings.resolved(enrichment.path))
     named = {f"{where}.id": enrichment.id} | {
         f"{where}.columns.{attribute}": column for attribute, column in enrichment.columns.items()
     }
-
-    def query(relation: str) -> str:
-        return f"select {', '.join(text_of(column) for column in named.values())} from {relation}"
-
     findings: list[str] = []
-    rows = read_rows(source, where, named, tuple(named.values()), query, findings)
-    if rows is not None:
-        check_ids(source, where, [row[0] for row in rows], findings, "account", unique=True)
-    if findings or rows is None:
+    source = source_of(settings.resolved(enrichment.path))
+    rows = read_texts(source, where, named, findings, "account", unique=True)
+    if findings:
         raise ConfigurationError(
             f"{place(position, enrichment)}: the file cannot be used; correct it, then run again",
             findings=findings,

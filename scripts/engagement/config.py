@@ -1155,6 +1155,8 @@ def _unknown_attributes(configuration: Configuration, project_dir: Path) -> Iter
         for position, enrichment in enumerate(configuration.enrichments)
         if isinstance(enrichment, CompanyFileEnrichment)
     }
+    if not any(mapped.values()):
+        return
     try:
         project = yaml.safe_load((project_dir / "dbt_project.yml").read_text("utf-8"))
         known = list(project["vars"]["company_attributes"])

@@ -13,10 +13,10 @@ import yaml
 
 from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, source_of
-from engagement.contract import ENRICHED_CUSTOMERS
+from engagement.contract import ENRICHED_CUSTOMERS, quoted
 from engagement.errors import ConfigurationError
 from engagement.outcome import counted
-from engagement.tabular import check_ids, quoted, read_rows, text_of
+from engagement.tabular import check_ids, read_rows, read_texts, text_of
 from engagement.warehouse import Connection, replace_table, transaction, upsert_addresses
 
 log = logging.getLogger(__name__)
@@ -406,19 +406,7 @@ def _read_accounts(
 
 
 def _read_contacts(settings: Settings, wanted: ContactsFile, findings: list[str]) -> list[tuple[Any, ...]]:
-    source = source_of(settings.resolved(wanted.path))
     where = "customers.contacts"
-    columns = {"id": wanted.id, "account": wanted.account, "email": wanted.email}
-
-    def query(relation: str) -> str:
-        return (
-            "select "
-            + ", ".join(f"{text_of(column)} as {key}" for key, column in columns.items())
-            + f" from {relation}"
-        )
-
-    named = {f"{where}.{key}": column for key, column in columns.items()}
-    rows = read_rows(source, where, named, tuple(columns.values()), query, findings)
-    if rows is not None:
-        check_ids(source, where, [row[0] for row in rows], findings, "contact", unique=False)
-    return rows or []
+    named = {f"{where}.id": wanted.id, f"{where}.account": wanted.account, f"{where}.email": wanted.email}
+    source = source_of(settings.resolved(wanted.path))
+    return read_texts(source, where, named, findings, "contact", unique=False)

@@ -24,6 +24,7 @@ from engagement import fresh, stopping
 from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError
+from engagement.published_file import literal
 from engagement.tombstones import MAY_NAME_SOMEBODY, Tombstones, tombstone_key
 from engagement.warehouse import (
     REBUILD_WANTED,
@@ -285,7 +286,7 @@ def _export(
         for name, values in (("$keys", erased.keys), ("$mailboxes", erased.mailbox_ids)):
             sql = sql.replace(name, f"{values}::bigint[]")
         for name, texts in (("$contacts", erased.contact_ids), ("$requests", erased.requests)):
-            sql = sql.replace(name, f"[{', '.join(map(_literal, texts))}]::varchar[]")
+            sql = sql.replace(name, f"[{', '.join(map(literal, texts))}]::varchar[]")
         return sql
 
     for table, columns in tables.items():
@@ -304,7 +305,7 @@ def _export(
         if table == "settings" and tombstones:
             rows += f" union all select '', '{TOMBSTONES_APPLIED}', '{tombstones.fingerprint}'"
         connection.execute(
-            f"copy ({with_lists(rows)}) to {_literal(str(folder / f'{table}.parquet'))}"
+            f"copy ({with_lists(rows)}) to {literal(str(folder / f'{table}.parquet'))}"
             " (format parquet, compression zstd)"
         )
     return tables
@@ -331,10 +332,6 @@ def _mask(connection: Connection, tombstones: Tombstones, table: str, column: st
     )
     connection.executemany(f'insert into "{_masks_of(table, column)}" values (?, ?)', pairs)
     return True
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _in_fresh_process(settings: Settings, job: dict[str, Any]) -> str:

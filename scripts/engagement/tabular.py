@@ -9,19 +9,12 @@ from typing import Any
 import duckdb
 
 from engagement.config import Source
+from engagement.contract import quoted
+from engagement.published_file import literal
 from engagement.warehouse import Connection
 
 # So many decimal digits every double holds.
 DIGITS_OF_A_DOUBLE = 15
-
-
-def quoted(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def text_of(column: str) -> str:
@@ -74,6 +67,23 @@ def read_rows(
             return None
 
 
+def read_texts(
+    source: Source, where: str, named: dict[str, str], findings: list[str], noun: str, *, unique: bool
+) -> list[tuple[Any, ...]]:
+    """The named columns of every row as text, the first of them its id, which is checked; what is wrong goes to the
+    findings.
+    """
+
+    def query(relation: str) -> str:
+        return f"select {', '.join(text_of(column) for column in named.values())} from {relation}"
+
+    rows = read_rows(source, where, named, tuple(dict.fromkeys(named.values())), query, findings)
+    if rows is None:
+        return []
+    check_ids(source, where, [row[0] for row in rows], findings, noun, unique=unique)
+    return rows
+
+
 def _coarse_columns(
     connection: Connection, source: Source, types: Mapping[str, str], text_columns: Sequence[str]
 ) -> list[str]:
@@ -89,7 +99,7 @@ def _coarse_columns(
         for name in doubles
     )
     row = connection.execute(
-        f"select {tests} from read_csv({_literal(str(source.file))}, header = true, all_varchar = true)"
+        f"select {tests} from read_csv({literal(str(source.file))}, header = true, all_varchar = true)"
     ).fetchone()
     return [name for name, is_coarse in zip(doubles, row or (), strict=True) if is_coarse]
 
@@ -101,7 +111,7 @@ def _kind(source: Source) -> str:
 
 
 def _relation(connection: Connection, source: Source, text_columns: tuple[str, ...]) -> str:
-    file = _literal(str(source.file))
+    file = literal(str(source.file))
     if source.table is not None:
         attached = connection.execute(
             "select 1 from duckdb_databases() where database_name = 'given'"
@@ -111,13 +121,16 @@ def _relation(connection: Connection, source: Source, text_columns: tuple[str, .
         return "given." + ".".join(quoted(part) for part in source.table.split("."))
     if source.file.suffix.lower() == ".parquet":
         return f"read_parquet({file})"
-    types = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in text_columns)
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in text_columns)
     return f"read_csv({file}, header = true, sample_size = -1" + (f", types = {{{types}}})" if types else ")")
 
 
 def check_ids(
     source: Source, where: str, ids: list[str | None], findings: list[str], noun: str, *, unique: bool
 ) -> None:
+    """Adds what is wrong with the ids of a table's rows to the findings: none, missing, an address, or (with `unique`)
+    one twice.
+    """
     if not ids:
         findings.append(f"{source.label}: has no rows; at least one {noun} is needed ({where}.path)")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -41,32 +41,24 @@ def service() -> Iterator[Handle]:
         yield handle
 
 
-def configure(workspace: Workspace, service: Handle, **leadspace: Any) -> None:
+def configure(
+    workspace: Workspace, service: Handle, *, file: Mapping[str, Any] | None = None, **leadspace: Any
+) -> None:
+    """A Leadspace enrichment and the file, with these keys of each changed."""
     workspace.enrich_companies(service.url, **leadspace)
-    raw = workspace.configuration
-    entry = {
-        "type": "company_file",
-        "name": "House data",
-        "output_table": "HouseData",
-        "consent": CONSENT,
-        "path": "house.csv",
-        "id": "id",
-        "columns": COLUMNS,
-    }
 
     def change(configuration: dict[str, Any]) -> None:
         lookup = {
-            "type": "leadspace",
-            "name": "Company data",
-            "output_table": "Leadspace",
-            "consent": CONSENT,
-            "mapping": {"company_name": "name", "website": "website", "country": "country"},
-            **leadspace,
-        }
-        configuration["enrichments"] = [lookup, entry]
+            "type": "leadspace", "name": "Company data", "output_table": "Leadspace", "consent": CONSENT,
+            "mapping": {"company_name": "name", "website": "website", "country": "country"}, **leadspace,
+        }  # fmt: skip
+        house = {
+            "type": "company_file", "name": "House data", "output_table": "HouseData", "consent": CONSENT,
+            "path": "house.csv", "id": "id", "columns": COLUMNS, **(file or {}),
+        }  # fmt: skip
+        configuration["enrichments"] = [lookup, house]
         configuration["customers"]["accounts"]["company"] = {"industry": "sector"}
 
-    assert callable(raw)
     workspace.configure(change)
     write_csv(workspace.root / "accounts.csv", ACCOUNTS)
     write_csv(workspace.root / "house.csv", FILE)
@@ -170,21 +162,7 @@ def test_without_consent_it_is_not_read_and_withdrawn_it_is_published_no_more(
 def test_what_is_wrong_with_it_is_said_in_a_line(
     workspace: Workspace, service: Handle, change: dict[str, Any], lines: list[str], code: int
 ) -> None:
-    configure(workspace, service)
-
-    def wrong(configuration: dict[str, Any]) -> None:
-        configuration["enrichments"] = [
-            {
-                "type": "leadspace", "name": "Company data", "output_table": "Leadspace", "consent": CONSENT,
-                "mapping": {"company_name": "name"},
-            },
-            {
-                "type": "company_file", "name": "House data", "output_table": "HouseData", "consent": CONSENT,
-                "path": "house.csv", "id": "id", "columns": COLUMNS, **change,
-            },
-        ]  # fmt: skip
-
-    workspace.configure(wrong)
+    configure(workspace, service, file=change)
     result = workspace.run("check")
     assert result.exit_code == code, result.output
     for line in lines:
@@ -207,3 +185,12 @@ def test_an_account_twice_and_a_waterfall_of_nothing_are_refused(
     assert refused.exit_code == 2
     assert "house.csv: 1 account id given more than once, first 'A1' (enrichments[1].id)" in refused.stderr
     assert workspace.query("select count(*) from raw.company_file_records") == [(0,)]
+
+
+def test_one_column_may_say_two_things(workspace: Workspace, service: Handle) -> None:
+    configure(workspace, service, file={"columns": {"industry": "trade", "sub_industry": "trade"}})
+    done = workspace.run("extract", "customers")
+    assert done.exit_code == 0, done.output
+    assert workspace.query("select record from raw.company_file_records where account_id = 'A2'") == [
+        ('{"industry":"Foods","sub_industry":"Foods"}',)
+    ]

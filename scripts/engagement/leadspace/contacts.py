@@ -25,7 +25,8 @@ from engagement.leadspace.client import Body
 from engagement.leadspace.dataset import LONGEST_TEXT, NAME_TOO_LONG, NO_NAME, cleaned
 from engagement.leadspace.results import RESULT
 from engagement.leadspace.subjects import Landed, Subjects
-from engagement.tabular import check_ids, read_rows, text_of
+from engagement.matching.names import without_accents
+from engagement.tabular import read_texts
 from engagement.tombstones import Tombstones
 from engagement.warehouse import Connection, append, transaction, utc_now
 
@@ -125,7 +126,6 @@ def check(settings: Settings, position: int, enrichment: LeadspaceContactsEnrich
 
 def _rows(settings: Settings, position: int, enrichment: LeadspaceContactsEnrichment) -> list[_Row]:
     file, mapping = settings.configuration.customers.contacts, enrichment.mapping
-    source = source_of(settings.resolved(file.path))
     where = f"enrichments[{position}].mapping"
     named = {
         "customers.contacts.id": file.id,
@@ -135,17 +135,10 @@ def _rows(settings: Settings, position: int, enrichment: LeadspaceContactsEnrich
         f"{where}.last_name": mapping.last_name,
         f"{where}.email": mapping.email or file.email,
     }
-
-    def query(relation: str) -> str:
-        return f"select {', '.join(text_of(column) for column in named.values())} from {relation}"
-
     findings: list[str] = []
-    rows = read_rows(
-        source, "customers.contacts", named, tuple(dict.fromkeys(named.values())), query, findings
-    )
-    if rows is not None:
-        check_ids(source, "customers.contacts", [row[0] for row in rows], findings, "contact", unique=False)
-    if findings or rows is None:
+    source = source_of(settings.resolved(file.path))
+    rows = read_texts(source, "customers.contacts", named, findings, "contact", unique=False)
+    if findings:
         raise ConfigurationError(
             f"{place(position, enrichment)}: the contact file cannot be used; correct it or the mapping, then run"
             " again",
@@ -354,5 +347,4 @@ def _names_somebody(text: str, names: frozenset[str]) -> bool:
 
 def _folded(text: str) -> str:
     """Without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return without_accents(text.casefold())

@@ -4,7 +4,6 @@ country.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import unicodedata
@@ -25,6 +24,7 @@ from engagement.config import (
 from engagement.errors import ConfigurationError
 from engagement.leadspace.client import Body
 from engagement.matching.places import registrable_domain
+from engagement.seeds import rows_of
 from engagement.warehouse import Connection
 
 # No field of the service has a documented length; a company's name that is longer is none.
@@ -152,14 +152,8 @@ def personal_mail_domains(project_dir: Path) -> frozenset[str]:
 
     Raises ConfigurationError where the seed cannot be read.
     """
-    path = project_dir / "seeds" / PERSONAL_SEED
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return frozenset(row["domain"].strip().lower() for row in csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
-        raise ConfigurationError(
-            f"seeds/{PERSONAL_SEED}: cannot be read ({type(error).__name__}); columns domain, why"
-        ) from None
+    rows = rows_of(project_dir / "seeds" / PERSONAL_SEED, ("domain",))
+    return frozenset(domain.strip().lower() for (domain,) in rows)
 
 
 def _without_person(website: str, personal: frozenset[str]) -> str | None:

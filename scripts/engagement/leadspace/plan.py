@@ -24,6 +24,8 @@ from engagement.warehouse import Connection, utc_now
 
 # So often a record is sent that the service fails on, or has no result for, until max_age has passed.
 MOST_FAILURES = 4
+# What was ever sent, with the entry of the ledger that it left under.
+_SENT = "raw.leadspace_requests as requests inner join raw.leadspace_batches as batches using (batch_id)"
 
 
 @dataclass
@@ -174,14 +176,11 @@ def _fill(
             for fingerprint in batch.fingerprints
         }
         held = fingerprints(
-            "select requests.fingerprint from raw.leadspace_requests as requests"
-            " inner join raw.leadspace_batches as batches using (batch_id)"
-            f" where batches.sent_at > ? and batches.state in {ledger.HELD}"
+            f"select requests.fingerprint from {_SENT} where batches.sent_at > ? and batches.state in {ledger.HELD}"
         )
         # A finished answer without a result for a record may have been charged as well.
         exhausted = fingerprints(
-            "select requests.fingerprint from raw.leadspace_requests as requests"
-            " inner join raw.leadspace_batches as batches using (batch_id)"
+            f"select requests.fingerprint from {_SENT}"
             f" left join {answers} as responses"
             " on responses.batch_id = requests.batch_id and responses.fingerprint = requests.fingerprint"
             f" where batches.sent_at > ? and batches.state = '{ledger.ANSWERED}'"
@@ -213,8 +212,7 @@ def _fill(
         # Who was sent least goes first: those that the service fails on would else use up the limit of every run.
         sent: dict[str, int] = dict(
             connection.execute(
-                "select requests.fingerprint, count(*) from raw.leadspace_requests as requests"
-                " inner join raw.leadspace_batches as batches using (batch_id)"
+                f"select requests.fingerprint, count(*) from {_SENT}"
                 f" where batches.sent_at > ? and batches.state != '{ledger.REFUSED}' group by all",
                 [plan.oldest],
             ).fetchall()

@@ -6,7 +6,6 @@ them. Read here, before comparing, since the names are compared here.
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from anyascii import anyascii
 from rapidfuzz import fuzz
 
 from engagement.errors import ConfigurationError
+from engagement.seeds import rows_of
 
 LEGAL_FORM, NEUTRAL, ABBREVIATION = WORD_ROLES = ("legal_form", "neutral", "abbreviation")
 # Initials of fewer words than this stand for too many companies.
@@ -55,14 +55,7 @@ class NameWords:
     @classmethod
     def load(cls, path: Path) -> NameWords:
         """Reads the seed; ConfigurationError where it cannot be read or a role is none."""
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file))
-            listed = [(row["word"], row["word_role"], row["stands_for"] or "") for row in rows]
-        except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-            raise ConfigurationError(
-                f"seeds/{path.name}: cannot be read ({type(error).__name__}); columns word, word_role, stands_for, why"
-            ) from None
+        listed = rows_of(path, ("word", "word_role", "stands_for"))
         for position, (word, role, stands_for) in enumerate(listed, start=2):
             if role not in WORD_ROLES or not word or (role == ABBREVIATION) != bool(stands_for):
                 raise ConfigurationError(
@@ -209,6 +202,11 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(_latin(text).casefold().replace("'", ""))
 
 
+def without_accents(text: str) -> str:
+    """Every letter without what Unicode takes apart from it."""
+    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+
+
 def _folded(text: str) -> str:
     """Full-width and composed forms as plain ones (\u3231 is (\u682a)), in lower case."""
     return unicodedata.normalize("NFKC", text).casefold()
@@ -216,7 +214,7 @@ def _folded(text: str) -> str:
 
 def _latin(text: str) -> str:
     """Letters in Latin script; what Unicode takes apart loses its accents first, so that ö is o rather than oe."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    plain = without_accents(text)
     return plain if plain.isascii() else anyascii(unicodedata.normalize("NFC", plain))
 
 

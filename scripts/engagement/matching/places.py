@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from functools import lru_cache
@@ -15,6 +14,8 @@ from publicsuffixlist import PublicSuffixList
 
 from engagement.addresses import domain_in_ascii, normalised, website_domain
 from engagement.errors import ConfigurationError
+from engagement.matching.names import without_accents
+from engagement.seeds import rows_of
 
 _CODE = re.compile(r"[A-Za-z]{2}")
 
@@ -51,15 +52,9 @@ class Countries:
     @classmethod
     def load(cls, path: Path) -> Countries:
         """Reads the seed; ConfigurationError where it cannot be read or a code is none."""
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = [(row["spelling"], row["country_code"]) for row in csv.DictReader(file)]
-        except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-            raise ConfigurationError(
-                f"seeds/{path.name}: cannot be read ({type(error).__name__}); columns spelling, country_code, why"
-            ) from None
+        rows = rows_of(path, ("spelling", "country_code"))
         for position, (spelling, code) in enumerate(rows, start=2):
-            if not spelling or not _CODE.fullmatch(code or ""):
+            if not spelling or not _CODE.fullmatch(code):
                 raise ConfigurationError(
                     f"seeds/{path.name} line {position}: a spelling, and the country's code in two letters (ISO 3166-1)"
                 )
@@ -71,11 +66,7 @@ class Countries:
 
 
 def _spelled(text: str) -> str:
-    plain = "".join(
-        char
-        for char in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-        if not unicodedata.combining(char)
-    )
+    plain = without_accents(unicodedata.normalize("NFKC", text).casefold())
     words = re.sub(r"[^\w\s]", "", plain.replace("&", " and ")).split()
     return " ".join(word for word in words if word != "the")
 
