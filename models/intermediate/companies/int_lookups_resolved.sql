@@ -53,9 +53,6 @@ inputs_ranked as (
         account_id,
         fingerprint,
         not_sent_reason,
-        sent_name,
-        sent_website,
-        sent_country,
         is_in_dataset,
         row_number() over (
             partition by enrichment_id, account_id
@@ -115,9 +112,9 @@ select
         else 'not_answered'
     end as lookup_status,
     inputs.not_sent_reason,
-    inputs.sent_name,
-    inputs.sent_website,
-    inputs.sent_country,
+    answers.sent_name,
+    answers.sent_website,
+    answers.sent_country,
     answers.match_verdict,
     case when answers.is_enriched then responses.match_confidence end as match_confidence,
     answers.fingerprint,
