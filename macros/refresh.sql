@@ -24,7 +24,9 @@
     {#- dbt tells of no macro, and of the project's folder only through its seeds -#}
     {%- set seed = graph.nodes.values() | selectattr('resource_type', 'equalto', 'seed') | first -%}
     {%- do parts.append(run_query(files_fingerprint(seed.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
-    {%- for name in ['score_version', 'reply_limit_hours', 'reciprocity_prior_messages'] -%}
+    {%- for name in [
+        'score_version', 'reply_limit_hours', 'reciprocity_prior_messages', 'chance_days', 'backtest_dates'
+    ] -%}
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}
     {%- endfor -%}
     {%- set settings = run_query(

@@ -18,6 +18,12 @@ as_of as (
 
 ),
 
+backtest_dates as (
+
+    select * from {{ ref('int_backtest_dates') }}
+
+),
+
 days as (
 
     select
@@ -28,11 +34,20 @@ days as (
 
 ),
 
-week_ends as (
+past_days as (
 
-    select day_on as week_ends_on
+    select
+        'history' as score_series,
+        day_on as scored_on
     from days
     where day_on = cast(date_trunc('week', day_on) + interval 6 day as date)
+
+    union all
+
+    select
+        'backtest' as score_series,
+        scored_on
+    from backtest_dates
 
 )
 
@@ -48,17 +63,17 @@ from account_periods
 
 union all
 
--- The year as it was known at each week's end.
+-- The year as it was known at each week's end, and at each date that the score is judged by.
 select distinct
     account_days.enrichment_id,
     account_days.account_id,
-    'history' as score_series,
-    cast(week_ends.week_ends_on - interval 364 day as date) as period_starts_on,
-    week_ends.week_ends_on as scored_on,
-    week_ends.week_ends_on as known_by_on
+    past_days.score_series,
+    cast(past_days.scored_on - interval 364 day as date) as period_starts_on,
+    past_days.scored_on,
+    past_days.scored_on as known_by_on
 from account_days
-inner join week_ends
+inner join past_days
     on
-        account_days.happened_on <= week_ends.week_ends_on
-        and account_days.happened_on >= cast(week_ends.week_ends_on - interval 364 day as date)
-        and account_days.known_on <= week_ends.week_ends_on
+        account_days.happened_on <= past_days.scored_on
+        and account_days.happened_on >= cast(past_days.scored_on - interval 364 day as date)
+        and account_days.known_on <= past_days.scored_on

@@ -13,7 +13,7 @@ components_weighted as (
     select weighted.*
     from {{ ref('int_components_weighted') }} as weighted
     {{ only_touched('weighted', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
-    where weighted.score_series != 'history'
+    where weighted.score_series in ('year', 'month', 'week')
 
 ),
 
