@@ -25,7 +25,8 @@
     {%- set seed = graph.nodes.values() | selectattr('resource_type', 'equalto', 'seed') | first -%}
     {%- do parts.append(run_query(files_fingerprint(seed.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
     {%- for name in [
-        'score_version', 'reply_limit_hours', 'reciprocity_prior_messages', 'chance_days', 'backtest_dates'
+        'score_version', 'reply_limit_hours', 'reciprocity_prior_messages', 'chance_days', 'backtest_dates',
+        'medium_confidence_from', 'high_confidence_from'
     ] -%}
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}
     {%- endfor -%}

@@ -74,6 +74,15 @@
     ) }}
 {%- endmacro %}
 
+{#- A number of replies as the score sees it: as it is; or only where a smallest group of contacts gave four times as many
+    replies, as their times are shown. -#}
+{% macro replies_scored(replies, repliers) -%}
+    {{ return(
+        'case when not reporting.is_banded or (' ~ repliers ~ ' >= reporting.smallest_group and '
+        ~ replies ~ ' >= 4 * reporting.smallest_group) then ' ~ replies ~ ' end'
+    ) }}
+{%- endmacro %}
+
 {#- A median reply time in hours: as it is; or in whole hours, and only where a smallest group of contacts gave four times
     as many replies. -#}
 {% macro reply_time_shown(median_hours, replies, repliers) -%}

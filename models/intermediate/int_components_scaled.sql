@@ -38,6 +38,17 @@ components_per_row as (
             when 'lower' then -components_measured.raw_value
             else components_measured.raw_value
         end as oriented_value,
+        -- Against a fixed point instead of the others: half of the points there, never all of them.
+        case
+            when score_components.half_points_at is null then components_measured.raw_value
+            when score_components.better = 'lower'
+                then
+                    score_components.half_points_at
+                    / nullif(score_components.half_points_at + components_measured.raw_value, 0)
+            else
+                components_measured.raw_value
+                / nullif(score_components.half_points_at + components_measured.raw_value, 0)
+        end as anchored_ratio,
         score_rows.period_starts_on,
         score_rows.scored_on,
         score_rows.known_by_on
@@ -86,6 +97,8 @@ select
         when measured_count = 1 then cast(0.5 as double)
         else (place_from_below - 1 + (tied_count - 1) / cast(2 as double)) / nullif(measured_count - 1, 0)
     end as place_ratio,
+    measured_count,
+    anchored_ratio,
     period_starts_on,
     scored_on,
     known_by_on

@@ -64,8 +64,9 @@ select
     place_ratio,
     weight,
     points_possible,
-    -- Each part is rounded before it is added, and downwards, so that the parts add up exactly and never exceed 100.
-    cast(floor(points_possible * place_ratio * 10000 + 0.000001) / 10000 as decimal(9, 4)) as points_earned,
+    {{ points('points_possible', 'place_ratio') }} as points_earned,
+    {{ points('points_possible', 'anchored_ratio') }} as anchored_points,
+    measured_count,
     period_starts_on,
     scored_on,
     known_by_on

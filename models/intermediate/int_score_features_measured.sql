@@ -2,6 +2,8 @@
     materialized=refreshed(),
     pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
 ) }}
+{%- set decaying_components = ['email_inbound', 'email_outbound', 'meeting_volume'] -%}
+{%- set components_of_days = ['contact_recency', 'two_way_recency', 'reciprocity', 'responsiveness', 'regularity'] -%}
 
 with
 
@@ -36,13 +38,18 @@ replies as (
 
 ),
 
-half_lives as (
+-- What the seed says of each component, side by side for each version.
+settings as (
 
     select
         score_version,
-        max(case when component = 'email_inbound' then half_life_days end) as inbound_days,
-        max(case when component = 'email_outbound' then half_life_days end) as outbound_days,
-        max(case when component = 'meeting_volume' then half_life_days end) as meeting_days
+        {%- for component in decaying_components %}
+            max(case component when '{{ component }}' then half_life_days end) as {{ component }}_half_life_days,
+        {%- endfor %}
+        {%- for component in decaying_components + components_of_days %}
+            max(case component when '{{ component }}' then window_days end) as {{ component }}_window_days,
+        {%- endfor %}
+        max(case component when 'breadth' then window_days end) as breadth_window_days
     from {{ ref('score_components') }}
     group by score_version
 
@@ -56,6 +63,7 @@ account_days_in_windows as (
         score_rows.scored_on,
         score_rows.known_by_on,
         account_days.happened_on,
+        {{ days_between('account_days.happened_on', 'score_rows.scored_on') }} as age_days,
         account_days.emails_from_account_count as inbound_count,
         account_days.emails_to_account_count as outbound_count,
         account_days.meetings_count
@@ -75,31 +83,63 @@ account_days_in_windows as (
 volumes as (
 
     select
-        half_lives.score_version,
+        settings.score_version,
         windows.enrichment_id,
         windows.account_id,
         windows.scored_on,
         windows.known_by_on,
+        max(settings.breadth_window_days) as breadth_window_days,
+        max(settings.responsiveness_window_days) as responsiveness_window_days,
         max(case
-            when windows.inbound_count + windows.meetings_count > 0 then windows.happened_on
+            when windows.age_days < settings.contact_recency_window_days then windows.happened_on
+        end) as last_contact_on,
+        max(case
+            when
+                windows.inbound_count + windows.meetings_count > 0
+                and windows.age_days < settings.two_way_recency_window_days
+                then windows.happened_on
         end) as last_two_way_on,
-        cast(sum(windows.inbound_count) as bigint) as inbound_count,
-        cast(sum(windows.outbound_count) as bigint) as outbound_count,
-        count(distinct date_trunc('week', windows.happened_on)) as active_weeks_count,
-        sum(windows.inbound_count * {{ forward_weight('windows.happened_on', 'half_lives.inbound_days') }})
-        / {{ forward_weight('windows.scored_on', 'max(half_lives.inbound_days)') }} as inbound_decayed_count,
-        sum(windows.outbound_count * {{ forward_weight('windows.happened_on', 'half_lives.outbound_days') }})
-        / {{ forward_weight('windows.scored_on', 'max(half_lives.outbound_days)') }} as outbound_decayed_count,
-        sum(windows.meetings_count * {{ forward_weight('windows.happened_on', 'half_lives.meeting_days') }})
-        / {{ forward_weight('windows.scored_on', 'max(half_lives.meeting_days)') }} as meetings_decayed_count
+        cast(sum(windows.inbound_count + windows.outbound_count + windows.meetings_count) as bigint) as interactions_count,
+        cast(sum(case
+            when windows.age_days < settings.reciprocity_window_days then windows.inbound_count else 0
+        end) as bigint) as balance_inbound_count,
+        cast(sum(case
+            when windows.age_days < settings.reciprocity_window_days then windows.outbound_count else 0
+        end) as bigint) as balance_outbound_count,
+        cast(sum(case
+            when windows.age_days < settings.responsiveness_window_days then windows.outbound_count else 0
+        end) as bigint) as answerable_count,
+        count(distinct case
+            when windows.age_days < settings.regularity_window_days then date_trunc('week', windows.happened_on)
+        end) as active_weeks_count,
+        {%- for component, count, decayed_count in [
+            ('email_inbound', 'inbound_count', 'inbound_decayed_count'),
+            ('email_outbound', 'outbound_count', 'outbound_decayed_count'),
+            ('meeting_volume', 'meetings_count', 'meetings_decayed_count'),
+        ] %}
+            sum(
+                case when windows.age_days < settings.{{ component }}_window_days then windows.{{ count }} else 0 end
+                * {{ forward_weight('windows.happened_on', 'settings.' ~ component ~ '_half_life_days') }}
+            )
+            / {{ forward_weight('windows.scored_on', 'max(settings.' ~ component ~ '_half_life_days)') }}
+                as {{ decayed_count }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from account_days_in_windows as windows
-    cross join half_lives
+    cross join settings
     group by
-        half_lives.score_version,
+        settings.score_version,
         windows.enrichment_id,
         windows.account_id,
         windows.scored_on,
         windows.known_by_on
+
+),
+
+-- Versions with one window share what is measured in it.
+breadth_windows as (
+
+    select distinct breadth_window_days from settings
+    where breadth_window_days is not null
 
 ),
 
@@ -110,39 +150,59 @@ breadths as (
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
+        breadth_windows.breadth_window_days,
         count(distinct case when people.side = 'own' then people.person_key end) as own_people_count,
         count(distinct case when people.side = 'account' then people.person_key end) as account_people_count
     from score_rows
+    cross join breadth_windows
     inner join people_involved as people
         on
             score_rows.enrichment_id = people.enrichment_id
             and score_rows.account_id = people.account_id
-            and score_rows.window_starts_on <= people.happened_on
+            and {{ days_between('people.happened_on', 'score_rows.scored_on') }} < breadth_windows.breadth_window_days
             and score_rows.scored_on >= people.happened_on
             and score_rows.known_by_on >= people.known_on
-    group by score_rows.enrichment_id, score_rows.account_id, score_rows.scored_on, score_rows.known_by_on
+    group by
+        score_rows.enrichment_id,
+        score_rows.account_id,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        breadth_windows.breadth_window_days
 
 ),
 
-reply_times as (
+reply_windows as (
+
+    select distinct responsiveness_window_days from settings
+    where responsiveness_window_days is not null
+
+),
+
+reply_counts as (
 
     select
         score_rows.enrichment_id,
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
+        reply_windows.responsiveness_window_days,
         count(*) as replies_count,
-        count(distinct replies.replier_key) as repliers_count,
-        cast(median(replies.reply_milliseconds) as double) / 3600000 as reply_time_median_hours
+        count(distinct replies.replier_key) as repliers_count
     from score_rows
+    cross join reply_windows
     inner join replies
         on
             score_rows.enrichment_id = replies.enrichment_id
             and score_rows.account_id = replies.account_id
-            and score_rows.window_starts_on <= replies.happened_on
+            and {{ days_between('replies.happened_on', 'score_rows.scored_on') }} < reply_windows.responsiveness_window_days
             and score_rows.scored_on >= replies.happened_on
             and score_rows.known_by_on >= replies.known_on
-    group by score_rows.enrichment_id, score_rows.account_id, score_rows.scored_on, score_rows.known_by_on
+    group by
+        score_rows.enrichment_id,
+        score_rows.account_id,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        reply_windows.responsiveness_window_days
 
 )
 
@@ -150,17 +210,19 @@ select
     volumes.score_version,
     volumes.enrichment_id,
     volumes.account_id,
-    volumes.inbound_count,
-    volumes.outbound_count,
+    volumes.interactions_count,
+    volumes.balance_inbound_count,
+    volumes.balance_outbound_count,
+    volumes.answerable_count,
     volumes.active_weeks_count,
     volumes.inbound_decayed_count,
     volumes.outbound_decayed_count,
     volumes.meetings_decayed_count,
     coalesce(breadths.own_people_count, 0) as own_people_count,
     coalesce(breadths.account_people_count, 0) as account_people_count,
-    coalesce(reply_times.replies_count, 0) as replies_count,
-    coalesce(reply_times.repliers_count, 0) as repliers_count,
-    reply_times.reply_time_median_hours,
+    coalesce(reply_counts.replies_count, 0) as replies_count,
+    coalesce(reply_counts.repliers_count, 0) as repliers_count,
+    volumes.last_contact_on,
     volumes.last_two_way_on,
     volumes.scored_on,
     volumes.known_by_on
@@ -171,9 +233,11 @@ left join breadths
         and volumes.account_id = breadths.account_id
         and volumes.scored_on = breadths.scored_on
         and volumes.known_by_on = breadths.known_by_on
-left join reply_times
+        and volumes.breadth_window_days = breadths.breadth_window_days
+left join reply_counts
     on
-        volumes.enrichment_id = reply_times.enrichment_id
-        and volumes.account_id = reply_times.account_id
-        and volumes.scored_on = reply_times.scored_on
-        and volumes.known_by_on = reply_times.known_by_on
+        volumes.enrichment_id = reply_counts.enrichment_id
+        and volumes.account_id = reply_counts.account_id
+        and volumes.scored_on = reply_counts.scored_on
+        and volumes.known_by_on = reply_counts.known_by_on
+        and volumes.responsiveness_window_days = reply_counts.responsiveness_window_days

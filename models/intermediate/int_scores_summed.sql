@@ -19,6 +19,8 @@ select
     account_id,
     score_series,
     cast(sum(points_earned) as decimal(9, 4)) as engagement_score,
+    cast(sum(anchored_points) as decimal(9, 4)) as anchored_score,
+    max(measured_count) as accounts_count,
     period_starts_on,
     scored_on,
     known_by_on

@@ -16,6 +16,20 @@ scores as (
     select * from {{ ref('int_scores_summed') }}
     where score_series = 'history'
 
+),
+
+changes as (
+
+    select
+        score_version,
+        enrichment_id,
+        account_id,
+        scored_on,
+        sum(own_change_points) as own_change_points,
+        sum(others_change_points) as others_change_points
+    from {{ ref('int_score_changes_explained') }}
+    group by score_version, enrichment_id, account_id, scored_on
+
 )
 
 -- Previous is seven days earlier; an account that had no contact in the year before has none (D7).
@@ -26,6 +40,9 @@ select
     scores.engagement_score,
     previous_scores.engagement_score as previous_engagement_score,
     cast(scores.engagement_score - previous_scores.engagement_score as decimal(9, 4)) as change_points,
+    cast(changes.own_change_points as decimal(9, 4)) as own_change_points,
+    cast(changes.others_change_points as decimal(9, 4)) as others_change_points,
+    scores.anchored_score,
     scores.scored_on as week_ends_on
 from scores
 left join scores as previous_scores
@@ -34,4 +51,10 @@ left join scores as previous_scores
         and scores.account_id = previous_scores.account_id
         and scores.score_version = previous_scores.score_version
         and scores.scored_on = cast(previous_scores.scored_on + interval 7 day as date)
+left join changes
+    on
+        scores.enrichment_id = changes.enrichment_id
+        and scores.account_id = changes.account_id
+        and scores.score_version = changes.score_version
+        and scores.scored_on = changes.scored_on
 {{ unless_it_stands() }}

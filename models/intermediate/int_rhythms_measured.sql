@@ -1,0 +1,103 @@
+with
+
+scores as (
+
+    select distinct
+        enrichment_id,
+        account_id,
+        scored_on,
+        known_by_on
+    from {{ ref('int_score_rows') }}
+    where score_series in ('year', 'backtest')
+
+),
+
+-- Days on which the account did something: wrote, or met. That we go on writing is no sign of life of theirs.
+days_of_contact as (
+
+    select distinct
+        scores.enrichment_id,
+        scores.account_id,
+        scores.scored_on,
+        scores.known_by_on,
+        account_days.happened_on
+    from scores
+    inner join {{ ref('int_account_days_aggregated') }} as account_days
+        on
+            scores.enrichment_id = account_days.enrichment_id
+            and scores.account_id = account_days.account_id
+            and scores.scored_on >= account_days.happened_on
+            and cast(scores.scored_on - interval 364 day as date) <= account_days.happened_on
+            and scores.known_by_on >= account_days.known_on
+    where account_days.emails_from_account_count + account_days.meetings_count > 0
+
+),
+
+gaps as (
+
+    select
+        *,
+        lag(happened_on) over (
+            partition by enrichment_id, account_id, scored_on, known_by_on
+            order by happened_on nulls last
+        ) as previous_on
+    from days_of_contact
+
+),
+
+rhythms as (
+
+    select
+        enrichment_id,
+        account_id,
+        scored_on,
+        known_by_on,
+        count(*) as active_days_count,
+        max(happened_on) as last_two_way_on,
+        cast(median({{ days_between('previous_on', 'happened_on') }}) as double) as usual_gap_days
+    from gaps
+    group by enrichment_id, account_id, scored_on, known_by_on
+
+),
+
+silences as (
+
+    select
+        scores.enrichment_id,
+        scores.account_id,
+        coalesce(rhythms.active_days_count, 0) as active_days_count,
+        rhythms.usual_gap_days,
+        {{ days_between('rhythms.last_two_way_on', 'scores.scored_on') }} as silence_days,
+        -- An account that writes daily is not silent after a weekend.
+        {{ days_between('rhythms.last_two_way_on', 'scores.scored_on') }}
+        / nullif(greatest(rhythms.usual_gap_days, 7), 0) as silence_gaps_ratio,
+        scores.scored_on,
+        scores.known_by_on
+    from scores
+    left join rhythms
+        on
+            scores.enrichment_id = rhythms.enrichment_id
+            and scores.account_id = rhythms.account_id
+            and scores.scored_on = rhythms.scored_on
+            and scores.known_by_on = rhythms.known_by_on
+
+)
+
+-- Silence longer than eight of a tie's usual intervals mostly means that it is over (Navarro et al., EPJ Data Science 2017).
+select
+    enrichment_id,
+    account_id,
+    case
+        when active_days_count = 0 then 'never_active'
+        when active_days_count < {{ var('rhythm_least_days') }} then 'no_rhythm_yet'
+        when silence_gaps_ratio > {{ var('silent_after_gaps') }} then 'silent'
+        when silence_gaps_ratio > {{ var('going_silent_after_gaps') }} then 'going_silent'
+        else 'in_rhythm'
+    end as rhythm_state,
+    active_days_count,
+    usual_gap_days,
+    silence_days,
+    silence_gaps_ratio,
+    scored_on,
+    known_by_on
+from silences

@@ -1,0 +1,206 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_score_changes_touched', ['enrichment_id', 'scored_on']) }}",
+) }}
+
+with
+
+components_weighted as (
+
+    select
+        score_version,
+        enrichment_id,
+        account_id,
+        component,
+        raw_value,
+        points_possible,
+        coalesce(points_earned, 0) as points_earned,
+        scored_on,
+        cast(scored_on + interval 7 day as date) as next_scored_on
+    from {{ ref('int_components_weighted') }}
+    where score_series = 'history'
+
+),
+
+score_components as (
+
+    select * from {{ ref('score_components') }}
+
+),
+
+-- An account has a change where it was scored a week before.
+changes as (
+
+    select
+        newer.score_version,
+        newer.enrichment_id,
+        newer.account_id,
+        newer.component,
+        newer.points_possible,
+        newer.points_earned,
+        older.points_earned as previous_points,
+        case score_components.better when 'lower' then -newer.raw_value else newer.raw_value end as oriented_value,
+        case score_components.better when 'lower' then -older.raw_value else older.raw_value end as previous_value,
+        newer.scored_on
+    from components_weighted as newer
+    {{ only_touched('newer', 'int_score_changes_touched', ['enrichment_id', 'scored_on']) }}
+    inner join components_weighted as older
+        on
+            newer.score_version = older.score_version
+            and newer.enrichment_id = older.enrichment_id
+            and newer.account_id = older.account_id
+            and newer.component = older.component
+            and newer.scored_on = older.next_scored_on
+    inner join score_components
+        on
+            newer.score_version = score_components.score_version
+            and newer.component = score_components.component
+
+),
+
+-- The accounts of the week before, whether they are still there or not: what an account is held against.
+peers as (
+
+    select
+        older.score_version,
+        older.enrichment_id,
+        older.component,
+        older.next_scored_on as scored_on,
+        case score_components.better when 'lower' then -older.raw_value else older.raw_value end as oriented_value
+    from components_weighted as older
+    inner join score_components
+        on
+            older.score_version = score_components.score_version
+            and older.component = score_components.component
+    where older.raw_value is not null
+
+),
+
+peers_counted as (
+
+    select
+        score_version,
+        enrichment_id,
+        component,
+        scored_on,
+        oriented_value,
+        count(*) as peers_count
+    from peers
+    group by score_version, enrichment_id, component, scored_on, oriented_value
+
+),
+
+-- Every value that is asked about stands among those of the week before.
+values_together as (
+
+    select
+        score_version,
+        enrichment_id,
+        component,
+        scored_on,
+        oriented_value,
+        peers_count
+    from peers_counted
+
+    union all
+
+    select distinct
+        score_version,
+        enrichment_id,
+        component,
+        scored_on,
+        oriented_value,
+        cast(0 as bigint) as peers_count
+    from changes
+    where oriented_value is not null
+
+),
+
+values_summed as (
+
+    select
+        score_version,
+        enrichment_id,
+        component,
+        scored_on,
+        oriented_value,
+        sum(peers_count) as tied_count
+    from values_together
+    group by score_version, enrichment_id, component, scored_on, oriented_value
+
+),
+
+values_placed as (
+
+    select
+        score_version,
+        enrichment_id,
+        component,
+        scored_on,
+        oriented_value,
+        tied_count,
+        sum(tied_count) over (
+            partition by score_version, enrichment_id, component, scored_on
+            order by oriented_value nulls last
+            rows between unbounded preceding and current row
+        ) - tied_count as below_count,
+        sum(tied_count) over (partition by score_version, enrichment_id, component, scored_on) as peers_count
+    from values_summed
+
+),
+
+-- The account's own value of the week before gives way to the new one.
+among_others as (
+
+    select
+        changes.*,
+        values_placed.tied_count
+        - case when changes.previous_value = changes.oriented_value then 1 else 0 end as others_tied_count,
+        values_placed.below_count
+        - case when changes.previous_value < changes.oriented_value then 1 else 0 end as others_below_count,
+        values_placed.peers_count - case when changes.previous_value is not null then 1 else 0 end as others_count
+    from changes
+    left join values_placed
+        on
+            changes.score_version = values_placed.score_version
+            and changes.enrichment_id = values_placed.enrichment_id
+            and changes.component = values_placed.component
+            and changes.scored_on = values_placed.scored_on
+            and changes.oriented_value = values_placed.oriented_value
+
+),
+
+-- Its place if all others had stayed as they were.
+placed_alone as (
+
+    select
+        *,
+        case
+            when oriented_value is null then null
+            when others_count = 0 then cast(0.5 as double)
+            else (others_below_count + others_tied_count / cast(2 as double)) / nullif(others_count, 0)
+        end as place_alone_ratio
+    from among_others
+
+),
+
+explained as (
+
+    select
+        *,
+        coalesce({{ points('points_possible', 'place_alone_ratio') }}, 0) as points_alone
+    from placed_alone
+
+)
+
+select
+    score_version,
+    enrichment_id,
+    account_id,
+    component,
+    cast(previous_points as decimal(9, 4)) as previous_points,
+    cast(points_earned as decimal(9, 4)) as points_earned,
+    cast(points_alone - previous_points as decimal(9, 4)) as own_change_points,
+    cast(points_earned - points_alone as decimal(9, 4)) as others_change_points,
+    scored_on
+from explained
