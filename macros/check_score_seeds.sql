@@ -16,92 +16,145 @@
 {#- Shortest half-life: doubles hold 1,023 of them from the landmark of macro forward_weight, so 14 days last until 2039. -#}
 {% macro shortest_half_life_days() -%}{{ return(14) }}{%- endmacro %}
 
-{#- Post-hook of the seed score_components: what is wrong stops the build with one line, before anything is scored. -#}
-{% macro check_score_components() -%}
+{#- Raises what a query finds, a text a row, as one line that begins with the seed's file. -#}
+{% macro raise_findings(file, query) -%}
     {%- if execute -%}
-        {%- set known = known_components() -%}
-        {%- set findings = [] -%}
-        {%- set rows = run_query(
-            'select score_version, component, unit, better, weight, half_life_days, window_days, half_points_at from '
-            ~ this ~ ' order by score_version, component'
-        ).rows -%}
-        {%- set seen = [] -%}
-        {%- set weights = {} -%}
-        {%- for row in rows -%}
-            {%- set where = 'version ' ~ row[0] ~ ', ' ~ row[1] ~ ': ' -%}
-            {%- if not row[0] -%}
-                {%- do findings.append('a row (' ~ row[1] ~ ') has no score_version') -%}
-            {%- elif row[1] not in known -%}
-                {%- do findings.append(where ~ 'no such component (there are ' ~ known.keys() | join(', ') ~ ')') -%}
-            {%- elif (row[0], row[1]) in seen -%}
-                {%- do findings.append(where ~ 'stands twice') -%}
-            {%- else -%}
-                {%- set component = known[row[1]] -%}
-                {%- if row[2] != component.unit or row[3] != component.better -%}
-                    {%- do findings.append(
-                        where ~ 'unit and better have to be ' ~ component.unit ~ ' and ' ~ component.better
-                    ) -%}
-                {%- endif -%}
-                {%- if row[4] is none or not (row[4] >= 0 and row[4] <= 100) -%}
-                    {%- do findings.append(where ~ 'weight ' ~ row[4] ~ ' is not between 0 and 100') -%}
-                {%- else -%}
-                    {%- do weights.update({row[0]: weights.get(row[0], 0) + row[4]}) -%}
-                {%- endif -%}
-                {%- if component.decays and (
-                    row[5] is none or not (row[5] >= shortest_half_life_days() and row[5] <= 3650)
-                ) -%}
-                    {%- do findings.append(
-                        where ~ 'half_life_days ' ~ row[5] ~ ' is not between ' ~ shortest_half_life_days() ~ ' and 3650'
-                    ) -%}
-                {%- elif not component.decays and row[5] is not none -%}
-                    {%- do findings.append(where ~ 'half_life_days has to be empty, it does not decay') -%}
-                {%- endif -%}
-                {%- if row[6] is none or not (row[6] >= 1 and row[6] <= 365) -%}
-                    {%- do findings.append(where ~ 'window_days ' ~ row[6] ~ ' is not between 1 and 365') -%}
-                {%- endif -%}
-                {%- if component.unit == 'ratio' and row[7] is not none -%}
-                    {%- do findings.append(where ~ 'half_points_at has to be empty, a ratio is its own') -%}
-                {%- elif component.unit != 'ratio' and (row[7] is none or not (row[7] > 0 and row[7] <= 1000000)) -%}
-                    {%- do findings.append(where ~ 'half_points_at ' ~ row[7] ~ ' is not between 0 and 1000000') -%}
-                {%- endif -%}
-            {%- endif -%}
-            {%- do seen.append((row[0], row[1])) -%}
-        {%- endfor -%}
-        {%- for version, weight in weights.items() if (weight - 100) | abs > 0.000001 -%}
-            {%- do findings.append('version ' ~ version ~ ': the weights add up to ' ~ weight ~ ', not to 100') -%}
-        {%- endfor -%}
-        {%- if var('score_version') not in (rows | map(attribute=0) | list) -%}
-            {%- do findings.append('no row of the version ' ~ var('score_version') ~ ' that var score_version asks for') -%}
-        {%- endif -%}
+        {%- set findings = run_query(query).columns[0].values() -%}
         {%- if findings -%}
-            {%- do exceptions.raise_compiler_error('seeds/score_components.csv: ' ~ findings | join('; ')) -%}
+            {%- do exceptions.raise_compiler_error(file ~ ': ' ~ findings | join('; ')) -%}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{#- Post-hook of the seed score_bands: every score from 0 to 100 lies in one band. -#}
-{% macro check_score_bands() -%}
-    {%- if execute -%}
-        {%- set findings = [] -%}
-        {%- set expected = namespace(from_score=0) -%}
-        {%- set rows = run_query(
-            'select score_band, from_score, to_score from ' ~ this ~ ' order by from_score nulls first, score_band'
-        ).rows -%}
-        {%- for row in rows -%}
-            {%- if not row[0] -%}
-                {%- do findings.append('a row has no score_band') -%}
-            {%- elif row[1] is none or row[2] is none or not row[1] < row[2] -%}
-                {%- do findings.append(row[0] ~ ': from_score ' ~ row[1] ~ ' is not below to_score ' ~ row[2]) -%}
-            {%- elif row[1] != expected.from_score -%}
-                {%- do findings.append(row[0] ~ ': begins at ' ~ row[1] ~ ', not at ' ~ expected.from_score) -%}
-            {%- endif -%}
-            {%- set expected.from_score = row[2] -%}
-        {%- endfor -%}
-        {%- if expected.from_score != 100 -%}
-            {%- do findings.append('the bands end at ' ~ expected.from_score ~ ', not at 100') -%}
-        {%- endif -%}
-        {%- if findings -%}
-            {%- do exceptions.raise_compiler_error('seeds/score_bands.csv: ' ~ findings | join('; ')) -%}
-        {%- endif -%}
-    {%- endif -%}
+{#- Post-hook of the seed score_components (`relation` names a table to be checked in its stead): what is wrong stops the
+    build with one line, before anything is scored. NaN is greater than any number, and so never between two. -#}
+{% macro check_score_components(relation=none) -%}
+    {%- set known = known_components() -%}
+    {%- set rows = [] -%}
+    {%- for component, facts in known.items() -%}
+        {%- do rows.append(
+            "select '" ~ component ~ "' as component, '" ~ facts.unit ~ "' as unit, '" ~ facts.better ~ "' as better, "
+            ~ facts.decays ~ ' as decays'
+        ) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        with
+        seed as (
+            select
+                *,
+                'version ' || score_version || ', ' || component || ': ' as place,
+                count(*) over (partition by score_version, component) as rows_count
+            from {{ relation or this }}
+        ),
+        known as ({{ rows | join(' union all ') }}),
+        checked as (
+            select
+                seed.*,
+                known.unit as known_unit,
+                known.better as known_better,
+                known.decays
+            from seed
+            left join known on seed.component = known.component
+        ),
+        findings as (
+            select 'a row (' || coalesce(component, '') || ') has no score_version' as finding
+            from checked
+            where coalesce(score_version, '') = ''
+            union all
+            select place || 'no such component (there are {{ known.keys() | join(', ') }})'
+            from checked
+            where known_unit is null
+            union all
+            select distinct place || 'stands twice'
+            from checked
+            where rows_count > 1
+            union all
+            select place || 'unit and better have to be ' || known_unit || ' and ' || known_better
+            from checked
+            where known_unit is not null
+                and (coalesce(unit, '') != known_unit or coalesce(better, '') != known_better)
+            union all
+            select place || 'weight ' || coalesce(cast(weight as string), '(none)') || ' is not between 0 and 100'
+            from checked
+            where not coalesce(weight between 0 and 100, false)
+            union all
+            select
+                place || 'half_life_days ' || coalesce(cast(half_life_days as string), '(none)')
+                || ' is not between {{ shortest_half_life_days() }} and 3650'
+            from checked
+            where decays and not coalesce(half_life_days between {{ shortest_half_life_days() }} and 3650, false)
+            union all
+            select place || 'half_life_days has to be empty, it does not decay'
+            from checked
+            where not decays and half_life_days is not null
+            union all
+            select
+                place || 'window_days ' || coalesce(cast(window_days as string), '(none)')
+                || ' is not between 1 and 365'
+            from checked
+            where not coalesce(window_days between 1 and 365, false)
+            union all
+            select place || 'half_points_at has to be empty, a ratio is a place by itself'
+            from checked
+            where known_unit = 'ratio' and half_points_at is not null
+            union all
+            select
+                place || 'half_points_at ' || coalesce(cast(half_points_at as string), '(none)')
+                || ' is not above 0 and at most 1000000'
+            from checked
+            where known_unit != 'ratio'
+                and not coalesce(half_points_at > 0 and half_points_at <= 1000000, false)
+            union all
+            select
+                'version ' || score_version || ': the weights add up to ' || cast(sum(weight) as string) || ', not to 100'
+            from checked
+            where weight between 0 and 100 and score_version is not null
+            group by score_version
+            having not sum(weight) between 99.999999 and 100.000001
+            union all
+            select 'no row of the version {{ var('score_version') }} that var score_version asks for'
+            from (select count(*) as rows_count from checked where score_version = '{{ var('score_version') }}') as chosen
+            where rows_count = 0
+        )
+        select finding from findings
+        order by finding
+    {%- endset -%}
+    {%- do raise_findings('seeds/score_components.csv', query) -%}
+{%- endmacro %}
+
+{#- Post-hook of the seed score_bands (`relation` as above): every score from 0 to 100 lies in one band. -#}
+{% macro check_score_bands(relation=none) -%}
+    {%- set query -%}
+        with
+        seed as (
+            select
+                *,
+                lag(to_score) over (order by from_score nulls first, to_score nulls first) as previous_to_score
+            from {{ relation or this }}
+        ),
+        findings as (
+            select 'a row has no score_band' as finding
+            from seed
+            where coalesce(score_band, '') = ''
+            union all
+            select
+                score_band || ': from_score ' || coalesce(cast(from_score as string), '(none)')
+                || ' is not below to_score ' || coalesce(cast(to_score as string), '(none)')
+            from seed
+            where not coalesce(from_score < to_score, false)
+            union all
+            select
+                score_band || ': begins at ' || cast(from_score as string) || ', not at '
+                || cast(coalesce(previous_to_score, 0) as string)
+            from seed
+            where from_score != coalesce(previous_to_score, 0)
+            union all
+            select 'the bands end at ' || coalesce(cast(max(to_score) as string), '(none)') || ', not at 100'
+            from seed
+            having coalesce(max(to_score), 0) != 100
+        )
+        select finding from findings
+        order by finding
+    {%- endset -%}
+    {%- do raise_findings('seeds/score_bands.csv', query) -%}
 {%- endmacro %}

@@ -53,7 +53,7 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
     assert result.success, result.exception or [
         f"{r.node.name}: {r.message}"
         for r in getattr(result.result, "results", [])
-        if r.status not in ("success", "pass")
+        if r.status not in ("success", "pass") and hasattr(r, "node")
     ]
 
 
