@@ -1,0 +1,293 @@
+with
+
+predictions as (
+
+    select * from {{ ref('int_backtest_predictions') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_backtest_outcomes') }}
+
+),
+
+draws as (
+
+    select * from {{ ref('int_backtest_draws') }}
+
+),
+
+dates_judged as (
+
+    select * from {{ ref('int_backtest_dates_judged') }}
+
+),
+
+-- Numbers instead of names: the rows below are many.
+outcomes_numbered as (
+
+    select
+        enrichment_id,
+        account_id,
+        scored_on,
+        cast(dense_rank() over (order by enrichment_id nulls last, scored_on nulls last) as integer) as sample_key,
+        row_number() over (
+            order by enrichment_id nulls last, scored_on nulls last, account_id nulls last
+        ) as outcome_key,
+        messages_count,
+        case when is_active then 1 else 0 end as active_number
+    from outcomes
+
+),
+
+places as (
+
+    select
+        outcomes_numbered.outcome_key,
+        predictions.enrichment_id,
+        predictions.predictor_kind,
+        predictions.predictor,
+        predictions.score_version,
+        predictions.component,
+        predictions.scored_on,
+        outcomes_numbered.sample_key,
+        cast(dense_rank() over (
+            order by
+                predictions.enrichment_id nulls last,
+                predictions.predictor_kind nulls last,
+                predictions.predictor nulls last,
+                predictions.scored_on nulls last
+        ) as integer) as series_key,
+        cast(dense_rank() over (
+            partition by
+                predictions.enrichment_id,
+                predictions.predictor_kind,
+                predictions.predictor,
+                predictions.scored_on
+            order by predictions.predicted_value nulls last
+        ) as integer) as place
+    from predictions
+    inner join outcomes_numbered
+        on
+            predictions.enrichment_id = outcomes_numbered.enrichment_id
+            and predictions.account_id = outcomes_numbered.account_id
+            and predictions.scored_on = outcomes_numbered.scored_on
+
+),
+
+series as (
+
+    select distinct
+        series_key,
+        sample_key,
+        enrichment_id,
+        predictor_kind,
+        predictor,
+        score_version,
+        component,
+        scored_on
+    from places
+
+),
+
+-- All sums below are of whole numbers, kept as doubles: exact, so the order of rows changes nothing, and never too big.
+outcomes_drawn as (
+
+    select
+        outcomes_numbered.outcome_key,
+        outcomes_numbered.sample_key,
+        outcomes_numbered.messages_count,
+        cast(draws.replicate as integer) as replicate,
+        cast(draws.draw_weight as double) as draw_weight,
+        cast(draws.draw_weight * outcomes_numbered.active_number as double) as active_weight
+    from outcomes_numbered
+    inner join draws
+        on
+            outcomes_numbered.enrichment_id = draws.enrichment_id
+            and outcomes_numbered.account_id = draws.account_id
+
+),
+
+-- Twice the shared place among the numbers of messages, less its mean: an account that is drawn twice is two accounts
+-- that tie.
+outcomes_ranked as (
+
+    select
+        outcome_key,
+        sample_key,
+        replicate,
+        draw_weight,
+        active_weight,
+        2 * sum(draw_weight) over (partition by sample_key, replicate order by messages_count nulls last)
+        - sum(draw_weight) over (partition by sample_key, replicate, messages_count)
+        - sum(draw_weight) over (partition by sample_key, replicate) as outcome_place
+    from outcomes_drawn
+
+),
+
+samples as (
+
+    select
+        sample_key,
+        replicate,
+        sum(draw_weight) as accounts_weight,
+        sum(active_weight) as active_weight,
+        sum(draw_weight * outcome_place * outcome_place) as outcome_variance
+    from outcomes_ranked
+    group by sample_key, replicate
+
+),
+
+-- Accounts that tie, together.
+ties as (
+
+    select
+        places.series_key,
+        places.place,
+        outcomes_ranked.sample_key,
+        outcomes_ranked.replicate,
+        sum(outcomes_ranked.draw_weight) as tied_weight,
+        sum(outcomes_ranked.active_weight) as tied_active_weight,
+        sum(outcomes_ranked.draw_weight * outcomes_ranked.outcome_place) as tied_outcome_places
+    from places
+    inner join outcomes_ranked on places.outcome_key = outcomes_ranked.outcome_key
+    group by places.series_key, places.place, outcomes_ranked.sample_key, outcomes_ranked.replicate
+
+),
+
+ties_from_below as (
+
+    select
+        *,
+        sum(tied_weight) over (
+            partition by series_key, replicate order by place nulls last
+            rows between unbounded preceding and current row
+        ) as weight_to_here,
+        sum(tied_active_weight) over (
+            partition by series_key, replicate order by place nulls last
+            rows between unbounded preceding and current row
+        ) as active_weight_to_here
+    from ties
+
+),
+
+ties_placed as (
+
+    select
+        ties.series_key,
+        ties.replicate,
+        samples.accounts_weight,
+        samples.active_weight,
+        samples.outcome_variance,
+        ties.tied_weight,
+        ties.tied_active_weight,
+        ties.tied_outcome_places,
+        2 * ties.weight_to_here - ties.tied_weight - samples.accounts_weight as place,
+        -- of an active account with each other one: two where it stands above, one where they tie
+        2 * (ties.weight_to_here - ties.active_weight_to_here)
+        - (ties.tied_weight - ties.tied_active_weight) as pairs_won,
+        -- of the best tenth, ten times: the rest of it that the accounts above leave, at most all
+        least(
+            greatest(samples.accounts_weight - 10 * (samples.accounts_weight - ties.weight_to_here), 0),
+            10 * ties.tied_weight
+        ) as top_weight
+    from ties_from_below as ties
+    inner join samples
+        on
+            ties.sample_key = samples.sample_key
+            and ties.replicate = samples.replicate
+
+),
+
+sums as (
+
+    select
+        series_key,
+        replicate,
+        max(accounts_weight) as accounts_weight,
+        max(active_weight) as active_weight,
+        max(outcome_variance) as outcome_variance,
+        sum(tied_active_weight * pairs_won) as pairs_won,
+        sum(tied_weight * place * place) as place_variance,
+        sum(tied_outcome_places * place) as place_covariance,
+        -- tied accounts stand for each other: of a group that the tenth's end cuts, its share
+        sum(tied_active_weight * top_weight / nullif(tied_weight, 0)) as top_active_weight
+    from ties_placed
+    group by series_key, replicate
+
+),
+
+-- Null where there is nothing to tell apart.
+measures as (
+
+    select
+        series.enrichment_id,
+        series.predictor_kind,
+        series.predictor,
+        series.score_version,
+        series.component,
+        sums.replicate,
+        sums.accounts_weight,
+        sums.active_weight,
+        sums.pairs_won
+        / nullif(2 * sums.active_weight * (sums.accounts_weight - sums.active_weight), 0) as auc,
+        sums.place_covariance
+        / nullif(sqrt(sums.place_variance) * sqrt(sums.outcome_variance), 0) as spearman,
+        case
+            when sums.active_weight < sums.accounts_weight
+                then sums.top_active_weight / nullif(sums.active_weight, 0)
+        end as lift,
+        series.scored_on
+    from sums
+    inner join series on sums.series_key = series.series_key
+
+)
+
+select
+    enrichment_id,
+    predictor_kind,
+    predictor,
+    score_version,
+    component,
+    cast(replicate as bigint) as replicate,
+    cast(accounts_weight as bigint) as accounts_count,
+    cast(active_weight as bigint) as active_count,
+    cast(1 as bigint) as dates_count,
+    round(auc, 12) as auc,
+    round(spearman, 12) as spearman,
+    round(lift, 12) as lift,
+    cast(scored_on as string) as judged_over,
+    scored_on
+from measures
+
+union all
+
+-- A date at which a measure cannot be told does not count to its mean.
+select
+    measures.enrichment_id,
+    measures.predictor_kind,
+    measures.predictor,
+    measures.score_version,
+    measures.component,
+    cast(measures.replicate as bigint) as replicate,
+    cast(sum(measures.accounts_weight) as bigint) as accounts_count,
+    cast(sum(measures.active_weight) as bigint) as active_count,
+    count(*) as dates_count,
+    round(avg(measures.auc), 12) as auc,
+    round(avg(measures.spearman), 12) as spearman,
+    round(avg(measures.lift), 12) as lift,
+    'mean' as judged_over,
+    cast(null as date) as scored_on
+from measures
+inner join dates_judged
+    on
+        measures.scored_on = dates_judged.scored_on
+        and dates_judged.is_judged
+group by
+    measures.enrichment_id,
+    measures.predictor_kind,
+    measures.predictor,
+    measures.score_version,
+    measures.component,
+    measures.replicate
