@@ -242,6 +242,23 @@ measures as (
     from sums
     inner join series on sums.series_key = series.series_key
 
+),
+
+measures_stacked as (
+
+    select
+        enrichment_id,
+        predictor_kind,
+        predictor,
+        score_version,
+        component,
+        replicate,
+        accounts_weight,
+        active_weight,
+        scored_on,
+        {{ stacked(['auc', 'spearman', 'lift'], 'measure', 'measure_value') }}
+    from measures
+
 )
 
 select
@@ -250,44 +267,43 @@ select
     predictor,
     score_version,
     component,
+    measure,
+    cast(scored_on as string) as judged_over,
     cast(replicate as bigint) as replicate,
+    round(measure_value, 12) as measure_value,
     cast(accounts_weight as bigint) as accounts_count,
     cast(active_weight as bigint) as active_count,
-    cast(1 as bigint) as dates_count,
-    round(auc, 12) as auc,
-    round(spearman, 12) as spearman,
-    round(lift, 12) as lift,
-    cast(scored_on as string) as judged_over,
+    cast(case when measure_value is null then 0 else 1 end as bigint) as dates_count,
     scored_on
-from measures
+from measures_stacked
 
 union all
 
 -- A date at which a measure cannot be told does not count to its mean.
 select
-    measures.enrichment_id,
-    measures.predictor_kind,
-    measures.predictor,
-    measures.score_version,
-    measures.component,
-    cast(measures.replicate as bigint) as replicate,
-    cast(sum(measures.accounts_weight) as bigint) as accounts_count,
-    cast(sum(measures.active_weight) as bigint) as active_count,
-    count(*) as dates_count,
-    round(avg(measures.auc), 12) as auc,
-    round(avg(measures.spearman), 12) as spearman,
-    round(avg(measures.lift), 12) as lift,
-    'mean' as judged_over,
+    measures_stacked.enrichment_id,
+    measures_stacked.predictor_kind,
+    measures_stacked.predictor,
+    measures_stacked.score_version,
+    measures_stacked.component,
+    measures_stacked.measure,
+    'judged dates' as judged_over,
+    cast(measures_stacked.replicate as bigint) as replicate,
+    round(avg(measures_stacked.measure_value), 12) as measure_value,
+    cast(sum(measures_stacked.accounts_weight) as bigint) as accounts_count,
+    cast(sum(measures_stacked.active_weight) as bigint) as active_count,
+    count(measures_stacked.measure_value) as dates_count,
     cast(null as date) as scored_on
-from measures
+from measures_stacked
 inner join dates_judged
     on
-        measures.scored_on = dates_judged.scored_on
+        measures_stacked.scored_on = dates_judged.scored_on
         and dates_judged.is_judged
 group by
-    measures.enrichment_id,
-    measures.predictor_kind,
-    measures.predictor,
-    measures.score_version,
-    measures.component,
-    measures.replicate
+    measures_stacked.enrichment_id,
+    measures_stacked.predictor_kind,
+    measures_stacked.predictor,
+    measures_stacked.score_version,
+    measures_stacked.component,
+    measures_stacked.measure,
+    measures_stacked.replicate
