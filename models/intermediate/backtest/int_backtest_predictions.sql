@@ -56,7 +56,7 @@ ablations as (
     inner join components_left_out
         on
             components_weighted.score_version = components_left_out.score_version
-            and components_weighted.component <> components_left_out.component
+            and components_weighted.component != components_left_out.component
     group by
         components_weighted.score_version,
         components_weighted.enrichment_id,

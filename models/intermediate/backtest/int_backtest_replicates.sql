@@ -175,28 +175,28 @@ ties_from_below as (
 ties_placed as (
 
     select
-        ties.series_key,
-        ties.replicate,
+        tied.series_key,
+        tied.replicate,
         samples.accounts_weight,
         samples.active_weight,
         samples.outcome_variance,
-        ties.tied_weight,
-        ties.tied_active_weight,
-        ties.tied_outcome_places,
-        2 * ties.weight_to_here - ties.tied_weight - samples.accounts_weight as place,
+        tied.tied_weight,
+        tied.tied_active_weight,
+        tied.tied_outcome_places,
+        2 * tied.weight_to_here - tied.tied_weight - samples.accounts_weight as place,
         -- of an active account with each other one: two where it stands above, one where they tie
-        2 * (ties.weight_to_here - ties.active_weight_to_here)
-        - (ties.tied_weight - ties.tied_active_weight) as pairs_won,
+        2 * (tied.weight_to_here - tied.active_weight_to_here)
+        - (tied.tied_weight - tied.tied_active_weight) as pairs_won,
         -- of the best tenth, ten times: the rest of it that the accounts above leave, at most all
         least(
-            greatest(samples.accounts_weight - 10 * (samples.accounts_weight - ties.weight_to_here), 0),
-            10 * ties.tied_weight
+            greatest(samples.accounts_weight - 10 * (samples.accounts_weight - tied.weight_to_here), 0),
+            10 * tied.tied_weight
         ) as top_weight
-    from ties_from_below as ties
+    from ties_from_below as tied
     inner join samples
         on
-            ties.sample_key = samples.sample_key
-            and ties.replicate = samples.replicate
+            tied.sample_key = samples.sample_key
+            and tied.replicate = samples.replicate
 
 ),
 

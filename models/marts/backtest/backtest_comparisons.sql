@@ -31,7 +31,7 @@ differences as (
         scores.predictor_kind = 'score'
         and (
             compared.predictor_kind = 'baseline'
-            or (compared.predictor_kind = 'score' and scores.score_version <> compared.score_version)
+            or (compared.predictor_kind = 'score' and scores.score_version != compared.score_version)
             or (compared.predictor_kind = 'ablation' and scores.score_version = compared.score_version)
         )
 
@@ -72,6 +72,6 @@ select
     and compared_value is not null
     and row_number() over (
         partition by enrichment_id, score_version, measure, compared_kind
-        order by compared_value desc nulls last, compared_predictor nulls last
+        order by compared_value desc nulls last, compared_predictor asc nulls last
     ) = 1 as is_best_baseline
 from comparisons

@@ -108,29 +108,29 @@ accounts_warned as (
         weeks_judged.enrichment_id,
         weeks_judged.weeks_count,
         weeks_judged.scored_on,
-        accounts.is_silent,
+        in_contact.is_silent,
         -- An account without a score then has lost nothing, and nobody was warned.
         case
             when earlier_scores.engagement_score - scores.engagement_score >= {{ var('early_warning_points') }} then 1
             else 0
         end as warned_number
     from weeks_judged
-    inner join accounts_in_contact as accounts
+    inner join accounts_in_contact as in_contact
         on
-            weeks_judged.enrichment_id = accounts.enrichment_id
-            and weeks_judged.scored_on = accounts.scored_on
+            weeks_judged.enrichment_id = in_contact.enrichment_id
+            and weeks_judged.scored_on = in_contact.scored_on
     left join scores
         on
             weeks_judged.score_version = scores.score_version
             and weeks_judged.enrichment_id = scores.enrichment_id
             and weeks_judged.week_ends_on = scores.scored_on
-            and accounts.account_id = scores.account_id
+            and in_contact.account_id = scores.account_id
     left join scores as earlier_scores
         on
             weeks_judged.score_version = earlier_scores.score_version
             and weeks_judged.enrichment_id = earlier_scores.enrichment_id
             and weeks_judged.earlier_week_ends_on = earlier_scores.scored_on
-            and accounts.account_id = earlier_scores.account_id
+            and in_contact.account_id = earlier_scores.account_id
 
 )
 

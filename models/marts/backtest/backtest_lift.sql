@@ -69,23 +69,23 @@ ties_from_above as (
 
 ),
 
--- Tied accounts stand for each other: a tenth takes of a group the share that lies in it. Ten times the accounts, so that
--- the ends of the tenths are whole numbers.
+-- Tied accounts stand for each other: a tenth takes of a group the share that lies in it. Ten times the accounts, so
+-- that the ends of the tenths are whole numbers.
 tenths_of_ties as (
 
     select
-        ties.enrichment_id,
-        ties.predictor_kind,
-        ties.predictor,
-        ties.score_version,
-        ties.component,
-        ties.scored_on,
+        tied.enrichment_id,
+        tied.predictor_kind,
+        tied.predictor,
+        tied.score_version,
+        tied.component,
+        tied.scored_on,
         tenths.tenth,
-        least(10 * ties.count_to_here, tenths.tenth * ties.accounts_count)
-        - greatest(10 * (ties.count_to_here - ties.tied_count), (tenths.tenth - 1) * ties.accounts_count) as taken,
-        ties.tied_count,
-        ties.tied_active_count
-    from ties_from_above as ties
+        least(10 * tied.count_to_here, tenths.tenth * tied.accounts_count)
+        - greatest(10 * (tied.count_to_here - tied.tied_count), (tenths.tenth - 1) * tied.accounts_count) as taken,
+        tied.tied_count,
+        tied.tied_active_count
+    from ties_from_above as tied
     cross join tenths
 
 ),
