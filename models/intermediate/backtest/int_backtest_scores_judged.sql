@@ -34,8 +34,11 @@ select
     chances.inbound_chance_ratio,
     -- The highest band holds its upper end too.
     cast(least(floor(scores.engagement_score / 20), 4) + 1 as bigint) as score_band,
-    -- Rounded first: seven tenths in doubles may lie below seven tenths.
-    cast(least(floor(round(chances.inbound_chance_ratio * 10, 9)), 9) + 1 as bigint) as chance_band,
+    -- Rounded first: seven tenths in doubles may lie below seven tenths. And least() passes over a null.
+    case
+        when chances.inbound_chance_ratio is not null
+            then cast(least(floor(round(chances.inbound_chance_ratio * 10, 9)), 9) + 1 as bigint)
+    end as chance_band,
     outcomes.is_active,
     scores.scored_on
 from scores
