@@ -389,7 +389,7 @@ def test_tenths_hold_what_slices_of_the_accounts_say(built: Built) -> None:
     assert found.keys() == expected.keys()
     for predictor, held in expected.items():
         for tenth, (active, share) in enumerate(found[predictor]):
-            assert same(active, held[tenth] / (sizes[key] / 10)), key
+            assert same(active, held[tenth] / (sizes[predictor] / 10)), predictor
             assert same(share, sum(held[: tenth + 1]) / sum(held) if sum(held) else None), predictor
 
 
