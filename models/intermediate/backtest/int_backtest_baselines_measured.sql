@@ -67,19 +67,30 @@ baselines as (
 
 ),
 
--- Twice the places below, so that a shared place stays a whole number.
 baselines_ranked as (
 
     select
         *,
         {% for baseline in ranked -%}
-            2 * rank() over (
-                partition by enrichment_id, scored_on
-                order by {{ baseline }} nulls last
-            ) - 3 + count(*) over (partition by enrichment_id, scored_on, {{ baseline }}) as {{ baseline }}_place,
+            rank() over (
+                partition by enrichment_id, scored_on order by {{ baseline }} nulls last
+            ) as {{ baseline }}_rank,
+            count(*) over (partition by enrichment_id, scored_on, {{ baseline }}) as {{ baseline }}_tied_count,
         {% endfor -%}
         count(*) over (partition by enrichment_id, scored_on) as accounts_count
     from baselines
+
+),
+
+-- Twice the accounts below and those that tie once: added as whole numbers, so that equal means are equal.
+places_added as (
+
+    select
+        *,
+        {% for baseline in ranked -%}
+            2 * {{ baseline }}_rank + {{ baseline }}_tied_count - 3{{ ' + ' if not loop.last }}
+        {%- endfor %} as places
+    from baselines_ranked
 
 )
 
@@ -94,12 +105,10 @@ select
     inbound_decayed_30_days,
     coalesce(
         round(
-            cast({{ ranked | join('_place + ') }}_place as double)
-            / nullif({{ 2 * ranked | length }} * (accounts_count - 1), 0),
-            9
+            cast(places as double) / nullif({{ 2 * ranked | length }} * (accounts_count - 1), 0), 9
         ),
         -- alone, an account stands in the middle
         0.5
     ) as four_equal_ranks,
     scored_on
-from baselines_ranked
+from places_added

@@ -109,6 +109,19 @@ outcomes_drawn as (
 
 ),
 
+outcomes_summed as (
+
+    select
+        *,
+        sum(draw_weight) over (
+            partition by sample_key, replicate order by messages_count nulls last
+        ) as weight_to_here,
+        sum(draw_weight) over (partition by sample_key, replicate, messages_count) as tied_weight,
+        sum(draw_weight) over (partition by sample_key, replicate) as accounts_weight
+    from outcomes_drawn
+
+),
+
 -- Twice the shared place among the numbers of messages, less its mean: an account that is drawn twice is two accounts
 -- that tie.
 outcomes_ranked as (
@@ -119,10 +132,8 @@ outcomes_ranked as (
         replicate,
         draw_weight,
         active_weight,
-        2 * sum(draw_weight) over (partition by sample_key, replicate order by messages_count nulls last)
-        - sum(draw_weight) over (partition by sample_key, replicate, messages_count)
-        - sum(draw_weight) over (partition by sample_key, replicate) as outcome_place
-    from outcomes_drawn
+        2 * weight_to_here - tied_weight - accounts_weight as outcome_place
+    from outcomes_summed
 
 ),
 

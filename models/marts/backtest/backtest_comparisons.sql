@@ -54,6 +54,18 @@ comparisons as (
     from differences
     group by enrichment_id, score_version, compared_kind, compared_predictor, component, measure
 
+),
+
+comparisons_ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by enrichment_id, score_version, measure, compared_kind
+            order by compared_value desc nulls last, compared_predictor asc nulls last
+        ) as place_in_kind
+    from comparisons
+
 )
 
 select
@@ -68,10 +80,5 @@ select
     difference,
     lowest_difference,
     highest_difference,
-    compared_kind = 'baseline'
-    and compared_value is not null
-    and row_number() over (
-        partition by enrichment_id, score_version, measure, compared_kind
-        order by compared_value desc nulls last, compared_predictor asc nulls last
-    ) = 1 as is_best_baseline
-from comparisons
+    compared_kind = 'baseline' and compared_value is not null and place_in_kind = 1 as is_best_baseline
+from comparisons_ranked

@@ -106,6 +106,20 @@ tenths_summed as (
     where taken > 0
     group by enrichment_id, predictor_kind, predictor, score_version, component, tenth
 
+),
+
+tenths_from_above as (
+
+    select
+        *,
+        sum(active_weight) over (
+            partition by enrichment_id, predictor_kind, predictor order by tenth nulls last
+            rows between unbounded preceding and current row
+        ) as active_weight_to_here,
+        sum(active_weight) over (partition by enrichment_id, predictor_kind, predictor) as active_weight_of_all,
+        sum(accounts_weight) over (partition by enrichment_id, predictor_kind, predictor) as accounts_weight_of_all
+    from tenths_summed
+
 )
 
 select
@@ -116,15 +130,7 @@ select
     component,
     cast(tenth as bigint) as tenth,
     round(active_weight / nullif(accounts_weight, 0), 9) as active_ratio,
-    round(
-        sum(active_weight) over (
-            partition by enrichment_id, predictor_kind, predictor order by tenth nulls last
-            rows between unbounded preceding and current row
-        ) / nullif(sum(active_weight) over (partition by enrichment_id, predictor_kind, predictor), 0),
-        9
-    ) as found_ratio,
-    cast(round(
-        sum(accounts_weight) over (partition by enrichment_id, predictor_kind, predictor), 0
-    ) as bigint) as accounts_count,
+    round(active_weight_to_here / nullif(active_weight_of_all, 0), 9) as found_ratio,
+    cast(round(accounts_weight_of_all, 0) as bigint) as accounts_count,
     dates_count
-from tenths_summed
+from tenths_from_above
