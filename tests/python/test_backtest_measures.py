@@ -338,31 +338,36 @@ def test_intervals_are_of_the_draws(built: Built) -> None:
             assert same(lowest, cuts[0]) and same(highest, cuts[-1]), key
 
 
-def test_differences_are_of_the_same_draws(built: Built) -> None:
+def test_differences_are_of_the_same_dates_and_draws(built: Built) -> None:
     values = {
-        tuple(row[:4]): row[4]
+        tuple(row[:5]): row[5]
         for row in built.query(
-            "select enrichment_id, predictor, measure, replicate, measure_value"
-            " from intermediate.int_backtest_replicates where scored_on is null"
+            "select enrichment_id, predictor, measure, replicate, scored_on, measure_value"
+            " from intermediate.int_backtest_replicates where measure_value is not null"
         )
     }
     rows = built.query(
         "select enrichment_id, score_version, compared_predictor, measure, difference, lowest_difference,"
-        " highest_difference from marts.backtest_comparisons where enrichment_id = 'sales'"
+        " highest_difference, dates_count from marts.backtest_comparisons where enrichment_id = 'sales'"
     )
     # of both versions: with seven baselines, the other version and an ablation of each component
     assert len(rows) == len(VERSIONS) * (7 + 1 + len(COMPONENTS)) * len(BY_HAND)
-    for enrichment, version, compared, measure, difference, lowest, highest in rows:
-        pairs = [
-            (
-                values[enrichment, version, measure, replicate],
-                values[enrichment, compared, measure, replicate],
-            )
-            for replicate in range(REPLICATES + 1)
-        ]
-        # a draw in which one of the two cannot be told says nothing of the difference
-        differences = [one - other for one, other in pairs if one is not None and other is not None]
-        assert None not in pairs[0]
+    for enrichment, version, compared, measure, difference, lowest, highest, dates in rows:
+        differences = []
+        for replicate in range(REPLICATES + 1):
+            pairs = [
+                (
+                    values.get((enrichment, version, measure, replicate, day)),
+                    values.get((enrichment, compared, measure, replicate, day)),
+                )
+                for day in DATES
+                if day >= JUDGED_FROM
+            ]
+            told = [one - other for one, other in pairs if one is not None and other is not None]
+            if replicate == 0:
+                assert dates == len(told)
+            if told:
+                differences.append(fmean(told))
         cuts = quantiles(differences[1:], n=40, method="inclusive")
         assert same(difference, differences[0]) and same(lowest, cuts[0]) and same(highest, cuts[-1])
     best = built.query(
