@@ -68,7 +68,9 @@ def run(what: str, command: Sequence[str], environment: dict[str, str]) -> None:
     """Run a step; BacktestError with where its output lies."""
     log = FOLDER / f"{what.replace(' ', '-')}.log"
     with log.open("wb") as file:
-        code = subprocess.run(command, env=environment, cwd=FOLDER, stdout=file, stderr=file, check=False).returncode
+        code = subprocess.run(
+            command, env=environment, cwd=FOLDER, stdout=file, stderr=file, check=False
+        ).returncode
     if code:
         raise BacktestError(
             f"{what}: ended with {code}; see {log.relative_to(CHECKOUT)}, then run make backtest again"

@@ -1,0 +1,329 @@
+"""`engagement backtest`: whether the score told what came next, beside the simple rules that somebody who doubts it
+would use instead. Reads the back-test's marts as they were built last; how they judge stands in docs/backtest.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from engagement.config import OfficeEnrichment, Settings
+from engagement.outcome import Outcome, counted
+from engagement.scores import as_built, project_score_version, project_variable, shipped_version
+from engagement.warehouse import Connection
+
+SCORE, BASELINE, ABLATION = "score", "baseline", "ablation"
+# The two that a score has to win at once, and what is shown beside them.
+DECIDING = ("auc", "spearman")
+MEASURES = ("auc", "spearman", "lift", "calibration_error")
+HEADINGS = {"auc": "AUC", "spearman": "Spearman", "lift": "lift", "calibration_error": "calibration error"}
+# One or two quarters say more of those quarters than of the score.
+FEWEST_DATES = 3
+
+PREDICTED = """
+    select
+        enrichment_id, predictor_kind, predictor, component, scored_on, measure, value, lowest, highest, accounts_count
+    from marts.backtest_measures
+    order by enrichment_id, predictor_kind, predictor, component nulls first, scored_on nulls first, measure
+"""
+
+JUDGED_DATES = """
+    select distinct measures.enrichment_id, measures.scored_on
+    from marts.backtest_measures as measures
+    inner join intermediate.int_backtest_dates_judged as dates using (scored_on)
+    where dates.is_judged
+    order by all
+"""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value with the interval that resampled accounts give; None where it cannot be measured."""
+
+    value: float | None
+    lowest: float | None
+    highest: float | None
+    accounts: int | None
+
+    def facts(self) -> dict[str, Any]:
+        """What --json says of it."""
+        return {"value": self.value, "lowest": self.lowest, "highest": self.highest}
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-"
+        if self.lowest is None or self.highest is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.lowest:.3f} to {self.highest:.3f})"
+
+
+NOTHING = Measure(None, None, None, None)
+
+
+@dataclass
+class Predictor:
+    """A version of the score, one without a component of it, or a simple rule; its measures are means over the judged
+    dates, and those of each date.
+    """
+
+    kind: str
+    name: str
+    component: str | None
+    means: dict[str, Measure] = field(default_factory=dict)
+    by_date: dict[date, dict[str, Measure]] = field(default_factory=dict)
+
+    def mean(self, measure: str) -> Measure:
+        """The mean of a measure over the judged dates."""
+        return self.means.get(measure, NOTHING)
+
+    @property
+    def label(self) -> str:
+        """Its name for a person."""
+        if self.kind == SCORE:
+            return f"score {self.name}"
+        return self.name.replace("_", " ")
+
+
+@dataclass
+class Backtest:
+    """What the marts say of one enrichment."""
+
+    enrichment_id: str
+    dates: list[date]
+    predictors: list[Predictor]
+    shipped: str
+
+    def of_kind(self, kind: str) -> list[Predictor]:
+        """The predictors of a kind."""
+        return [predictor for predictor in self.predictors if predictor.kind == kind]
+
+    @property
+    def score(self) -> Predictor | None:
+        """The score that is shown; None where it was not computed for past dates."""
+        return next((one for one in self.of_kind(SCORE) if one.name == self.shipped), None)
+
+    def ablations(self) -> list[Predictor]:
+        """The score that is shown without each of its components."""
+        return [
+            one
+            for one in self.of_kind(ABLATION)
+            if one.name == self.shipped or one.name.startswith(f"{self.shipped} without ")
+        ]
+
+    def not_beaten(self) -> list[tuple[Predictor, str]]:
+        """The simple rules that the score is not above, each with the measure."""
+        score = self.score
+        return [
+            (rule, measure)
+            for rule in self.of_kind(BASELINE)
+            for measure in DECIDING
+            if not is_above(None if score is None else score.mean(measure).value, rule.mean(measure).value)
+        ]
+
+    def within_intervals(self) -> list[Predictor]:
+        """The simple rules that reach into the score's interval, so that chance may be all that parts them."""
+        score = self.score
+        if score is None:
+            return []
+        return [
+            rule
+            for rule in self.of_kind(BASELINE)
+            if any(
+                (lowest := score.mean(measure).lowest) is not None
+                and (value := rule.mean(measure).value) is not None
+                and value >= lowest
+                for measure in DECIDING
+            )
+        ]
+
+    def verdict(self) -> str:
+        """no_dates, too_few_dates, beats or does_not_beat."""
+        if not self.dates or self.score is None:
+            return "no_dates"
+        if len(self.dates) < FEWEST_DATES:
+            return "too_few_dates"
+        return "does_not_beat" if self.not_beaten() else "beats"
+
+    def in_words(self, *, days: int) -> str:
+        """The verdict as a sentence; `days` are those that are looked ahead."""
+        verdict = self.verdict()
+        if verdict == "no_dates":
+            return (
+                "No past date can be judged yet: the year before it has to be kept and the"
+                f" {days} days after it have to be over. Set the retention to at least {365 + days} days, better 760,"
+                " and run again; every quarter's end is then judged once that is so."
+            )
+        if verdict == "too_few_dates":
+            return (
+                f"Too few dates yet to say whether the score beats the simple rules: {len(self.dates)} of at least"
+                f" {FEWEST_DATES}. Every quarter's end adds one."
+            )
+        if verdict == "does_not_beat":
+            return (
+                f"In this company's own mail the score ({self.shipped}) does not beat "
+                + "; ".join(self._against(rule, measure) for rule, measure in self.not_beaten())
+                + ". `engagement fit-weights` fits its weights on this mail."
+            )
+        near = self.within_intervals()
+        return (
+            f"In this company's own mail the score ({self.shipped}) tells what comes next better than every simple rule"
+            " here, both whether an account writes and how much."
+            + (
+                f" Chance may be all that parts it from {_listed(rule.label for rule in near)}: within its interval."
+                if near
+                else ""
+            )
+        )
+
+    def _against(self, rule: Predictor, measure: str) -> str:
+        score = self.score
+        own = NOTHING if score is None else score.mean(measure)
+        return f"{rule.label} ({HEADINGS[measure]} {_number(own.value)} against {_number(rule.mean(measure).value)})"
+
+
+def is_above(value: float | None, other: float | None) -> bool:
+    """Whether a value is greater than another; what cannot be measured is above nothing, and nothing above it."""
+    return value is not None and (other is None or value > other)
+
+
+def read_backtests(connection: Connection, *, shipped: str) -> dict[str, Backtest]:
+    """What the marts say, by enrichment; `shipped` is the version that is shown."""
+    found: dict[str, Backtest] = {}
+    predictors: dict[tuple[str, str, str, str | None], Predictor] = {}
+    for (
+        enrichment_id,
+        kind,
+        name,
+        component,
+        scored_on,
+        measure,
+        value,
+        lowest,
+        highest,
+        accounts,
+    ) in connection.execute(PREDICTED).fetchall():
+        entry = found.setdefault(enrichment_id, Backtest(enrichment_id, [], [], shipped))
+        key = (enrichment_id, kind, name, component)
+        if key not in predictors:
+            predictors[key] = Predictor(kind, name, component)
+            entry.predictors.append(predictors[key])
+        measures = (
+            predictors[key].means if scored_on is None else predictors[key].by_date.setdefault(scored_on, {})
+        )
+        measures[measure] = Measure(value, lowest, highest, accounts)
+    for enrichment_id, day in connection.execute(JUDGED_DATES).fetchall():
+        found[enrichment_id].dates.append(day)
+    return found
+
+
+def backtest(settings: Settings) -> Outcome:
+    """What was judged for each office enrichment, with intervals, beside the simple rules, and a sentence in words.
+
+    Raises ConfigurationError where nothing is built, PublishRefusedError where the last build did not come to its end.
+    """
+    expected = project_score_version(settings)
+    days = int(project_variable(settings.project_dir, "chance_days"))
+    with as_built(settings, what="back-test") as connection:
+        shipped = shipped_version(connection, expected=expected) or expected
+        found = read_backtests(connection, shipped=shipped)
+    judged = [
+        (
+            enrichment.name,
+            found.get(enrichment.enrichment_id, Backtest(enrichment.enrichment_id, [], [], shipped)),
+        )
+        for _, enrichment in settings.enrichments(OfficeEnrichment)
+    ]
+    facts = {
+        "score_version": shipped,
+        "days_ahead": days,
+        "enrichments": [
+            {
+                "enrichment_id": entry.enrichment_id,
+                "name": name,
+                "verdict": entry.verdict(),
+                "in_words": entry.in_words(days=days),
+                "dates": entry.dates,
+                "predictors": [
+                    {
+                        "kind": predictor.kind,
+                        "predictor": predictor.name,
+                        "component": predictor.component,
+                        **{measure: predictor.mean(measure).facts() for measure in MEASURES},
+                    }
+                    for predictor in entry.predictors
+                ],
+            }
+            for name, entry in judged
+        ],
+    }
+
+    def show() -> None:
+        _print(judged, days=days)
+
+    return Outcome(facts=facts, summary=show)
+
+
+def table_rows(entry: Backtest) -> list[tuple[str, ...]]:
+    """The score's versions, the simple rules and the score without each component, each with its measures as texts."""
+    own = sorted(entry.of_kind(SCORE), key=lambda one: (one.name != entry.shipped, one.name))
+    rules = sorted(entry.of_kind(BASELINE), key=lambda one: (-(one.mean("auc").value or 0), one.name))
+    without = sorted(entry.ablations(), key=lambda one: (one.mean("auc").value or 0, one.label))
+    return [
+        (one.label + (" (shown)" if one.kind == SCORE and one.name == entry.shipped else ""), *_measures(one))
+        for one in own
+    ] + [
+        (
+            f"without {(one.component or '').replace('_', ' ')}" if one.kind == ABLATION else one.label,
+            *_measures(one),
+        )
+        for one in (*rules, *without)
+    ]
+
+
+def _measures(one: Predictor) -> Iterable[str]:
+    return (str(one.mean(measure)) for measure in MEASURES)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _print(judged: Sequence[tuple[str, Backtest]], *, days: int) -> None:
+    from rich.table import Table
+
+    from engagement.report import console
+
+    printed = console()
+    if not judged:
+        printed.print(
+            "No enrichment of type office is configured, so there is no score to judge.", soft_wrap=True
+        )
+    for name, entry in judged:
+        if entry.dates and entry.predictors:
+            counts = [
+                measures["auc"].accounts or 0
+                for day, measures in (entry.score.by_date.items() if entry.score else ())
+                if day in entry.dates and "auc" in measures
+            ]
+            table = Table(
+                title=f"{name}: the {days} days after {_listed(str(day) for day in entry.dates)}"
+                + (f", {counted(round(sum(counts) / len(counts)), 'account')} on average" if counts else ""),
+                title_justify="left",
+                box=None,
+            )
+            table.add_column("predictor", no_wrap=True)
+            for measure in MEASURES:
+                table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
+            for row in table_rows(entry):
+                table.add_row(*row)
+            printed.print(table)
+        else:
+            printed.print(f"{name}:", soft_wrap=True)
+        printed.print(entry.in_words(days=days), soft_wrap=True)
+        printed.print()
