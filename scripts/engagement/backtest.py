@@ -5,7 +5,7 @@ would use instead. Reads the back-test's marts as they were built last; how they
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -22,11 +22,12 @@ HEADINGS = {"auc": "AUC", "spearman": "Spearman", "lift": "lift", "calibration_e
 # One or two quarters say more of those quarters than of the score.
 FEWEST_DATES = 3
 
-PREDICTED = """
+MEASURED = """
     select
-        enrichment_id, predictor_kind, predictor, component, scored_on, measure, value, lowest, highest, accounts_count
+        enrichment_id, predictor_kind, predictor, score_version, component, scored_on, measure, measure_value,
+        lowest_value, highest_value, accounts_count
     from marts.backtest_measures
-    order by enrichment_id, predictor_kind, predictor, component nulls first, scored_on nulls first, measure
+    order by enrichment_id, predictor_kind, predictor, scored_on nulls first, measure
 """
 
 JUDGED_DATES = """
@@ -37,6 +38,34 @@ JUDGED_DATES = """
     order by all
 """
 
+# Both values of a pair are of the same accounts in every draw, so this tells more than whether two intervals overlap.
+COMPARED = """
+    select enrichment_id, compared_predictor, measure, difference, lowest_difference, highest_difference
+    from marts.backtest_comparisons
+    where score_version = ? and compared_kind in ('baseline', 'ablation')
+"""
+
+BANDS = """
+    select enrichment_id, band_from, band_to, foretold_count, predicted_ratio, active_ratio
+    from marts.backtest_bands
+    where score_version = ? and band_kind = 'chance'
+    order by enrichment_id, band_position
+"""
+
+WARNINGS = """
+    select enrichment_id, weeks_count, silent_count, warned_ratio, stayed_count, false_alarm_ratio
+    from marts.backtest_early_warnings
+    where score_version = ?
+    order by enrichment_id, weeks_count
+"""
+
+TENTHS = """
+    select enrichment_id, predictor, tenth, active_ratio, found_ratio
+    from marts.backtest_lift
+    where predictor_kind = 'baseline' or (predictor_kind = 'score' and score_version = ?)
+    order by enrichment_id, predictor_kind desc, predictor, tenth
+"""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -45,7 +74,7 @@ class Measure:
     value: float | None
     lowest: float | None
     highest: float | None
-    accounts: int | None
+    accounts: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """What --json says of it."""
@@ -59,7 +88,7 @@ class Measure:
         return f"{self.value:.3f} ({self.lowest:.3f} to {self.highest:.3f})"
 
 
-NOTHING = Measure(None, None, None, None)
+NOTHING = Measure(None, None, None)
 
 
 @dataclass
@@ -70,7 +99,8 @@ class Predictor:
 
     kind: str
     name: str
-    component: str | None
+    score_version: str | None = None
+    component: str | None = None
     means: dict[str, Measure] = field(default_factory=dict)
     by_date: dict[date, dict[str, Measure]] = field(default_factory=dict)
 
@@ -86,14 +116,41 @@ class Predictor:
         return self.name.replace("_", " ")
 
 
+@dataclass(frozen=True)
+class Band:
+    """The accounts and dates whose foretold chance lies in a band; all but the count are ratios of 0..1."""
+
+    lowest: float
+    highest: float
+    count: int
+    foretold: float | None
+    came: float | None
+
+
+@dataclass(frozen=True)
+class EarlyWarning:
+    """How many of the accounts that fell silent had lost points in the weeks before, and of those that did not."""
+
+    weeks: int
+    silent: int
+    warned_ratio: float | None
+    stayed: int
+    false_alarm_ratio: float | None
+
+
 @dataclass
 class Backtest:
-    """What the marts say of one enrichment."""
+    """What the marts say of one enrichment; comparisons are of the score that is shown, by predictor and measure."""
 
     enrichment_id: str
-    dates: list[date]
-    predictors: list[Predictor]
     shipped: str
+    dates: list[date] = field(default_factory=list)
+    predictors: list[Predictor] = field(default_factory=list)
+    comparisons: dict[tuple[str, str], Measure] = field(default_factory=dict)
+    bands: list[Band] = field(default_factory=list)
+    warnings: list[EarlyWarning] = field(default_factory=list)
+    # by predictor: the share of a tenth that wrote, and of all that wrote that are found so far
+    tenths: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> list[Predictor]:
         """The predictors of a kind."""
@@ -106,11 +163,7 @@ class Backtest:
 
     def ablations(self) -> list[Predictor]:
         """The score that is shown without each of its components."""
-        return [
-            one
-            for one in self.of_kind(ABLATION)
-            if one.name == self.shipped or one.name.startswith(f"{self.shipped} without ")
-        ]
+        return [one for one in self.of_kind(ABLATION) if one.score_version == self.shipped]
 
     def not_beaten(self) -> list[tuple[Predictor, str]]:
         """The simple rules that the score is not above, each with the measure."""
@@ -122,18 +175,14 @@ class Backtest:
             if not is_above(None if score is None else score.mean(measure).value, rule.mean(measure).value)
         ]
 
-    def within_intervals(self) -> list[Predictor]:
-        """The simple rules that reach into the score's interval, so that chance may be all that parts them."""
-        score = self.score
-        if score is None:
-            return []
+    def maybe_by_chance(self) -> list[Predictor]:
+        """The simple rules that another draw of the accounts may put level with the score, in one of the two."""
         return [
             rule
             for rule in self.of_kind(BASELINE)
             if any(
-                (lowest := score.mean(measure).lowest) is not None
-                and (value := rule.mean(measure).value) is not None
-                and value >= lowest
+                (lowest := self.comparisons.get((rule.name, measure), NOTHING).lowest) is not None
+                and lowest <= 0
                 for measure in DECIDING
             )
         ]
@@ -166,12 +215,13 @@ class Backtest:
                 + "; ".join(self._against(rule, measure) for rule, measure in self.not_beaten())
                 + ". `engagement fit-weights` fits its weights on this mail."
             )
-        near = self.within_intervals()
+        near = self.maybe_by_chance()
         return (
             f"In this company's own mail the score ({self.shipped}) tells what comes next better than every simple rule"
             " here, both whether an account writes and how much."
             + (
-                f" Chance may be all that parts it from {_listed(rule.label for rule in near)}: within its interval."
+                f" Among other accounts it might not, beside {_listed(rule.label for rule in near)}: the interval of"
+                " the difference reaches zero."
                 if near
                 else ""
             )
@@ -191,30 +241,32 @@ def is_above(value: float | None, other: float | None) -> bool:
 def read_backtests(connection: Connection, *, shipped: str) -> dict[str, Backtest]:
     """What the marts say, by enrichment; `shipped` is the version that is shown."""
     found: dict[str, Backtest] = {}
-    predictors: dict[tuple[str, str, str, str | None], Predictor] = {}
-    for (
-        enrichment_id,
-        kind,
-        name,
-        component,
-        scored_on,
-        measure,
-        value,
-        lowest,
-        highest,
-        accounts,
-    ) in connection.execute(PREDICTED).fetchall():
-        entry = found.setdefault(enrichment_id, Backtest(enrichment_id, [], [], shipped))
-        key = (enrichment_id, kind, name, component)
+    predictors: dict[tuple[str, str, str], Predictor] = {}
+
+    def of(enrichment_id: str) -> Backtest:
+        return found.setdefault(enrichment_id, Backtest(enrichment_id, shipped))
+
+    for enrichment_id, kind, name, version, component, scored_on, measure, *figures in connection.execute(
+        MEASURED
+    ).fetchall():
+        key = (enrichment_id, kind, name)
         if key not in predictors:
-            predictors[key] = Predictor(kind, name, component)
-            entry.predictors.append(predictors[key])
+            predictors[key] = Predictor(kind, name, version, component)
+            of(enrichment_id).predictors.append(predictors[key])
         measures = (
             predictors[key].means if scored_on is None else predictors[key].by_date.setdefault(scored_on, {})
         )
-        measures[measure] = Measure(value, lowest, highest, accounts)
+        measures[measure] = Measure(*figures)
     for enrichment_id, day in connection.execute(JUDGED_DATES).fetchall():
-        found[enrichment_id].dates.append(day)
+        of(enrichment_id).dates.append(day)
+    for enrichment_id, name, measure, *figures in connection.execute(COMPARED, [shipped]).fetchall():
+        of(enrichment_id).comparisons[name, measure] = Measure(*figures)
+    for enrichment_id, *figures in connection.execute(BANDS, [shipped]).fetchall():
+        of(enrichment_id).bands.append(Band(*figures))
+    for enrichment_id, *figures in connection.execute(WARNINGS, [shipped]).fetchall():
+        of(enrichment_id).warnings.append(EarlyWarning(*figures))
+    for enrichment_id, name, tenth, active, reached in connection.execute(TENTHS, [shipped]).fetchall():
+        of(enrichment_id).tenths.setdefault(name, []).append((tenth, active, reached))
     return found
 
 
@@ -231,7 +283,7 @@ def backtest(settings: Settings) -> Outcome:
     judged = [
         (
             enrichment.name,
-            found.get(enrichment.enrichment_id, Backtest(enrichment.enrichment_id, [], [], shipped)),
+            found.get(enrichment.enrichment_id, Backtest(enrichment.enrichment_id, shipped)),
         )
         for _, enrichment in settings.enrichments(OfficeEnrichment)
     ]
@@ -249,11 +301,18 @@ def backtest(settings: Settings) -> Outcome:
                     {
                         "kind": predictor.kind,
                         "predictor": predictor.name,
+                        "score_version": predictor.score_version,
                         "component": predictor.component,
                         **{measure: predictor.mean(measure).facts() for measure in MEASURES},
                     }
                     for predictor in entry.predictors
                 ],
+                "differences": [
+                    {"predictor": predictor, "measure": measure, **difference.facts()}
+                    for (predictor, measure), difference in sorted(entry.comparisons.items())
+                ],
+                "chance_bands": [asdict(band) for band in entry.bands],
+                "early_warnings": [asdict(warning) for warning in entry.warnings],
             }
             for name, entry in judged
         ],
@@ -280,6 +339,29 @@ def table_rows(entry: Backtest) -> list[tuple[str, ...]]:
         )
         for one in (*rules, *without)
     ]
+
+
+def in_lines(entry: Backtest, *, days: int) -> list[str]:
+    """The chance against what came, and the early warnings, a line each."""
+    lines = []
+    if entry.bands:
+        lines.append(
+            f"Chance of a message in {days} days, foretold and come true: "
+            + ", ".join(
+                f"{_percent(band.foretold)} {_percent(band.came)} ({band.count:,})" for band in entry.bands
+            )
+        )
+    for warning in entry.warnings:
+        lines.append(
+            f"Fell silent: {warning.silent:,}, of whom {_percent(warning.warned_ratio)} had lost points in the"
+            f" {warning.weeks} weeks before; stayed: {warning.stayed:,}, of whom"
+            f" {_percent(warning.false_alarm_ratio)} had."
+        )
+    return lines
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:.0f} %"
 
 
 def _measures(one: Predictor) -> Iterable[str]:
@@ -323,6 +405,8 @@ def _print(judged: Sequence[tuple[str, Backtest]], *, days: int) -> None:
             for row in table_rows(entry):
                 table.add_row(*row)
             printed.print(table)
+            for line in in_lines(entry, days=days):
+                printed.print(line, soft_wrap=True)
         else:
             printed.print(f"{name}:", soft_wrap=True)
         printed.print(entry.in_words(days=days), soft_wrap=True)

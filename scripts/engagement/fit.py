@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SEED = "score_components.csv"
 VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 # How strongly weights are drawn towards the base: from hardly to wholly.
-PULLS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
+PULLS: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 LEAST_POINTS = 1
 POINTS = 100
 
