@@ -51,6 +51,10 @@ bench-extract: install .venv-bench/installed ## messages a second, CPU and memor
 bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, against Leadspace's limit of 30 calls a second
 	$(BIN)/python -m benchmarks.leadspace $(BENCH)
 
+.PHONY: backtest
+backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
+	$(BIN)/python tests/python/backtest_enron.py $(BACKTEST)
+
 .PHONY: mutants
 mutants: install ## wrong variants of the models, one after another: each must make its test fail
 	$(BIN)/python tests/python/mutants.py

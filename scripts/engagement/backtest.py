@@ -210,9 +210,14 @@ class Backtest:
                 f" {FEWEST_DATES}. Every quarter's end adds one."
             )
         if verdict == "does_not_beat":
+            lost = self.not_beaten()
             return (
-                f"In this company's own mail the score ({self.shipped}) does not beat "
-                + "; ".join(self._against(rule, measure) for rule, measure in self.not_beaten())
+                f"In this company's own mail the score ({self.shipped}) does not beat every simple rule: "
+                + "; ".join(
+                    f"by {HEADINGS[measure]} not {_listed(rules)}"
+                    for measure in DECIDING
+                    if (rules := [rule.label for rule, other in lost if other == measure])
+                )
                 + ". `engagement fit-weights` fits its weights on this mail."
             )
         near = self.maybe_by_chance()
@@ -226,11 +231,6 @@ class Backtest:
                 else ""
             )
         )
-
-    def _against(self, rule: Predictor, measure: str) -> str:
-        score = self.score
-        own = NOTHING if score is None else score.mean(measure)
-        return f"{rule.label} ({HEADINGS[measure]} {_number(own.value)} against {_number(rule.mean(measure).value)})"
 
 
 def is_above(value: float | None, other: float | None) -> bool:
@@ -353,8 +353,8 @@ def in_lines(entry: Backtest, *, days: int) -> list[str]:
         )
     for warning in entry.warnings:
         lines.append(
-            f"Fell silent: {warning.silent:,}, of whom {_percent(warning.warned_ratio)} had lost points in the"
-            f" {warning.weeks} weeks before; stayed: {warning.stayed:,}, of whom"
+            f"Fell silent after a date: {warning.silent:,}, of whom {_percent(warning.warned_ratio)} had lost points in"
+            f" the {warning.weeks} weeks before; stayed: {warning.stayed:,}, of whom"
             f" {_percent(warning.false_alarm_ratio)} had."
         )
     return lines
@@ -370,10 +370,6 @@ def _measures(one: Predictor) -> Iterable[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _print(judged: Sequence[tuple[str, Backtest]], *, days: int) -> None:
