@@ -262,6 +262,8 @@ def _least_squares(systems: Sequence[tuple[Numbers, Numbers]], base: Numbers, pu
         np.concatenate([design, ridge * np.eye(len(base))]),
         np.concatenate([target, ridge * scale * base]),
         bounds=(0, np.inf),
+        # exact, so that what tells nothing gets nothing
+        method="bvls",
     )
     found: Numbers = np.maximum(solution.x, 0)
     return found
@@ -319,10 +321,11 @@ def fitted_weights(components: Sequence[str], base: Sequence[float], cohorts: Se
             "fit-weights: no component differs between the accounts, so there is nothing to weigh; keep mail for longer"
         )
     reduced = [(day, (places[:, chosen], wanted)) for day, (places, wanted) in systems]
-    start = base_points[chosen] / base_points[chosen].sum()
+    start = base_points[chosen]
+    start = start / start.sum() if start.sum() > 0 else np.full(len(chosen), 1 / len(chosen))
     pull = _chosen_pull(reduced, start)
     found = _least_squares([system for _, system in reduced], start, pull)
-    if found.sum() <= 0:
+    if found.sum() <= 1e-9:
         raise ConfigurationError(
             "fit-weights: no component tells what came after the dates, so the weights stay as they are; keep mail for"
             " longer"

@@ -68,7 +68,7 @@ def _measures(entry: Backtest, *, days: int) -> Figure:
         one.grid(axis="x", color="#dddddd", linewidth=0.6)
         one.set_axisbelow(True)
     axes[0].set_yticks(range(len(shown)), [predictor.label for predictor in shown])
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(shown) - 0.5, -0.7)
     return figure
 
 
@@ -109,11 +109,15 @@ def _calibration(entry: Backtest, *, days: int) -> Figure:
     known = [(foretold, came, count) for foretold, came, count in bands if came is not None]
     most = max((count for _, _, count in known), default=1)
     for foretold, came, count in known:
-        axes.scatter(
-            [foretold], [came], s=20 + 260 * count / most, color=SCORE_COLOUR, alpha=0.75, linewidth=0
-        )
+        area = 20 + 260 * count / most
+        axes.scatter([foretold], [came], s=area, color=SCORE_COLOUR, alpha=0.75, linewidth=0)
         axes.annotate(
-            f"{count:,}", (foretold, came), xytext=(11, -11), textcoords="offset points", fontsize=8
+            f"{count:,}",
+            (foretold, came),
+            xytext=(0, area**0.5 / 2 + 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
         )
     score = entry.score
     error = None if score is None else score.mean("calibration_error").value
