@@ -737,6 +737,22 @@ def test_the_table_of_the_backtest(workspace: Workspace) -> None:
     assert "30, of whom 40 % had lost points in the 8 weeks before; stayed: 90, of whom 10 % had" in shown
 
 
+# --- the documentation
+
+
+def test_errors_are_documented() -> None:
+    """Each message of the commands, up to its first value, stands in docs/errors.md."""
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8").replace("`", "")
+    for name in ("diff", "fit", "scores"):
+        source = (ROOT / "scripts" / "engagement" / f"{name}.py").read_text("utf-8")
+        raised = re.findall(r"Error\(\s*f?\"((?:[^\"\\]|\\.)+)\"", source)
+        assert raised
+        for message in raised:
+            # what stands between values
+            [longest, *_] = sorted(re.split(r"\{[^}]*\}", message.replace("`", "")), key=len, reverse=True)
+            assert longest.strip() in text, message
+
+
 # --- the columns
 
 
