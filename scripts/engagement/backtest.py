@@ -84,8 +84,13 @@ class Measure:
         if self.value is None:
             return "-"
         if self.lowest is None or self.highest is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} ({self.lowest:.3f} to {self.highest:.3f})"
+            return _shown(self.value)
+        return f"{_shown(self.value)} ({_shown(self.lowest)} to {_shown(self.highest)})"
+
+
+def _shown(value: float) -> str:
+    # Adding zero makes a negative zero a plain one.
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 NOTHING = Measure(None, None, None)
