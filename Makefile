@@ -72,7 +72,7 @@ lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
 	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py \
-		tests/python/fault_mutants.py
+		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs

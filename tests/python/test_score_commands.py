@@ -10,7 +10,7 @@ import random
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -61,9 +61,10 @@ TABLES = {
 }
 
 Points = dict[str, dict[str, float]]  # by account, by component
+Rows = dict[str, list[tuple[Any, ...]]]  # by table
 
 
-def make(path: Path, rows: dict[str, Sequence[Sequence[Any]]]) -> None:
+def make(path: Path, rows: Mapping[str, Sequence[Sequence[Any]]]) -> None:
     """A DuckDB file with all tables, and these rows in them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -76,9 +77,7 @@ def make(path: Path, rows: dict[str, Sequence[Sequence[Any]]]) -> None:
                 append(connection, name, [tuple(row) for row in rows[table]], schema=schema)
 
 
-def score_rows(
-    versions: dict[str, Points], *, shipped: str, day: date = DAY
-) -> dict[str, list[Sequence[Any]]]:
+def score_rows(versions: dict[str, Points], *, shipped: str, day: date = DAY) -> Rows:
     """The rows of a built file: every version's points, and the scores of the one that is shown."""
     accounts = sorted({account for points in versions.values() for account in points})
     return {
@@ -292,12 +291,12 @@ def past(
     seed: int = 1,
     equal_outcomes: bool = False,
     base: float = 20.0,
-) -> dict[str, list[Sequence[Any]]]:
+) -> Rows:
     """Accounts at past dates of whom more is to come, the higher they stand in the components as planted; `still` is
     the same for all. Every tenth place is missing.
     """
     chance = random.Random(seed)
-    rows: dict[str, list[Sequence[Any]]] = {
+    rows: Rows = {
         "intermediate.int_components_weighted": [],
         "intermediate.int_backtest_outcomes": [],
     }
@@ -384,7 +383,7 @@ def test_without_a_signal_the_weights_stay_near_the_base(fitting: Workspace) -> 
     outcomes = rows["intermediate.int_backtest_outcomes"]
     chance.shuffle(messages := [row[4] for row in outcomes])
     # a little of the base is in it, so that there is something to keep
-    base = {}
+    base: dict[tuple[str, date], float] = {}
     for _, _, account, _, _, place, _, day in rows["intermediate.int_components_weighted"]:
         base[account, day] = base.get((account, day), 0.0) + (0.5 if place is None else place)
     rows["intermediate.int_backtest_outcomes"] = [
@@ -633,9 +632,9 @@ QUARTERS = [date(2025, 3, 31), date(2025, 6, 30), date(2025, 9, 30)]
 
 def judged_rows(
     score: float, rule: float, *, dates: Sequence[date] = QUARTERS, lowest_difference: float = 0.01
-) -> dict[str, list[Sequence[Any]]]:
+) -> Rows:
     """The back-test's marts where score and rule reach these values in both deciding measures."""
-    measures: list[Sequence[Any]] = []
+    measures: list[tuple[Any, ...]] = []
     for kind, name, version, component, value in (
         ("score", SHIPPED, SHIPPED, None, score),
         ("score", "other", "other", None, 0.5),
@@ -702,10 +701,8 @@ def judged_rows(
         ),
     ],
 )  # fmt: skip
-def test_the_verdict_in_words(
-    workspace: Workspace, rows: dict[str, Sequence[Sequence[Any]]], verdict: str, words: str
-) -> None:
-    make(workspace.private_file, score_rows({SHIPPED: AFTER}, shipped=SHIPPED) | dict(rows))
+def test_the_verdict_in_words(workspace: Workspace, rows: Rows, verdict: str, words: str) -> None:
+    make(workspace.private_file, score_rows({SHIPPED: AFTER}, shipped=SHIPPED) | rows)
     before = digest(workspace.private_file)
     done = workspace.run("backtest")
     assert done.exit_code == 0, done.output
