@@ -252,7 +252,7 @@ def _print(from_: Side, to: Side, compared: list[dict[str, Any]]) -> None:
     for entry in compared:
         correlation = entry["rank_correlation"]
         moved = ", ".join(
-            f"{count:,} by {points} points or more" if position == 0 else f"{count:,} by {points}"
+            f"{count:,} by {points} point or more" if position == 0 else f"{count:,} by {points}"
             for position, (points, count) in enumerate(entry["accounts_moved"].items())
         )
         printed.print(

@@ -525,11 +525,8 @@ def _print(facts: Mapping[str, Any]) -> None:
     from engagement.report import console
 
     printed = console()
-    table = Table(
-        title=f"Weights of {facts['base']}, fitted on {_days(facts['early_dates'])}",
-        title_justify="left",
-        box=None,
-    )
+    printed.print(f"Weights of {facts['base']}, fitted on {_days(facts['early_dates'])}", soft_wrap=True)
+    table = Table(box=None)
     table.add_column("component", no_wrap=True)
     table.add_column("base", justify="right")
     table.add_column("fitted", justify="right")

@@ -95,16 +95,7 @@ def _calibration(entry: Backtest, *, days: int) -> Figure:
     """What was foretold against what came, a dot for each band, as large as the band has accounts."""
     figure = Figure(figsize=(5.6, 5.4), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-    axes.annotate(
-        "as foretold",
-        (0.88, 0.88),
-        xytext=(-6, 6),
-        textcoords="offset points",
-        ha="right",
-        fontsize=9,
-        color=GREY,
-    )
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as foretold")
     bands = [(band.foretold, band.came, band.count) for band in entry.bands if band.foretold is not None]
     known = [(foretold, came, count) for foretold, came, count in bands if came is not None]
     most = max((count for _, _, count in known), default=1)
@@ -131,6 +122,7 @@ def _calibration(entry: Backtest, *, days: int) -> Figure:
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
+    axes.legend(frameon=False, loc="lower right")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure

@@ -171,7 +171,7 @@ def test_diff_for_a_person(built: Workspace) -> None:
     assert f"From: engagement.duckdb, score {SHIPPED}, as of 2026-06-23" in done.stdout
     assert f"To:   private.duckdb, score {SHIPPED}, as of 2026-06-30" in done.stdout
     assert (
-        "3 accounts compared, 1 entering, 1 leaving; moved: 3 by 1 points or more, 2 by 5, 1 by 10"
+        "3 accounts compared, 1 entering, 1 leaving; moved: 3 by 1 point or more, 2 by 5, 1 by 10"
         in done.stdout
     )
     assert re.search(r"A Inc\. +60\.5 +41\.0 +-19\.5 +1 -> 1 +recency -20\.0, email \+1\.5", done.stdout)
