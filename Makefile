@@ -51,6 +51,10 @@ bench-extract: install .venv-bench/installed ## messages a second, CPU and memor
 bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, against Leadspace's limit of 30 calls a second
 	$(BIN)/python -m benchmarks.leadspace $(BENCH)
 
+.PHONY: backtest
+backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
+	$(BIN)/python tests/python/backtest_enron.py $(BACKTEST)
+
 .PHONY: mutants
 mutants: install ## wrong variants of the models, one after another: each must make its test fail
 	$(BIN)/python tests/python/mutants.py
@@ -68,7 +72,7 @@ lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
 	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py \
-		tests/python/fault_mutants.py
+		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
@@ -78,7 +82,7 @@ docs: install ## one page with models, columns and lineage: target/static_index.
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
-		--no-header --upgrade --extra emulators --extra dev pyproject.toml -o requirements.lock
+		--no-header --upgrade --extra emulators --extra dev --extra backtest pyproject.toml -o requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
 		-o scripts/benchmarks/requirements.lock

@@ -184,6 +184,9 @@ def cli() -> None:
       engagement run --if-due        the same, for a timer: does nothing before it is due
       engagement cancel              end what is running; what was read is kept
       engagement verify FILE         put a published file through the gate, wherever it lies
+      engagement diff                which accounts would move before anything is published
+      engagement backtest            whether the score told what came next in your own mail
+      engagement fit-weights         weights fitted on your own mail, as a version of their own
       engagement access ADDRESS      what is held on a person
       engagement erase ADDRESS       take a person out of every file, and keep him out
 
@@ -537,6 +540,109 @@ def cancel(as_json: bool, verbose: bool) -> None:
     """
     _conclude_without_settings(
         lambda: cancelling(run_lock_of(data_dir_of(os.environ))), as_json=as_json, verbose=verbose
+    )
+
+
+@cli.command("backtest")
+@_as_json
+@_logging
+def backtest_(as_json: bool, verbose: bool) -> None:
+    """Say whether the score told what came next in the own mail, beside the simple rules instead of it.
+
+    \b
+    Examples:
+      engagement backtest
+      engagement backtest --json
+
+    Reads what was built last, and builds and writes nothing. How it is judged stands in docs/backtest.md.
+    """
+    from engagement.backtest import backtest
+
+    _conclude(backtest, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command("diff")
+@click.option(
+    "--from", "before", metavar="VERSION", help="A version of the score, instead of what is published."
+)
+@click.option("--to", "after", metavar="VERSION", help="The version that it is compared with.")
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many accounts are listed.",
+)
+@_as_json
+@_logging
+def diff_(before: str | None, after: str | None, limit: int, as_json: bool, verbose: bool) -> None:
+    """Show which accounts would move, before anything is published.
+
+    \b
+    Examples:
+      engagement diff                        what is published, and what was built last
+      engagement diff --from v1 --to v2      two versions of the score, side by side at the same day
+      engagement diff --to v2 --limit 50     the version that is shown, and another
+
+    Reads the published and the private file, and writes nothing. A new version of seeds/score_components.csv can be
+    compared after `dbt build`.
+    """
+    from engagement.diff import diff
+
+    _conclude(
+        lambda settings: diff(settings, before=before, after=after, limit=limit),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("fit-weights")
+@click.option(
+    "--base", metavar="VERSION", help="The version to begin with, instead of the one that is shown."
+)
+@click.option(
+    "--fit-through",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="The last date to fit on; later ones judge. Without it the first half is for fitting.",
+)
+@click.option(
+    "--write", metavar="NAME", help="Add the weights to seeds/score_components.csv as this version."
+)
+@click.option("--why", metavar="TEXT", help="The reason, which stands in the seed; needs --write.")
+@_as_json
+@_logging
+def fit_weights_(
+    base: str | None,
+    fit_through: date | None,
+    write: str | None,
+    why: str | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Fit the weights of the score on early dates of the own mail, and judge them on later ones.
+
+    \b
+    Examples:
+      engagement fit-weights
+      engagement fit-weights --base v1 --fit-through 2025-12-31
+      engagement fit-weights --fit-through 2025-12-31 --write v3 --why "Fitted on our own mail of 2025."
+
+    Needs the extra backtest. Writes nothing without --write, and then a version of its own, which is computed beside
+    the others from the next `dbt build` on.
+    """
+    if why is not None and write is None:
+        raise click.UsageError("--why stands in the seed; give --write NAME as well.")
+    from engagement.fit import fit_weights
+
+    _conclude(
+        lambda settings: fit_weights(settings, base=base, fit_through=fit_through, write=write, why=why),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
     )
 
 

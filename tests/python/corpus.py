@@ -1,7 +1,8 @@
 """Real data as emulated tenants: the Enron corpus and the public notes of open working groups.
 
 Both are read from where ENGAGEMENT_TEST_DATA points (its README describes the files); nothing of them is kept
-here. `python -m emulators.graph --tenant corpus:enron` serves the one, `corpus:working_groups` the other.
+here. `python -m emulators.graph --tenant corpus:enron` serves the one, `corpus:working_groups` the other;
+`corpus:enron_whole` serves all mail of the one, for the back-test.
 
 What the working groups' notes do not say (organisers, answers, cancellations, addresses) is made up by rules
 that depend on the ids alone, and stated as `Gathering` records: what really took place. The calendars made
@@ -39,6 +40,9 @@ ENRON_NOW = datetime(2001, 10, 1, 12, tzinfo=UTC)
 ENRON_DAY = date(2001, 9, 30)
 ENRON_RETENTION_DAYS = 1000
 ENRON_TIME_ZONE = "UTC"
+# after the corpus' last message, and far enough back to keep a year before the first date that is scored
+ENRON_WHOLE_NOW = datetime(2002, 7, 1, 12, tzinfo=UTC)
+ENRON_WHOLE_RETENTION_DAYS = 1277  # from 1999-01-01
 
 # the day is the third of a plenary's four, so that an all-day entry ends with it and another begins after it
 GROUPS_NOW = datetime(2023, 5, 18, 12, tzinfo=UTC)
@@ -97,6 +101,15 @@ def enron() -> Tenant:
     Mail and meetings after that are in it too (the corpus ends in mid-2002): a client must not ask for them.
     A message's time is its sending in every copy, since the corpus has no other.
     """
+    return _enron_tenant(ENRON_NOW, has_calendars=True)
+
+
+def enron_whole() -> Tenant:
+    """Build the same tenant after the corpus' end, for the back-test: all mail, and calendars without entries."""
+    return _enron_tenant(ENRON_WHOLE_NOW, has_calendars=False)
+
+
+def _enron_tenant(now: datetime, *, has_calendars: bool) -> Tenant:
     mailboxes = enron_mailboxes()
     # nothing of millions of new objects is garbage: looking for it would take half of the time
     collecting = gc.isenabled()
@@ -107,7 +120,7 @@ def enron() -> Tenant:
         if collecting:
             gc.enable()
     return Tenant(
-        now=ENRON_NOW,
+        now=now,
         people=[
             Person(
                 id=mailbox.guid,
@@ -121,7 +134,7 @@ def enron() -> Tenant:
             for mailbox in mailboxes
         ],
         messages=messages,
-        events=_enron_events(mailboxes),
+        events=_enron_events(mailboxes) if has_calendars else {},
     )
 
 
@@ -233,6 +246,19 @@ def _enron_events(mailboxes: Iterable[Mailbox]) -> dict[str, list[Event]]:
 
 def write_enron(folder: Path) -> Path:
     """Write enrichments.yml for the corpus, whose customer files are read where they lie; give its path."""
+    return _write_enron(
+        folder,
+        retention_days=ENRON_RETENTION_DAYS,
+        mapping={"company_name": "name", "website": "website", "country": "country"},
+    )
+
+
+def write_enron_whole(folder: Path) -> Path:
+    """Write enrichments.yml for all mail of the corpus, without company data; give its path."""
+    return _write_enron(folder, retention_days=ENRON_WHOLE_RETENTION_DAYS)
+
+
+def _write_enron(folder: Path, *, retention_days: int, mapping: dict[str, str] | None = None) -> Path:
     enron_data = data_directory() / "enron"
     return _write_configuration(
         folder,
@@ -245,8 +271,8 @@ def write_enron(folder: Path) -> Path:
         },
         contacts={"path": str(enron_data / "contacts.csv")},
         addresses=[mailbox.address for mailbox in enron_mailboxes()],
-        retention_days=ENRON_RETENTION_DAYS,
-        mapping={"company_name": "name", "website": "website", "country": "country"},
+        retention_days=retention_days,
+        mapping=mapping,
     )
 
 

@@ -98,14 +98,14 @@ def run_corpus(
         leadspace_url = "http://127.0.0.1:9"
         if companies is not None:
             leadspace_url, _ = stack.enter_context(
-                _emulator("emulators.leadspace", "--companies", str(companies), folder=folder)
+                emulator("emulators.leadspace", "--companies", str(companies), folder=folder)
             )
-        url, emulator = stack.enter_context(_emulator("emulators.graph", "--tenant", tenant, folder=folder))
+        url, graph = stack.enter_context(emulator("emulators.graph", "--tenant", tenant, folder=folder))
         ready = time.monotonic()
         with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engagement", "run", "--json"],
-                env=_environment(url, leadspace_url, folder, configuration),
+                env=environment_of(url, leadspace_url, folder, configuration),
                 cwd=folder,
                 stdout=stdout,
                 stderr=stderr,
@@ -117,7 +117,7 @@ def run_corpus(
             for file in (stdout, stderr):
                 file.seek(0)
             printed, complaints = stdout.read().decode(), stderr.read().decode()
-        memory = _peak_memory_mb(emulator.pid)
+        memory = _peak_memory_mb(graph.pid)
     return CorpusRun(
         folder=folder,
         exit_code=process.returncode,
@@ -132,7 +132,8 @@ def run_corpus(
 
 
 @contextmanager
-def _emulator(module: str, *arguments: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def emulator(module: str, *arguments: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve with one of the emulators in a process of its own; its address and the process."""
     url_file = folder / f"{module}.url"
     log_file = folder / f"{module}.log"
     with log_file.open("wb") as log:
@@ -159,7 +160,8 @@ def _emulator(module: str, *arguments: str, folder: Path) -> Iterator[tuple[str,
         process.communicate(timeout=20)
 
 
-def _environment(url: str, leadspace_url: str, folder: Path, configuration: Path) -> dict[str, str]:
+def environment_of(url: str, leadspace_url: str, folder: Path, configuration: Path) -> dict[str, str]:
+    """Give the environment of a command that works in `folder`, with nothing of another installation."""
     tenant = Tenant(now=datetime.now(UTC))  # for its ids and its secret
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     return environ | {
