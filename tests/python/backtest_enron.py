@@ -98,11 +98,11 @@ def build(folder: Path) -> None:
 
 
 def run(what: str, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
-    """Run a step; BacktestError with where its output lies."""
+    """Run a step in the project's folder; BacktestError with where its output lies."""
     log = folder / f"{what.replace(' ', '-')}.log"
     with log.open("wb") as file:
         code = subprocess.run(
-            command, env=environment, cwd=folder, stdout=file, stderr=file, check=False
+            command, env=environment, cwd=CHECKOUT, stdout=file, stderr=file, check=False
         ).returncode
     if code:
         raise BacktestError(
