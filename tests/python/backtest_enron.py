@@ -77,6 +77,7 @@ def extract(folder: Path, *, again: bool) -> None:
                 f"engagement extract {source}",
                 [sys.executable, "-m", "engagement", "extract", source],
                 environment,
+                folder,
             )
     done.touch()
 
@@ -92,19 +93,20 @@ def build(folder: Path) -> None:
             *("--project-dir", str(CHECKOUT), "--profiles-dir", str(CHECKOUT)),
         ],
         environment_of(NOWHERE, NOWHERE, folder, folder / "enrichments.yml"),
+        folder,
     )
 
 
-def run(what: str, command: Sequence[str], environment: dict[str, str]) -> None:
-    """Run a step; BacktestError with where its output lies."""
-    log = FOLDER / f"{what.replace(' ', '-')}.log"
+def run(what: str, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    """Run a step in the project's folder; BacktestError with where its output lies."""
+    log = folder / f"{what.replace(' ', '-')}.log"
     with log.open("wb") as file:
         code = subprocess.run(
-            command, env=environment, cwd=FOLDER, stdout=file, stderr=file, check=False
+            command, env=environment, cwd=CHECKOUT, stdout=file, stderr=file, check=False
         ).returncode
     if code:
         raise BacktestError(
-            f"{what}: ended with {code}; see {log.relative_to(CHECKOUT)}, then run make backtest again"
+            f"{what}: ended with {code}; see {log.relative_to(folder.parent)}, then run make backtest again"
         )
 
 
