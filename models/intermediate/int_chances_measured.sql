@@ -1,4 +1,5 @@
 {%- set chance_days = var('chance_days') -%}
+{%- set half_life_days = var('chance_half_life_days') -%}
 with
 
 scores as (
@@ -41,8 +42,8 @@ days_to_judge as (
 
 ),
 
--- The accounts as they were scored at the ends of the newest weeks, each followed up to the day that is judged: the
--- oldest of them whole, the newest for a few days.
+-- The accounts as they were scored at the ends of the weeks of the last year, each followed for the days ahead or up to
+-- the day that is judged. Older weeks weigh less, since the mail of a whole company swells and ebbs.
 cohorts as (
 
     select
@@ -53,6 +54,9 @@ cohorts as (
         scores.account_id,
         scores.score_tenth,
         scores.scored_on as week_ends_on,
+        power(
+            2, -{{ days_between('scores.scored_on', 'days_to_judge.scored_on') }} / cast({{ half_life_days }} as double)
+        ) as week_weight,
         least(
             {{ days_between('scores.scored_on', 'days_to_judge.scored_on') }}, cast({{ chance_days }} as bigint)
         ) as followed_days
@@ -62,7 +66,7 @@ cohorts as (
             days_to_judge.score_version = scores.score_version
             and days_to_judge.enrichment_id = scores.enrichment_id
             and days_to_judge.scored_on > scores.scored_on
-            and cast(days_to_judge.scored_on - interval {{ chance_days + 7 }} day as date) <= scores.scored_on
+            and cast(days_to_judge.scored_on - interval 364 day as date) <= scores.scored_on
     where scores.score_series = 'history'
 
 ),
@@ -77,6 +81,7 @@ followed as (
         cohorts.score_tenth,
         cohorts.account_id,
         cohorts.week_ends_on,
+        cohorts.week_weight,
         cohorts.followed_days,
         min({{ days_between('cohorts.week_ends_on', 'inbound_days.happened_on') }}) as inbound_after_days
     from cohorts
@@ -96,6 +101,7 @@ followed as (
         cohorts.score_tenth,
         cohorts.account_id,
         cohorts.week_ends_on,
+        cohorts.week_weight,
         cohorts.followed_days
 
 ),
@@ -115,6 +121,7 @@ followed_in_groups as (
         cast(-1 as bigint) as score_tenth,
         account_id,
         week_ends_on,
+        week_weight,
         followed_days,
         inbound_after_days
     from followed
@@ -131,7 +138,9 @@ days_survived as (
         score_tenth,
         coalesce(inbound_after_days, followed_days) as days_count,
         count(*) as left_count,
-        count(inbound_after_days) as inbound_count
+        count(inbound_after_days) as inbound_count,
+        sum(week_weight) as left_weight,
+        sum(case when inbound_after_days is not null then week_weight else 0 end) as inbound_weight
     from followed_in_groups
     group by
         score_version,
@@ -147,11 +156,11 @@ days_at_risk as (
 
     select
         *,
-        sum(left_count) over (
+        sum(left_weight) over (
             partition by score_version, enrichment_id, scored_on, known_by_on, score_tenth
             order by days_count desc nulls last
             rows between unbounded preceding and current row
-        ) as at_risk_count
+        ) as at_risk_weight
     from days_survived
 
 ),
@@ -168,12 +177,13 @@ chances as (
         score_tenth,
         cast(sum(left_count) as bigint) as evidence_count,
         cast(sum(inbound_count) as bigint) as evidence_inbound_count,
+        sum(left_weight) as evidence_weight,
+        -- A hair less than all is all: the weights are added in any order.
         case
-            when sum(case when inbound_count = at_risk_count then 1 else 0 end) > 0 then cast(1 as double)
+            when max(inbound_weight / nullif(at_risk_weight, 0)) > 0.999999999 then cast(1 as double)
             else
                 1 - exp(sum(case
-                    when inbound_count < at_risk_count
-                        then ln(1 - cast(inbound_count as double) / nullif(at_risk_count, 0))
+                    when inbound_weight < at_risk_weight then ln(1 - inbound_weight / nullif(at_risk_weight, 0))
                 end))
         end as inbound_ratio
     from days_at_risk
@@ -193,9 +203,9 @@ select
         when all_chances.evidence_count >= {{ var('chance_evidence_least') }}
             then round(
                 (
-                    coalesce(chances.evidence_count * chances.inbound_ratio, 0)
+                    coalesce(chances.evidence_weight * chances.inbound_ratio, 0)
                     + {{ var('chance_prior_weeks') }} * all_chances.inbound_ratio
-                ) / nullif(coalesce(chances.evidence_count, 0) + {{ var('chance_prior_weeks') }}, 0),
+                ) / nullif(coalesce(chances.evidence_weight, 0) + {{ var('chance_prior_weeks') }}, 0),
                 9
             )
     end as inbound_chance_ratio,

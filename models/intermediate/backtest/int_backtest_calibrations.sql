@@ -13,6 +13,25 @@ draws as (
 
 ),
 
+-- Of the bands of the score, and of those of the chance itself.
+accounts_banded as (
+
+    select
+        *,
+        'score' as band_kind,
+        score_band as band_position
+    from scores_judged
+
+    union all
+
+    select
+        *,
+        'chance' as band_kind,
+        chance_band as band_position
+    from scores_judged
+
+),
+
 dates_counted as (
 
     select
@@ -27,20 +46,25 @@ dates_counted as (
 bands as (
 
     select
-        scores_judged.score_version,
-        scores_judged.enrichment_id,
-        scores_judged.chance_band,
+        accounts_banded.score_version,
+        accounts_banded.enrichment_id,
+        accounts_banded.band_kind,
+        accounts_banded.band_position,
         draws.replicate,
         sum(draws.draw_weight) as accounts_weight,
-        sum(case when scores_judged.is_active then draws.draw_weight else 0 end) as active_weight,
-        sum(draws.draw_weight * scores_judged.inbound_chance_ratio) as predicted_weight
-    from scores_judged
+        sum(case when accounts_banded.is_active then draws.draw_weight else 0 end) as active_weight,
+        sum(draws.draw_weight * accounts_banded.inbound_chance_ratio) as predicted_weight
+    from accounts_banded
     inner join draws
         on
-            scores_judged.enrichment_id = draws.enrichment_id
-            and scores_judged.account_id = draws.account_id
+            accounts_banded.enrichment_id = draws.enrichment_id
+            and accounts_banded.account_id = draws.account_id
     group by
-        scores_judged.score_version, scores_judged.enrichment_id, scores_judged.chance_band, draws.replicate
+        accounts_banded.score_version,
+        accounts_banded.enrichment_id,
+        accounts_banded.band_kind,
+        accounts_banded.band_position,
+        draws.replicate
 
 )
 
@@ -48,6 +72,7 @@ bands as (
 select
     bands.score_version,
     bands.enrichment_id,
+    bands.band_kind,
     bands.replicate,
     round(
         sum(abs(bands.predicted_weight - bands.active_weight)) / nullif(cast(sum(bands.accounts_weight) as double), 0),
@@ -61,4 +86,4 @@ inner join dates_counted
     on
         bands.score_version = dates_counted.score_version
         and bands.enrichment_id = dates_counted.enrichment_id
-group by bands.score_version, bands.enrichment_id, bands.replicate
+group by bands.score_version, bands.enrichment_id, bands.band_kind, bands.replicate

@@ -26,7 +26,7 @@ replicates as (
         score_version as predictor,
         score_version,
         cast(null as string) as component,
-        'calibration_error' as measure,
+        case band_kind when 'score' then 'calibration_error' else 'calibration_error_by_chance' end as measure,
         'judged dates' as judged_over,
         replicate,
         calibration_error as measure_value,
