@@ -17,8 +17,14 @@ from engagement.warehouse import Connection
 SCORE, BASELINE, ABLATION = "score", "baseline", "ablation"
 # The two that a score has to win at once, and what is shown beside them.
 DECIDING = ("auc", "spearman")
-MEASURES = ("auc", "spearman", "lift", "calibration_error")
-HEADINGS = {"auc": "AUC", "spearman": "Spearman", "lift": "lift", "calibration_error": "calibration error"}
+MEASURES = ("auc", "spearman", "lift", "calibration_error", "calibration_error_by_chance")
+HEADINGS = {
+    "auc": "AUC",
+    "spearman": "Spearman",
+    "lift": "lift",
+    "calibration_error": "calibration error",
+    "calibration_error_by_chance": "by chance",
+}
 # One or two quarters say more of those quarters than of the score.
 FEWEST_DATES = 3
 
@@ -46,10 +52,10 @@ COMPARED = """
 """
 
 BANDS = """
-    select enrichment_id, band_from, band_to, foretold_count, predicted_ratio, active_ratio
+    select enrichment_id, band_kind, band_from, band_to, foretold_count, predicted_ratio, active_ratio
     from marts.backtest_bands
-    where score_version = ? and band_kind = 'chance'
-    order by enrichment_id, band_position
+    where score_version = ?
+    order by enrichment_id, band_kind, band_position
 """
 
 WARNINGS = """
@@ -123,7 +129,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Band:
-    """The accounts and dates whose foretold chance lies in a band; all but the count are ratios of 0..1."""
+    """The accounts and dates whose score (0..100) or foretold chance (0..1) lies in a band; ratios are of 0..1."""
 
     lowest: float
     highest: float
@@ -152,7 +158,8 @@ class Backtest:
     dates: list[date] = field(default_factory=list)
     predictors: list[Predictor] = field(default_factory=list)
     comparisons: dict[tuple[str, str], Measure] = field(default_factory=dict)
-    bands: list[Band] = field(default_factory=list)
+    score_bands: list[Band] = field(default_factory=list)
+    chance_bands: list[Band] = field(default_factory=list)
     warnings: list[EarlyWarning] = field(default_factory=list)
     # by predictor: the share of a tenth that wrote, and of all that wrote that are found so far
     tenths: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
@@ -266,8 +273,9 @@ def read_backtests(connection: Connection, *, shipped: str) -> dict[str, Backtes
         of(enrichment_id).dates.append(day)
     for enrichment_id, name, measure, *figures in connection.execute(COMPARED, [shipped]).fetchall():
         of(enrichment_id).comparisons[name, measure] = Measure(*figures)
-    for enrichment_id, *figures in connection.execute(BANDS, [shipped]).fetchall():
-        of(enrichment_id).bands.append(Band(*figures))
+    for enrichment_id, kind, *figures in connection.execute(BANDS, [shipped]).fetchall():
+        entry = of(enrichment_id)
+        (entry.score_bands if kind == SCORE else entry.chance_bands).append(Band(*figures))
     for enrichment_id, *figures in connection.execute(WARNINGS, [shipped]).fetchall():
         of(enrichment_id).warnings.append(EarlyWarning(*figures))
     for enrichment_id, name, tenth, active, reached in connection.execute(TENTHS, [shipped]).fetchall():
@@ -316,7 +324,8 @@ def backtest(settings: Settings) -> Outcome:
                     {"predictor": predictor, "measure": measure, **difference.facts()}
                     for (predictor, measure), difference in sorted(entry.comparisons.items())
                 ],
-                "chance_bands": [asdict(band) for band in entry.bands],
+                "score_bands": [asdict(band) for band in entry.score_bands],
+                "chance_bands": [asdict(band) for band in entry.chance_bands],
                 "early_warnings": [asdict(warning) for warning in entry.warnings],
             }
             for name, entry in judged
@@ -349,13 +358,14 @@ def table_rows(entry: Backtest) -> list[tuple[str, ...]]:
 def in_lines(entry: Backtest, *, days: int) -> list[str]:
     """The chance against what came, and the early warnings, a line each."""
     lines = []
-    if entry.bands:
-        lines.append(
-            f"Chance of a message in {days} days, foretold and come true: "
-            + ", ".join(
-                f"{_percent(band.foretold)} {_percent(band.came)} ({band.count:,})" for band in entry.bands
+    for by, bands in (("score", entry.score_bands), ("chance", entry.chance_bands)):
+        if bands:
+            lines.append(
+                f"Chance of a message in {days} days by band of the {by}, foretold and come true: "
+                + ", ".join(
+                    f"{_percent(band.foretold)} {_percent(band.came)} ({band.count:,})" for band in bands
+                )
             )
-        )
     for warning in entry.warnings:
         lines.append(
             f"Fell silent after a date: {warning.silent:,}, of whom {_percent(warning.warned_ratio)} had lost points in"

@@ -270,14 +270,19 @@ def _least_squares(systems: Sequence[tuple[Numbers, Numbers]], base: Numbers, pu
 
 
 def _chosen_pull(cohorts: Sequence[tuple[date, tuple[Numbers, Numbers]]], base: Numbers) -> float:
-    """The pull that tells a date best from the others; of equal ones the strongest."""
+    """The strongest pull that tells a date from the others no worse than the best one, by one standard error.
+
+    The one-standard-error rule (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 7.10), of the
+    differences to the best at each date: of a few dates the best is mostly chance, and nearer to the base is simpler.
+    """
     import numpy as np
 
     days = sorted({day for day, _ in cohorts})
     if len(days) < 2:
         return max(PULLS)
 
-    def error(pull: float) -> float:
+    def errors(pull: float) -> Numbers:
+        """Mean squared error at each date, of weights that were fitted on the others."""
         of_days = []
         for day in days:
             found = _least_squares([system for other, system in cohorts if other != day], base, pull)
@@ -288,11 +293,16 @@ def _chosen_pull(cohorts: Sequence[tuple[date, tuple[Numbers, Numbers]]], base: 
                     if other == day
                 )
             )
-        return fmean(of_days)
+        return np.array(of_days)
 
-    errors = {pull: error(pull) for pull in PULLS}
-    least = min(errors.values())
-    return max(pull for pull, found in errors.items() if found <= least * (1 + 1e-9))
+    by_pull = {pull: errors(pull) for pull in PULLS}
+    best = by_pull[min(PULLS, key=lambda pull: float(by_pull[pull].mean()))]
+
+    def is_as_good(found: Numbers) -> bool:
+        worse = found - best
+        return float(worse.mean()) <= float(worse.std(ddof=1)) / math.sqrt(len(days)) + 1e-9
+
+    return max(pull for pull, found in by_pull.items() if is_as_good(found))
 
 
 def fitted_weights(components: Sequence[str], base: Sequence[float], cohorts: Sequence[Cohort]) -> Fit:

@@ -29,6 +29,7 @@ from engagement.backtest import (
     HEADINGS,
     MEASURES,
     Backtest,
+    Band,
     Predictor,
     in_lines,
     read_backtests,
@@ -37,6 +38,9 @@ from engagement.backtest import (
 from engagement.scores import project_variable
 
 FOLDER = CHECKOUT / "target" / "backtest"
+# Sets of weights that were tried and are not shipped.
+TRIED = CHECKOUT / "tests" / "fixtures" / "score_versions_tried.csv"
+PROJECT_PARTS = ("models", "macros", "seeds", "tests/generic", "tests/singular")
 # Weights are chosen on the first four and judged on the others, which nothing was chosen on (D7).
 FIT_DATES = ("2000-03-31", "2000-06-30", "2000-09-30", "2000-12-31")
 JUDGED_DATES = ("2001-03-31", "2001-06-30", "2001-09-30", "2001-11-30")
@@ -55,6 +59,15 @@ WEIGHTS = """
     from marts.account_score_components
     where aggregation_level = 'year'
     order by component, score_version
+"""
+
+
+LEVELS = """
+    select scored_on, count(*), avg(inbound_chance_ratio), avg(case when is_active then 1 else 0 end)
+    from intermediate.int_backtest_scores_judged
+    where score_version = ? and inbound_chance_ratio is not null
+    group by scored_on
+    order by scored_on
 """
 
 
@@ -82,27 +95,45 @@ def extract(folder: Path, *, again: bool) -> None:
     done.touch()
 
 
+def with_all_versions(folder: Path) -> Path:
+    """Copy what dbt reads of the project, with the versions that were only tried beside those that are shipped."""
+    project = folder / "project"
+    for part in PROJECT_PARTS:
+        shutil.rmtree(project / part, ignore_errors=True)
+        shutil.copytree(CHECKOUT / part, project / part)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(CHECKOUT / name, project / name)
+    _, _, tried = TRIED.read_text("utf-8").partition("\n")
+    seed = project / "seeds" / "score_components.csv"
+    seed.write_text(seed.read_text("utf-8") + tried, "utf-8")
+    return project
+
+
 def build(folder: Path) -> None:
     """Build the project on what was read, with the dates of the back-test."""
     variables = {"backtest_dates": [*FIT_DATES, *JUDGED_DATES], "backtest_judged_from": JUDGED_FROM}
+    project = with_all_versions(folder)
     run(
         "dbt build",
         [
             *(sys.executable, "-m", "dbt.cli.main", "build", "--exclude-resource-type", "unit_test"),
             *("--vars", json.dumps(variables), "--target", "private"),
-            *("--project-dir", str(CHECKOUT), "--profiles-dir", str(CHECKOUT)),
+            *("--project-dir", str(project), "--profiles-dir", str(project)),
         ],
         environment_of(NOWHERE, NOWHERE, folder, folder / "enrichments.yml"),
         folder,
+        at=project,
     )
 
 
-def run(what: str, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+def run(
+    what: str, command: Sequence[str], environment: dict[str, str], folder: Path, *, at: Path = CHECKOUT
+) -> None:
     """Run a step in the project's folder; BacktestError with where its output lies."""
     log = folder / f"{what.replace(' ', '-')}.log"
     with log.open("wb") as file:
         code = subprocess.run(
-            command, env=environment, cwd=CHECKOUT, stdout=file, stderr=file, check=False
+            command, env=environment, cwd=at, stdout=file, stderr=file, check=False
         ).returncode
     if code:
         raise BacktestError(
@@ -169,7 +200,13 @@ def by_date(entry: Backtest, predictors: Sequence[Predictor]) -> Iterable[list[s
         ]
 
 
-def generated(entry: Backtest, weights: Sequence[tuple[str, str, float]], *, days: int) -> list[str]:
+def generated(
+    entry: Backtest,
+    weights: Sequence[tuple[str, str, float]],
+    levels: Sequence[tuple[date, int, float, float]],
+    *,
+    days: int,
+) -> list[str]:
     """Give the generated part of docs/backtest.md."""
     score = entry.score
     assert score is not None
@@ -223,18 +260,13 @@ def generated(entry: Backtest, weights: Sequence[tuple[str, str, float]], *, day
         ),
         "### The chance, and early warning",
         "",
+        *_bands("score", "", 1, entry.score_bands),
+        *_bands("chance foretold", " %", 100, entry.chance_bands),
         *table(
-            ("chance foretold", "accounts and dates", "mean foretold", "wrote"),
+            ("date", "accounts", "mean foretold", "wrote"),
             (
-                [
-                    f"{100 * band.lowest:.0f} to {100 * band.highest:.0f} %",
-                    f"{band.count:,}",
-                    *(
-                        "-" if ratio is None else f"{100 * ratio:.1f} %"
-                        for ratio in (band.foretold, band.came)
-                    ),
-                ]
-                for band in entry.bands
+                [str(day), f"{count:,}", f"{100 * foretold:.1f} %", f"{100 * came:.1f} %"]
+                for day, count, foretold, came in levels
             ),
         ),
         f"![What was foretold and what came]({NAMES[1]}.svg)",
@@ -262,6 +294,20 @@ def generated(entry: Backtest, weights: Sequence[tuple[str, str, float]], *, day
     return lines
 
 
+def _bands(heading: str, unit: str, scale: float, bands: Sequence[Band]) -> list[str]:
+    return table(
+        (heading, "accounts and dates", "mean foretold", "wrote"),
+        (
+            [
+                f"{scale * band.lowest:.0f} to {scale * band.highest:.0f}{unit}",
+                f"{band.count:,}",
+                *("-" if ratio is None else f"{100 * ratio:.1f} %" for ratio in (band.foretold, band.came)),
+            ]
+            for band in bands
+        ),
+    )
+
+
 def write_document(lines: Sequence[str]) -> None:
     """Replace the part of docs/backtest.md between its markers."""
     before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
@@ -278,6 +324,7 @@ def judge(private_file: Path) -> int:
     with duckdb.connect(str(private_file), read_only=True) as connection:
         [entry] = read_backtests(connection, shipped=shipped).values()
         weights = connection.execute(WEIGHTS).fetchall()
+        levels = connection.execute(LEVELS, [shipped]).fetchall()
     if entry.dates != [date.fromisoformat(day) for day in JUDGED_DATES]:
         raise BacktestError(
             f"judged {', '.join(map(str, entry.dates)) or 'no date'} and not {', '.join(JUDGED_DATES)}"
@@ -289,7 +336,7 @@ def judge(private_file: Path) -> int:
         print(f"{name:{widths[0]}}  {'  '.join(shown)}")
     print(*in_lines(entry, days=days), sep="\n")
     print(entry.in_words(days=days))
-    write_document(generated(entry, weights, days=days))
+    write_document(generated(entry, weights, levels, days=days))
     draw(entry, DOCUMENT.parent, days=days)
     missed = misses(entry)
     for line in missed:

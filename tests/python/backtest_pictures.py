@@ -92,24 +92,41 @@ def _dot(axes: Axes, place: int, predictor: Predictor, measure: str, *, is_shown
 
 
 def _calibration(entry: Backtest, *, days: int) -> Figure:
-    """What was foretold against what came, a dot for each band, as large as the band has accounts."""
+    """What was foretold against what came, a mark for each band, as large as the band has accounts."""
     figure = Figure(figsize=(5.6, 5.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as foretold")
-    bands = [(band.foretold, band.came, band.count) for band in entry.bands if band.foretold is not None]
-    known = [(foretold, came, count) for foretold, came, count in bands if came is not None]
-    most = max((count for _, _, count in known), default=1)
-    for foretold, came, count in known:
-        area = 20 + 260 * count / most
-        axes.scatter([foretold], [came], s=area, color=SCORE_COLOUR, alpha=0.75, linewidth=0)
-        axes.annotate(
-            f"{count:,}",
-            (foretold, came),
-            xytext=(0, area**0.5 / 2 + 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
+    most = max((band.count for band in (*entry.score_bands, *entry.chance_bands)), default=1)
+    for bands, name, colour, marker in (
+        (entry.chance_bands, "by tenth of the chance", GREY, "s"),
+        (entry.score_bands, "by fifth of the score", SCORE_COLOUR, "o"),
+    ):
+        known = [
+            (band.foretold, band.came, band.count)
+            for band in bands
+            if band.foretold is not None and band.came is not None
+        ]
+        areas = [20 + 260 * count / most for _, _, count in known]
+        axes.scatter(
+            [foretold for foretold, _, _ in known],
+            [came for _, came, _ in known],
+            s=areas,
+            color=colour,
+            marker=marker,
+            alpha=0.75,
+            linewidth=0,
         )
+        # a mark of one size for the legend
+        axes.scatter([], [], s=60, color=colour, marker=marker, alpha=0.75, linewidth=0, label=name)
+        for (foretold, came, count), area in zip(known, areas, strict=True):
+            axes.annotate(
+                f"{count:,}",
+                (foretold, came),
+                xytext=(0, area**0.5 / 2 + 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
     score = entry.score
     error = None if score is None else score.mean("calibration_error").value
     axes.set_title(

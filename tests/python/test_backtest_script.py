@@ -31,7 +31,8 @@ def backtest(
         dates=list(DAYS),
         predictors=[score, other, without],
         comparisons={("emails_90_days", "auc"): Measure(-0.00001, -0.01, 0.02)},
-        bands=[Band(0.2, 0.3, 40, 0.25, 0.3), Band(0.3, 0.4, 2, None, None)],
+        score_bands=[Band(20, 40, 42, 0.25, 0.3)],
+        chance_bands=[Band(0.2, 0.3, 40, 0.25, 0.3), Band(0.3, 0.4, 2, None, None)],
         warnings=[EarlyWarning(8, 30, 0.4, 90, None)],
         tenths={"v2": [(tenth, 1 - tenth / 10, tenth / 10) for tenth in range(1, 11)]},
     )
