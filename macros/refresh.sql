@@ -17,7 +17,8 @@
 
 {#- Fingerprint of everything but data that the incremental models are made of. -#}
 {% macro refresh_logic() -%}
-    {%- set parts = [] -%}
+    {#- What `dbt run` builds is made of the seeds as they were loaded last, whatever their files say. -#}
+    {%- set parts = [flags.WHICH] -%}
     {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] -%}
         {%- do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) -%}
     {%- endfor -%}
@@ -61,7 +62,9 @@
 
 {#- on-run-end: remembers what was seen, if every one of those models was built. -#}
 {% macro finish_refresh(results) -%}
-    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+    {%- if execute and flags.WHICH == 'seed' -%}
+        update raw.refreshes set is_complete = false
+    {%- elif execute and flags.WHICH in ['build', 'run'] -%}
         {%- set built = [] -%}
         {%- for result in results if result.status == 'success' -%}
             {%- do built.append(result.node.unique_id) -%}

@@ -313,3 +313,20 @@ def test_a_refresh_is_whole_unless_the_one_before_ended_well_with_the_same_model
         file = project / path
         file.write_text(file.read_text(encoding="utf-8") + "{# another #}\n", encoding="utf-8")
         assert decided() == (False, False), path
+
+
+@pytest.mark.long
+def test_other_seeds_ask_for_a_whole_refresh_whichever_command_loads_them(
+    two_weeks: tuple[Path, Clock],
+) -> None:
+    """`dbt run` loads no seed: what it builds after a seed was edited is made of the old one."""
+    private_file, _ = two_weeks
+    where = {"target": private_file.parent / "target", "private_file": private_file}
+    refreshed(private_file)
+    run_dbt("seed", **where)
+    assert refreshed(private_file) == "whole"
+    run_dbt("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", **where)
+    with duckdb.connect(str(private_file), read_only=True) as connection:
+        assert connection.execute("select is_complete, is_in_part from raw.refreshes").fetchall() == [
+            (True, False)
+        ]
