@@ -83,7 +83,8 @@ silences as (
 
 )
 
--- Silence longer than eight of a tie's usual intervals mostly means that it is over (Navarro et al., EPJ Data Science 2017).
+-- Silence longer than eight of a tie's usual intervals mostly means that it is over (Navarro et al., EPJ Data Science
+-- 2017).
 select
     enrichment_id,
     account_id,

@@ -28,6 +28,14 @@ score_components as (
 
 ),
 
+components_touched as (
+
+    select newer.*
+    from components_weighted as newer
+    {{ only_touched('newer', 'int_score_changes_touched', ['enrichment_id', 'scored_on']) }}
+
+),
+
 -- An account has a change where it was scored a week before.
 changes as (
 
@@ -42,8 +50,7 @@ changes as (
         case score_components.better when 'lower' then -newer.raw_value else newer.raw_value end as oriented_value,
         case score_components.better when 'lower' then -older.raw_value else older.raw_value end as previous_value,
         newer.scored_on
-    from components_weighted as newer
-    {{ only_touched('newer', 'int_score_changes_touched', ['enrichment_id', 'scored_on']) }}
+    from components_touched as newer
     inner join components_weighted as older
         on
             newer.score_version = older.score_version

@@ -99,7 +99,9 @@ volumes as (
                 and windows.age_days < settings.two_way_recency_window_days
                 then windows.happened_on
         end) as last_two_way_on,
-        cast(sum(windows.inbound_count + windows.outbound_count + windows.meetings_count) as bigint) as interactions_count,
+        cast(
+            sum(windows.inbound_count + windows.outbound_count + windows.meetings_count) as bigint
+        ) as interactions_count,
         cast(sum(case
             when windows.age_days < settings.reciprocity_window_days then windows.inbound_count else 0
         end) as bigint) as balance_inbound_count,
@@ -112,18 +114,24 @@ volumes as (
         count(distinct case
             when windows.age_days < settings.regularity_window_days then date_trunc('week', windows.happened_on)
         end) as active_weeks_count,
-        {%- for component, count, decayed_count in [
-            ('email_inbound', 'inbound_count', 'inbound_decayed_count'),
-            ('email_outbound', 'outbound_count', 'outbound_decayed_count'),
-            ('meeting_volume', 'meetings_count', 'meetings_decayed_count'),
-        ] %}
-            sum(
-                case when windows.age_days < settings.{{ component }}_window_days then windows.{{ count }} else 0 end
-                * {{ forward_weight('windows.happened_on', 'settings.' ~ component ~ '_half_life_days') }}
-            )
-            / {{ forward_weight('windows.scored_on', 'max(settings.' ~ component ~ '_half_life_days)') }}
-                as {{ decayed_count }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        sum(
+            case when windows.age_days < settings.email_inbound_window_days then windows.inbound_count else 0 end
+            * {{ forward_weight('windows.happened_on', 'settings.email_inbound_half_life_days') }}
+        )
+        / {{ forward_weight('windows.scored_on', 'max(settings.email_inbound_half_life_days)') }}
+            as inbound_decayed_count,
+        sum(
+            case when windows.age_days < settings.email_outbound_window_days then windows.outbound_count else 0 end
+            * {{ forward_weight('windows.happened_on', 'settings.email_outbound_half_life_days') }}
+        )
+        / {{ forward_weight('windows.scored_on', 'max(settings.email_outbound_half_life_days)') }}
+            as outbound_decayed_count,
+        sum(
+            case when windows.age_days < settings.meeting_volume_window_days then windows.meetings_count else 0 end
+            * {{ forward_weight('windows.happened_on', 'settings.meeting_volume_half_life_days') }}
+        )
+        / {{ forward_weight('windows.scored_on', 'max(settings.meeting_volume_half_life_days)') }}
+            as meetings_decayed_count
     from account_days_in_windows as windows
     cross join settings
     group by
@@ -159,7 +167,8 @@ breadths as (
         on
             score_rows.enrichment_id = people.enrichment_id
             and score_rows.account_id = people.account_id
-            and {{ days_between('people.happened_on', 'score_rows.scored_on') }} < breadth_windows.breadth_window_days
+            and breadth_windows.breadth_window_days
+            > {{ days_between('people.happened_on', 'score_rows.scored_on') }}
             and score_rows.scored_on >= people.happened_on
             and score_rows.known_by_on >= people.known_on
     group by
@@ -194,7 +203,8 @@ reply_counts as (
         on
             score_rows.enrichment_id = replies.enrichment_id
             and score_rows.account_id = replies.account_id
-            and {{ days_between('replies.happened_on', 'score_rows.scored_on') }} < reply_windows.responsiveness_window_days
+            and reply_windows.responsiveness_window_days
+            > {{ days_between('replies.happened_on', 'score_rows.scored_on') }}
             and score_rows.scored_on >= replies.happened_on
             and score_rows.known_by_on >= replies.known_on
     group by
