@@ -70,6 +70,18 @@ LEVELS = """
     order by scored_on
 """
 
+RHYTHMS = """
+    select
+        rhythms.rhythm_state, count(*), avg(case when outcomes.is_active then 1 else 0 end),
+        avg(case when outcomes.messages_count > 0 then 1 else 0 end)
+    from intermediate.int_rhythms_measured as rhythms
+    inner join intermediate.int_backtest_outcomes as outcomes using (enrichment_id, account_id, scored_on)
+    inner join intermediate.int_backtest_dates_judged as dates using (scored_on)
+    where dates.is_judged and rhythms.known_by_on = rhythms.scored_on
+    group by rhythms.rhythm_state
+    order by 3 desc
+"""
+
 
 class BacktestError(Exception):
     """A step failed; one line."""
@@ -204,6 +216,7 @@ def generated(
     entry: Backtest,
     weights: Sequence[tuple[str, str, float]],
     levels: Sequence[tuple[date, int, float, float]],
+    rhythms: Sequence[tuple[str, int, float, float]],
     *,
     days: int,
 ) -> list[str]:
@@ -269,6 +282,13 @@ def generated(
                 for day, count, foretold, came in levels
             ),
         ),
+        *table(
+            ("rhythm at the date", "accounts and dates", "wrote", "wrote or were written to"),
+            (
+                [state.replace("_", " "), f"{count:,}", f"{100 * wrote:.1f} %", f"{100 * either:.1f} %"]
+                for state, count, wrote, either in rhythms
+            ),
+        ),
         f"![What was foretold and what came]({NAMES[1]}.svg)",
         "",
         *(f"- {line}" for line in in_lines(entry, days=days) if line.startswith("Fell")),
@@ -325,6 +345,7 @@ def judge(private_file: Path) -> int:
         [entry] = read_backtests(connection, shipped=shipped).values()
         weights = connection.execute(WEIGHTS).fetchall()
         levels = connection.execute(LEVELS, [shipped]).fetchall()
+        rhythms = connection.execute(RHYTHMS).fetchall()
     if entry.dates != [date.fromisoformat(day) for day in JUDGED_DATES]:
         raise BacktestError(
             f"judged {', '.join(map(str, entry.dates)) or 'no date'} and not {', '.join(JUDGED_DATES)}"
@@ -336,7 +357,7 @@ def judge(private_file: Path) -> int:
         print(f"{name:{widths[0]}}  {'  '.join(shown)}")
     print(*in_lines(entry, days=days), sep="\n")
     print(entry.in_words(days=days))
-    write_document(generated(entry, weights, levels, days=days))
+    write_document(generated(entry, weights, levels, rhythms, days=days))
     draw(entry, DOCUMENT.parent, days=days)
     missed = misses(entry)
     for line in missed:

@@ -75,18 +75,27 @@ def test_what_stands_around_the_generated_part_stays(tmp_path: Path, monkeypatch
     document = tmp_path / "backtest.md"
     monkeypatch.setattr(backtest_enron, "DOCUMENT", document)
     document.write_text(f"before\n{backtest_enron.BEGIN}\nold\n{backtest_enron.END}\nafter\n", "utf-8")
-    lines = backtest_enron.generated(backtest(), [("breadth", "v2", 20.0), ("breadth", "v1", 10.0)], days=90)
+    lines = backtest_enron.generated(
+        backtest(),
+        [("breadth", "v2", 20.0), ("breadth", "v1", 10.0)],
+        [(DAYS[0], 300, 0.25, 0.5)],
+        [("going_silent", 20, 0.3, 0.4)],
+        days=90,
+    )
     backtest_enron.write_document(lines)
     first = document.read_text("utf-8")
     assert first.startswith(f"before\n{backtest_enron.BEGIN}\n\nThe 90 days after 2001-03-31, ")
     assert first.endswith(f"\n\n{backtest_enron.END}\nafter\n")
     for line in (
         "The bar is met.",
-        "| score v2 (shown) | 0.750 (0.720 to 0.780) | 0.550 (0.520 to 0.580) | - | 0.030 |",
+        "| score v2 (shown) | 0.750 (0.720 to 0.780) | 0.550 (0.520 to 0.580) | - | 0.030 | - |",
         # a negative zero is none
         "| emails 90 days | 0.000 (-0.010 to 0.020) | - |",
         "| 2000-12-31 (fitting) | 100 | 0.750 | - | - | - |",
         "| 20 to 30 % | 40 | 25.0 % | 30.0 % |",
+        "| 20 to 40 | 42 | 25.0 % | 30.0 % |",
+        f"| {DAYS[0]} | 300 | 25.0 % | 50.0 % |",
+        "| going silent | 20 | 30.0 % | 40.0 % |",
         "| breadth | 10 | 20 |",
     ):
         assert f"\n{line}\n" in first, line
