@@ -568,10 +568,15 @@ def test_too_few_points_for_the_components() -> None:
 def test_the_score_is_the_one_of_the_models() -> None:
     """The formula of int_components_weighted, computed by DuckDB on places with gaps."""
     model = (ROOT / "models" / "intermediate" / "int_components_weighted.sql").read_text("utf-8")
+    macro = (ROOT / "macros" / "points.sql").read_text("utf-8")
     possible = "100 * weight / nullif(measured_weight, 0)"
     earned = "cast(floor(points_possible * place_ratio * 10000 + 0.000001) / 10000 as decimal(9, 4))"
     assert possible in model
-    assert earned in model
+    assert "points('points_possible', 'place_ratio') }} as points_earned" in model
+    assert (
+        "cast(floor(' ~ points_possible ~ ' * ' ~ ratio ~ ' * 10000 + 0.000001) / 10000 as decimal(9, 4))"
+        in macro
+    )
     chance = random.Random(3)
     weights = [33.0, 27.0, 21.0, 12.0, 7.0]
     places = [
