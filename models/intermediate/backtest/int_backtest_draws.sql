@@ -8,10 +8,12 @@ outcomes as (
 
 accounts as (
 
-    select distinct
+    select
         enrichment_id,
-        account_id
+        account_id,
+        sum(count(*)) over (partition by enrichment_id) as rows_count
     from outcomes
+    group by enrichment_id, account_id
 
 ),
 
@@ -31,6 +33,10 @@ draws as (
         {{ poisson_draw("concat(accounts.account_id, '|', cast(replicates.replicate as string))") }} as draw_weight
     from accounts
     cross join replicates
+    -- Of many accounts fewer draws tell as much; fewer than 40 tell no interval.
+    where
+        replicates.replicate <= 40
+        or replicates.replicate * accounts.rows_count <= {{ var('backtest_drawn_rows') }}
 
 )
 
