@@ -35,6 +35,7 @@ from engagement import config, verify
 from engagement.cli import cli
 from parsed_once import parsed_once
 from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
+from quick_dbt import quick_dbt
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)
@@ -43,8 +44,8 @@ SENTINEL = b"the last published file"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _project_is_read_once() -> Iterator[None]:
-    with parsed_once(ROOT):
+def _dbt_is_quick() -> Iterator[None]:
+    with parsed_once(ROOT), quick_dbt():
         yield
 
 
