@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +63,21 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
 def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> CompiledProject:
     """`dbt run` on a private file that does not exist yet: every model, over empty raw tables.
 
-    Twice: the second is a refresh in part, whose SQL is all that the first one's is and more.
+    Twice: the second is a refresh in part, whose SQL is all that the first one's is and more. Once for all workers of
+    the session, so nobody may change it.
     """
-    folder = tmp_path_factory.mktemp("compiled")
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    folder = common / "compiled-once"
     private_file = folder / "private.duckdb"
-    for _ in range(2):
-        run_dbt("run", target=folder, private_file=private_file)
+    with (common / "compiled-once.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            for _ in range(2):
+                run_dbt("run", target=folder, private_file=private_file)
+            (folder / "done").touch()
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return CompiledProject(folder, private_file, manifest)

@@ -449,6 +449,7 @@ def test_an_account_is_drawn_as_poisson_says(built: Built) -> None:
     assert weights(built) == expected
 
 
+@pytest.mark.long
 def test_the_order_of_rows_changes_nothing_and_without_dates_there_is_nothing(built: Built) -> None:
     def marts() -> dict[str, list[Row]]:
         return {name: built.query(f"select * from marts.{name} order by all") for name in MARTS}

@@ -138,6 +138,7 @@ def test_on_any_day_in_any_time_zone(warehouse_file: Path, seed: int, day: date,
     check(seed, day, time_zone, warehouse_file, HISTORIES_OF_A_LONG_EXAMPLE)
 
 
+@pytest.mark.long
 def test_the_order_of_rows_changes_nothing(warehouse_file: Path) -> None:
     def marts() -> dict[str, list[tuple[Any, ...]]]:
         with duckdb.connect(str(warehouse_file), read_only=True) as connection:

@@ -927,6 +927,7 @@ def test_no_name_address_number_or_profile_is_anywhere(published: Workspace) -> 
     assert places_of(published) == []
 
 
+@pytest.mark.long
 def test_what_is_not_switched_on_is_not_in_the_file(configured_copy: Workspace, service: Handle) -> None:
     enrich_contacts(configured_copy, service, companies=True)
     done = configured_copy.run("run")
@@ -973,6 +974,7 @@ def test_a_withdrawn_consent_takes_it_out(configured_copy: Workspace) -> None:
     assert len(answers(configured_copy)) == 3
 
 
+@pytest.mark.long
 def test_who_is_erased_goes_out_of_the_published_file(configured_copy: Workspace) -> None:
     done = configured_copy.run("erase", "zqmail2@contoso.example", "--yes")
     assert done.exit_code == 0, done.output
@@ -982,6 +984,7 @@ def test_who_is_erased_goes_out_of_the_published_file(configured_copy: Workspace
     assert places_of(configured_copy) == []
 
 
+@pytest.mark.long
 def test_removing_it_removes_everything_of_it(configured_copy: Workspace, service: Handle) -> None:
     enrich_contacts(configured_copy, service, companies=True, publish=True, active=False)
     done = configured_copy.run("remove", "Contact data", "--yes")

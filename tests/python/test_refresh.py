@@ -41,6 +41,11 @@ MARTS = (
     "account_score_history",
     "account_scores",
     "account_traffic",
+    "backtest_bands",
+    "backtest_comparisons",
+    "backtest_early_warnings",
+    "backtest_lift",
+    "backtest_measures",
     "company_changes",
     "company_file_companies",
     "company_history",
@@ -538,7 +543,9 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
         ]
 
 
-@pytest.mark.parametrize("after_seconds", [0.1, 0.6, 1.4, 2.2])
+@pytest.mark.parametrize(
+    "after_seconds", [*(pytest.param(seconds, marks=pytest.mark.long) for seconds in (0.1, 0.6, 2.2)), 1.4]
+)
 def test_killed_while_publishing_readers_see_the_old_file_or_the_new_one(
     after_seconds: float, copy: Workspace, refreshed: Refreshed
 ) -> None:

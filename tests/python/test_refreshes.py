@@ -103,9 +103,12 @@ def check(private_file: Path, seed: int, refreshes: int, histories: int = HISTOR
     assert all(expected[f"marts.{name}"] for name in ("account_engagement", "account_score_history"))
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.long)])
-def test_refreshes_in_part_add_up_to_a_whole_rebuild(private_file: Path, seed: int) -> None:
-    check(private_file, seed, refreshes=2)
+@pytest.mark.parametrize(
+    ("seed", "refreshes"),
+    [(1, 1), pytest.param(1, 2, marks=pytest.mark.long), pytest.param(4, 2, marks=pytest.mark.long)],
+)
+def test_refreshes_in_part_add_up_to_a_whole_rebuild(private_file: Path, seed: int, refreshes: int) -> None:
+    check(private_file, seed, refreshes)
 
 
 @pytest.mark.long
