@@ -361,8 +361,9 @@ def test_the_search_finds_what_was_left(tmp_path: Path, value: str, is_found: bo
         with duckdb.connect(str(path)) as connection:
             connection.execute("create schema raw")
             connection.execute("create table raw.t as select ? as text, [1, 7]::bigint[] as keys", [value])
-    job = {"keys": [5], "mailbox_ids": [], "texts": [KIM], "tombstone_key": None, "tombstones_file": ""}
-    job |= {name: str(path) for name, path in files.items()}
+    # A small number may stand anywhere in a file's own bytes.
+    job = {"keys": [12345678901234], "mailbox_ids": [], "texts": [KIM], "tombstone_key": None}
+    job |= {"tombstones_file": "", **{name: str(path) for name, path in files.items()}}
     assert bool(rebuilt_file.verify(job)) == is_found
     assert rebuilt_file.verify(job | {"texts": [], "mailbox_ids": [7]})[0] == "raw.t.keys: 1 rows with a key"
 
