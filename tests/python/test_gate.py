@@ -123,9 +123,7 @@ PLANTED = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            name, marks=() if name in ("account_engagement", "enriched_customers") else pytest.mark.long
-        )
+        pytest.param(name, marks=() if name == "enriched_customers" else pytest.mark.long)
         for name in published_tables()
     ],
 )

@@ -962,6 +962,7 @@ def test_a_banded_file_shows_no_single_person(copy: Workspace) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_withdrawn_consent_takes_it_out(configured_copy: Workspace) -> None:
     done = configured_copy.run("consent", "contact-data", "--withdraw")
     assert done.exit_code == 0, done.stderr

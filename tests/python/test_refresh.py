@@ -419,6 +419,7 @@ def test_only_a_whole_successful_build_of_no_older_day_is_published(
     assert published_day(copy.published_file) == date(2026, 6, 29)
 
 
+@pytest.mark.long
 def test_who_was_given_the_right_to_read_the_file_keeps_it(copy: Workspace) -> None:
     copy.published_file.chmod(0o640)
     assert copy.run("publish").exit_code == 0

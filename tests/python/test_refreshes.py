@@ -40,6 +40,9 @@ def private_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return workspace.private_file
 
 
+NOT_OF_MAIL = ("models/intermediate/companies+", "models/staging/leadspace+", "models/staging/company_file+")
+
+
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every intermediate table and mart."""
     with duckdb.connect(str(path), read_only=True) as connection:
@@ -66,8 +69,15 @@ def same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> bool:
 
 
 def refreshed(private_file: Path, *arguments: str) -> str:
-    """Runs dbt and says whether it was a refresh in part."""
-    run_dbt("run", *arguments, target=private_file.parent / "target", private_file=private_file)
+    """Runs dbt and says whether it was a refresh in part; what has nothing to do with mail is left out."""
+    run_dbt(
+        "run",
+        *arguments,
+        "--exclude",
+        *NOT_OF_MAIL,
+        target=private_file.parent / "target",
+        private_file=private_file,
+    )
     with duckdb.connect(str(private_file), read_only=True) as connection:
         row = connection.execute("select is_complete, is_in_part from raw.refreshes").fetchone()
     assert row is not None and row[0]

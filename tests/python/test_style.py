@@ -33,6 +33,7 @@ def require_clean(*commands: tuple[str, ...], environment: Mapping[str, str] = o
         assert process.returncode == 0, output
 
 
+@pytest.mark.long
 def test_python_is_clean() -> None:
     require_clean(
         ("ruff", "check", "scripts", "tests"),
