@@ -74,21 +74,24 @@
     ) }}
 {%- endmacro %}
 
-{#- A number of replies as the score sees it: as it is; or only where a smallest group of contacts gave four times as many
-    replies, as their times are shown. -#}
-{% macro replies_scored(replies, repliers) -%}
+{#- Whether replies may tell of their times and of how many they are: a smallest group of contacts gave four times as many. -#}
+{% macro replies_suffice(replies, repliers) -%}
     {{ return(
-        'case when not reporting.is_banded or (' ~ repliers ~ ' >= reporting.smallest_group and '
-        ~ replies ~ ' >= 4 * reporting.smallest_group) then ' ~ replies ~ ' end'
+        '(' ~ repliers ~ ' >= reporting.smallest_group and ' ~ replies ~ ' >= 4 * reporting.smallest_group)'
     ) }}
 {%- endmacro %}
 
-{#- A median reply time in hours: as it is; or in whole hours, and only where a smallest group of contacts gave four times
-    as many replies. -#}
+{#- A number of replies as the score sees it: as it is; or only where the replies suffice. -#}
+{% macro replies_scored(replies, repliers) -%}
+    {{ return(
+        'case when not reporting.is_banded or ' ~ replies_suffice(replies, repliers) ~ ' then ' ~ replies ~ ' end'
+    ) }}
+{%- endmacro %}
+
+{#- A median reply time in hours: as it is; or in whole hours, and only where the replies suffice. -#}
 {% macro reply_time_shown(median_hours, replies, repliers) -%}
     {{ return(
         'case when not reporting.is_banded then ' ~ median_hours
-        ~ ' when ' ~ repliers ~ ' >= reporting.smallest_group and ' ~ replies ~ ' >= 4 * reporting.smallest_group then round('
-        ~ median_hours ~ ', 0) end'
+        ~ ' when ' ~ replies_suffice(replies, repliers) ~ ' then round(' ~ median_hours ~ ', 0) end'
     ) }}
 {%- endmacro %}
