@@ -5,34 +5,50 @@
 
 with
 
-components_weighted as (
-
-    select
-        score_version,
-        enrichment_id,
-        account_id,
-        component,
-        raw_value,
-        points_possible,
-        coalesce(points_earned, 0) as points_earned,
-        scored_on,
-        cast(scored_on + interval 7 day as date) as next_scored_on
-    from {{ ref('int_components_weighted') }}
-    where score_series = 'history'
-
-),
-
 score_components as (
 
     select * from {{ ref('score_components') }}
 
 ),
 
+-- The higher the oriented value, the better.
+components_oriented as (
+
+    select
+        weighted.score_version,
+        weighted.enrichment_id,
+        weighted.account_id,
+        weighted.component,
+        weighted.points_possible,
+        coalesce(weighted.points_earned, 0) as points_earned,
+        case score_components.better
+            when 'lower' then -weighted.raw_value else weighted.raw_value
+        end as oriented_value,
+        weighted.scored_on,
+        cast(weighted.scored_on + interval 7 day as date) as next_scored_on
+    from {{ ref('int_components_weighted') }} as weighted
+    inner join score_components
+        on
+            weighted.score_version = score_components.score_version
+            and weighted.component = score_components.component
+    where weighted.score_series = 'history'
+
+),
+
 components_touched as (
 
     select newer.*
-    from components_weighted as newer
+    from components_oriented as newer
     {{ only_touched('newer', 'int_score_changes_touched', ['enrichment_id', 'scored_on']) }}
+
+),
+
+weeks_touched as (
+
+    select distinct
+        enrichment_id,
+        scored_on
+    from components_touched
 
 ),
 
@@ -47,21 +63,17 @@ changes as (
         newer.points_possible,
         newer.points_earned,
         older.points_earned as previous_points,
-        case score_components.better when 'lower' then -newer.raw_value else newer.raw_value end as oriented_value,
-        case score_components.better when 'lower' then -older.raw_value else older.raw_value end as previous_value,
+        newer.oriented_value,
+        older.oriented_value as previous_value,
         newer.scored_on
     from components_touched as newer
-    inner join components_weighted as older
+    inner join components_oriented as older
         on
             newer.score_version = older.score_version
             and newer.enrichment_id = older.enrichment_id
             and newer.account_id = older.account_id
             and newer.component = older.component
             and newer.scored_on = older.next_scored_on
-    inner join score_components
-        on
-            newer.score_version = score_components.score_version
-            and newer.component = score_components.component
 
 ),
 
@@ -73,13 +85,13 @@ peers as (
         older.enrichment_id,
         older.component,
         older.next_scored_on as scored_on,
-        case score_components.better when 'lower' then -older.raw_value else older.raw_value end as oriented_value
-    from components_weighted as older
-    inner join score_components
+        older.oriented_value
+    from components_oriented as older
+    inner join weeks_touched
         on
-            older.score_version = score_components.score_version
-            and older.component = score_components.component
-    where older.raw_value is not null
+            older.enrichment_id = weeks_touched.enrichment_id
+            and older.next_scored_on = weeks_touched.scored_on
+    where older.oriented_value is not null
 
 ),
 
