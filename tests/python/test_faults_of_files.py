@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from conftest import NOW, ROOT, Workspace, holding_open, small_tenant
+from conftest import NOW, ROOT, SENTINEL, Workspace, holding_open, small_tenant
 from emulators.firmographics import Company
 from emulators.graph import Handle, running
 from emulators.leadspace import running as running_leadspace
@@ -203,16 +203,16 @@ def test_fault_10_a_disk_that_is_full_while_publishing(copy: Workspace) -> None:
     assert copy.run("publish").exit_code == DONE
 
 
-def test_fault_10_a_disk_that_is_full_while_dbt_builds(copy: Workspace) -> None:
-    before = copy.published_file.read_bytes()
-    said = command(copy, "run", otherwise=SMALL_FILES_FOR_DBT.format(copy.private_file.stat().st_size // 2))
+def test_fault_10_a_disk_that_is_full_while_dbt_builds(connected: Workspace) -> None:
+    """A first build, for which the private file must grow."""
+    connected.leave_sentinel()
+    said = command(connected, "run", otherwise=SMALL_FILES_FOR_DBT.format(8_000_000))
     assert said.returncode == RESOURCES, said.stderr
-    assert "the disk is full, or a quota is" in one_line(said.stderr)
-    assert copy.published_file.read_bytes() == before
-    refused = copy.run("publish")
+    assert "private.duckdb: the disk is full, or a quota is" in one_line(said.stderr)
+    assert "nothing is published, the last file stays" in said.stderr
+    refused = connected.run("publish")
     assert refused.exit_code == REFUSED, "half a build must not be published"
-    done = copy.run("run")
-    assert done.exit_code == DONE, done.output
+    assert connected.published_file.read_bytes() == SENTINEL
 
 
 # --- 11 to 13: damaged files
