@@ -33,10 +33,14 @@ def written_beside(path: Path, content: bytes) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            # The system does not say of what.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         yield beside
     finally:
         beside.unlink(missing_ok=True)

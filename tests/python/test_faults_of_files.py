@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -38,10 +38,19 @@ DONE, CONFIGURATION, REFUSED, BUSY, RESOURCES, DAMAGED = 0, 2, 7, 8, 12, 14
 COMMAND = "import sys; sys.argv[0] = 'engagement'; from engagement.cli import main; main()"
 # No file of it may become larger: what is beyond is refused as by a full disk, in DuckDB as well.
 SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
-SMALL_FILES_FOR_DBT = (
-    "import resource; from engagement import run; whole = run.build; run.build = lambda *given, **options:"
-    " (resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})), whole(*given, **options)); "
-)
+# Nothing is refused beforehand for want of room.
+CARELESS = "from engagement import budget; budget.FIXED_BYTES = budget.TIMES_PUBLISHED = 0; "
+# The disk is filled when dbt is about to begin.
+FILLED_BEFORE_DBT = """
+import shutil
+from engagement import run
+build = run.build
+def build_on_a_full_disk(settings, **options):
+    with open(settings.data_dir / "filling", "wb") as filling:
+        filling.write(bytes(shutil.disk_usage(settings.data_dir).free - 200_000))
+    build(settings, **options)
+run.build = build_on_a_full_disk
+"""
 # Killed when all is landed and the private file still open: its log then holds what was landed.
 KILLED_BEFORE_CLOSING = (
     "import os, signal; from engagement.office import retention;"
@@ -49,18 +58,39 @@ KILLED_BEFORE_CLOSING = (
 )
 
 
-def command(workspace: Workspace, *arguments: str, otherwise: str = "") -> subprocess.CompletedProcess[str]:
+def command(
+    workspace: Workspace, *arguments: str, otherwise: str = "", before: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, in which `otherwise` was executed before."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGEMENT_")}
     path = os.pathsep.join(filter(None, [str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(
-        [sys.executable, "-c", otherwise + COMMAND, *arguments],
+        [*before, sys.executable, "-c", otherwise + COMMAND, *arguments],
         env={**kept, "PYTHONPATH": path, **workspace.environment},
         capture_output=True,
         text=True,
         cwd=workspace.root,
         check=False,
     )
+
+
+def on_small_disk(workspace: Workspace, size_bytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command with the data folder on a disk of so many bytes, whose content is the folder's afterwards."""
+    data, disk = workspace.root / "data", workspace.root / "disk"
+    disk.mkdir()
+    workspace.environment["ENGAGEMENT_DATA_DIR"] = str(disk)
+    script = (
+        f'mount -t tmpfs -o size={size_bytes} small "{disk}" && cp -a "{data}/." "{disk}/" && {{ "$@"; code=$?;'
+        f' cp -a "{disk}/." "{data}/"; exit $code; }} || exit $?'
+    )
+    in_namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*in_namespace, f'mount -t tmpfs small "{disk}"'], capture_output=True).returncode:
+        pytest.skip("a disk of its own can be mounted by nobody here (unshare)")
+    done = command(
+        workspace, *arguments, otherwise=CARELESS + otherwise, before=[*in_namespace, script, "sh"]
+    )
+    workspace.environment["ENGAGEMENT_DATA_DIR"] = str(data)
+    return done
 
 
 def one_line(stderr: str) -> str:
@@ -134,6 +164,15 @@ def copy(built: Workspace, tmp_path: Path) -> Workspace:
 
 
 def test_fault_8_a_disk_that_is_full_while_mail_is_landed(connected: Workspace, faultless: Rows) -> None:
+    room = sum(path.stat().st_size for path in (connected.root / "data").iterdir()) + 30_000
+    said = on_small_disk(connected, room, "extract", "office")
+    assert said.returncode == RESOURCES, said.stderr
+    assert "private.duckdb: the disk is full, or a quota is; make room in its folder" in one_line(said.stderr)
+    read(connected)
+    assert_same(connected, faultless)
+
+
+def test_fault_8_a_file_that_may_not_grow(connected: Workspace, faultless: Rows) -> None:
     said = command(connected, "extract", "office", otherwise=SMALL_FILES.format(20_000))
     assert said.returncode == RESOURCES, said.stderr
     assert "private.duckdb: the disk is full, or a quota is; make room in its folder" in one_line(said.stderr)
@@ -206,10 +245,11 @@ def test_fault_10_a_disk_that_is_full_while_publishing(copy: Workspace) -> None:
 def test_fault_10_a_disk_that_is_full_while_dbt_builds(connected: Workspace) -> None:
     """A first build, for which the private file must grow."""
     connected.leave_sentinel()
-    said = command(connected, "run", otherwise=SMALL_FILES_FOR_DBT.format(8_000_000))
+    said = on_small_disk(connected, 30_000_000, "run", otherwise=FILLED_BEFORE_DBT)
     assert said.returncode == RESOURCES, said.stderr
     assert "private.duckdb: the disk is full, or a quota is" in one_line(said.stderr)
     assert "nothing is published, the last file stays" in said.stderr
+    (connected.root / "data" / "filling").unlink()
     refused = connected.run("publish")
     assert refused.exit_code == REFUSED, "half a build must not be published"
     assert connected.published_file.read_bytes() == SENTINEL
