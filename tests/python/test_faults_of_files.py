@@ -74,7 +74,9 @@ def command(
     )
 
 
-def on_small_disk(workspace: Workspace, size_bytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def on_small_disk(
+    workspace: Workspace, size_bytes: int, *arguments: str, otherwise: str = ""
+) -> subprocess.CompletedProcess[str]:
     """The command with the data folder on a disk of so many bytes, whose content is the folder's afterwards."""
     data, disk = workspace.root / "data", workspace.root / "disk"
     disk.mkdir()
