@@ -58,6 +58,7 @@ def deliver(
     *,
     seconds: float = TOTAL_SECONDS,
     try_seconds: float = TRY_SECONDS,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Delivery:
     """Hands the message on in every way that is configured, in `seconds` at most.
 
@@ -72,7 +73,7 @@ def deliver(
     delivered, problems = [], []
     for name, attempt in ways.items():
         # So that one which hangs leaves time for the other.
-        problem = _patiently(attempt, seconds / len(ways), try_seconds)
+        problem = _patiently(attempt, Patience(seconds=seconds / len(ways), sleep=sleep), try_seconds)
         if problem is None:
             delivered.append(name)
         else:
@@ -80,12 +81,13 @@ def deliver(
     return Delivery(tuple(delivered), tuple(problems))
 
 
-def _patiently(attempt: Callable[[float], Problem | None], seconds: float, try_seconds: float) -> str | None:
+def _patiently(
+    attempt: Callable[[float], Problem | None], patience: Patience, try_seconds: float
+) -> str | None:
     """A few tries; what is wrong in the end, None where one of them succeeded."""
-    patience = Patience(seconds=seconds, sleep=time.sleep)
     began, tries = patience.clock(), 0
     while True:
-        left = seconds - (patience.clock() - began)
+        left = patience.seconds - (patience.clock() - began)
         problem = attempt(min(try_seconds, max(left, 0.1)))
         tries += 1
         if problem is None:

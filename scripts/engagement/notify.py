@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from engagement import notification, stopping, told
-from engagement.config import RUN_ENDS, Destination, Settings, data_dir_of, read_destination
+from engagement.config import RUN_ENDS, Destination, RunEnd, Settings, data_dir_of, read_destination
 from engagement.delivery import TOTAL_SECONDS, deliver
 from engagement.errors import (
     DONE,
@@ -107,7 +107,7 @@ def _run_since(settings: Settings, before: Collection[str]) -> dict[str, Any] | 
     return None
 
 
-def _end_of(outcome: Outcome, run: Mapping[str, Any], settings: Settings) -> str:
+def _end_of(outcome: Outcome, run: Mapping[str, Any], settings: Settings) -> RunEnd:
     if outcome.exit_code == DONE_WITH_UNREAD_MAILBOXES:
         return INCOMPLETE
     if outcome.exit_code != DONE:
@@ -131,7 +131,7 @@ def _tell_end(
     settings: Settings,
     destination: Destination,
     run: Mapping[str, Any],
-    end: str,
+    end: RunEnd,
     wanted: Collection[str],
     exit_code: int,
 ) -> None:
