@@ -1206,7 +1206,8 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
                 f" the name of the table of people of enrichments[{position}]; choose another"
             )
     notify = raw.get("notify")
-    if isinstance(notify, dict) and not {"command", "webhook"} & notify.keys():
+    ways = [notify.get("command"), notify.get("webhook")] if isinstance(notify, dict) else [notify]
+    if "notify" in raw and all(way is None for way in ways):
         findings.append("notify: has neither command nor webhook; add one of them, or remove the block")
     paths: list[tuple[str, object]] = []
     customers = raw.get("customers")
