@@ -197,7 +197,8 @@ class Guard:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self.clean(one) for name, one in value.items()}
+            # Keys are words of ours.
+            return {name: self.clean(one) for name, one in value.items()}
         if isinstance(value, list | tuple):
             return [self.clean(one) for one in value]
         return value
