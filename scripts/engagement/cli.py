@@ -19,8 +19,8 @@ import click
 from engagement import check as checking
 from engagement import consent as consenting
 from engagement import doctor as examining
+from engagement import durable, logs, notify, stopping
 from engagement import extract as extracting
-from engagement import logs, notify, stopping
 from engagement import run as running
 from engagement import watch as watching
 from engagement.cancel import cancel as cancelling
@@ -36,7 +36,7 @@ from engagement.config import (
     run_lock_of,
 )
 from engagement.consents import ADMINISTRATOR, CONFIGURER
-from engagement.errors import ConfigurationError, EngagementError
+from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +49,8 @@ Exit codes:
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
-  13 watch: a run needs attention
+  12 no room on the disk or in memory      13 watch: a run needs attention
+  14 the private file is damaged
   130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 
@@ -113,6 +114,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
                 [f"{stopping.in_words(number)}; what was read is kept, run again"],
                 as_json=as_json,
             )
+        error = _of_the_machine(error)
         if isinstance(error, EngagementError):
             _fail(error.exit_code, error.lines, as_json=as_json)
         if not isinstance(error, Exception):
@@ -136,6 +138,38 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         if outcome.summary is not None:
             _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
+
+
+def _notified(command: str, act: Callable[[Settings], Outcome]) -> Callable[[Settings], Outcome]:
+    """The same, and whom `notify` of enrichments.yml names is told how it ended."""
+
+    def explained(settings: Settings) -> Outcome:
+        try:
+            return act(settings)
+        except (OSError, MemoryError) as error:
+            known = _of_the_machine(error)
+            if known is error:
+                raise
+            raise known from error
+
+    return lambda settings: notify.run_notified(settings, command, lambda: explained(settings))
+
+
+def _of_the_machine(error: BaseException) -> BaseException:
+    """A full disk, a folder that refuses and too little memory, wherever they were met; any other error as it is."""
+    if isinstance(error, MemoryError):
+        return ResourcesError("out of memory; close other programs, then run again, what was read is kept")
+    if not isinstance(error, OSError) or error.errno not in (*durable.FULL, *durable.REFUSED):
+        return error
+    name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else "data"
+    if error.errno in durable.FULL:
+        return ResourcesError(
+            f"{name}: the disk is full, or a quota is; make room in its folder, then run again, what was read is kept"
+        )
+    return ResourcesError(
+        f"{name}: cannot be written or read ({(error.strerror or 'refused').lower()}); check the disk and the rights of"
+        " its folder, then run again"
+    )
 
 
 def _fail(
@@ -342,9 +376,7 @@ def extract_customers(as_json: bool, verbose: bool) -> None:
       engagement extract customers
     """
     _conclude(
-        lambda settings: notify.run_notified(
-            settings, "extract customers", lambda: extracting.extract_customers(settings)
-        ),
+        _notified("extract customers", extracting.extract_customers),
         as_json=as_json,
         verbose=verbose,
     )
@@ -365,9 +397,7 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
       engagement extract office --anew     after changing seeds/automated_sender_patterns.csv
     """
     _conclude(
-        lambda settings: notify.run_notified(
-            settings, "extract office", lambda: extracting.extract_office(settings, read_anew=anew)
-        ),
+        _notified("extract office", lambda settings: extracting.extract_office(settings, read_anew=anew)),
         as_json=as_json,
         verbose=verbose,
         services=(OFFICE,),
@@ -402,9 +432,7 @@ def extract_leadspace(send_again: bool, estimate: bool, as_json: bool, verbose: 
     """
     act = extracting.estimate_leadspace if estimate else extracting.extract_leadspace
     _conclude(
-        lambda settings: notify.run_notified(
-            settings, "extract leadspace", lambda: act(settings, send_again=send_again)
-        ),
+        _notified("extract leadspace", lambda settings: act(settings, send_again=send_again)),
         as_json=as_json,
         verbose=verbose,
         services=() if estimate else (LEADSPACE,),
@@ -451,10 +479,11 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
     seconds; the next run goes on from there. Whom `notify` of enrichments.yml names is told how it ended.
     """
     _conclude(
-        lambda settings: notify.run_notified(
-            settings,
+        _notified(
             "run",
-            lambda: running.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
+            lambda settings: running.run(
+                settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json
+            ),
         ),
         as_json=as_json,
         verbose=verbose,
@@ -474,7 +503,7 @@ def publish(as_json: bool, verbose: bool) -> None:
       dbt build && engagement publish
     """
     _conclude(
-        lambda settings: notify.run_notified(settings, "publish", lambda: running.publish(settings)),
+        _notified("publish", running.publish),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

@@ -32,7 +32,7 @@ _PEOPLE = {OFFICE: "mailboxes", LEADSPACE_CONTACTS: "contacts"}
 
 # Only what is known of this table is passed on; it may be missing, in a file of an earlier version too.
 _WATCH = "select * from marts.data_watch"
-_WATCH_COLUMNS = ("enrichment_id", "check", "severity", "day", "finding")
+_WATCH_COLUMNS = ("enrichment_id", "check_name", "subject", "severity", "finding", "day_on", "since_on")
 
 _ADDRESS = re.compile(ADDRESS_PATTERN)
 _X500 = re.compile(X500_PATTERN + r"\S*")
@@ -147,7 +147,9 @@ def _published(settings: Settings, status: Mapping[str, Any]) -> dict[str, Any] 
 
 
 def data_watch(settings: Settings) -> list[dict[str, Any]]:
-    """What the published watch over the data found, warnings before notices; empty where there is none."""
+    """What the published watch over the data found, warnings before notices and the newest first; empty where there
+    is none.
+    """
     if not settings.published_file.is_file():
         return []
     try:
@@ -161,7 +163,9 @@ def data_watch(settings: Settings) -> list[dict[str, Any]]:
         {name: None if row[name] is None else str(row[name]) for name in _WATCH_COLUMNS if name in row}
         for row in rows
     ]
-    found.sort(key=lambda row: (row.get("severity") != "warning", str(row.get("day")), str(row)))
+    found.sort(key=str)
+    found.sort(key=lambda row: row.get("day_on") or row.get("since_on") or "", reverse=True)
+    found.sort(key=lambda row: row.get("severity") != "warning")
     return found[:MOST_FINDINGS]
 
 

@@ -71,12 +71,14 @@ def run_notified(settings: Settings, command: str, act: Callable[[], Outcome]) -
             if run is not None:
                 _quietly(_tell_end, settings, destination, run, CANCELLED, wanted, 128 + number)
         elif isinstance(error, Exception):
-            code = error.exit_code if isinstance(error, EngagementError) else 1
+            # The text of an unforeseen error may hold anything.
+            text, code = type(error).__name__, 1
+            if isinstance(error, EngagementError):
+                text, code = error.message, error.exit_code
             run = _run_since(settings, before)
             if run is not None:
-                _quietly(_tell_end, settings, destination, run, FAILED, wanted, code)
+                _quietly(_tell_end, settings, destination, {**run, "error": text}, FAILED, wanted, code)
             elif is_whole and not isinstance(error, BusyError):
-                text = error.message if isinstance(error, EngagementError) else type(error).__name__
                 _quietly(_tell_not_begun, settings, destination, settings.data_dir, command, text, code)
         raise
     run = _run_since(settings, before)

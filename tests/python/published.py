@@ -39,8 +39,8 @@ def publish_little(
         )
         if watch is not None:
             connection.execute(
-                'create table marts.data_watch (enrichment_id varchar, subject varchar, "check" varchar,'
-                " severity varchar, day date, finding varchar)"
+                "create table marts.data_watch (enrichment_id varchar, subject varchar, check_name varchar,"
+                " severity varchar, day_on date, finding varchar)"
             )
             for row in watch:
                 connection.execute("insert into marts.data_watch values (?, ?, ?, ?, ?, ?)", list(row))

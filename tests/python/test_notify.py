@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -175,6 +176,7 @@ def test_what_a_run_that_is_done_says(
 
 WATCH = [
     ("account-engagement", "x", "freshness", "notice", None, "Nothing to do."),
+    (None, "x", "schema_drift", "warning", "2026-06-28", "A field is gone."),
     ("account-engagement", "x", "volume", "warning", "2026-06-29", "Half of the mail is missing: look."),
 ]
 
@@ -191,16 +193,26 @@ WATCH = [
             [
                 {
                     "enrichment_id": "account-engagement",
-                    "check": "volume",
+                    "check_name": "volume",
+                    "subject": "x",
                     "severity": "warning",
-                    "day": "2026-06-29",
+                    "day_on": "2026-06-29",
                     "finding": "Half of the mail is missing: look.",
                 },
                 {
+                    "enrichment_id": None,
+                    "check_name": "schema_drift",
+                    "subject": "x",
+                    "severity": "warning",
+                    "finding": "A field is gone.",
+                    "day_on": "2026-06-28",
+                },
+                {
                     "enrichment_id": "account-engagement",
-                    "check": "freshness",
+                    "check_name": "freshness",
+                    "subject": "x",
                     "severity": "notice",
-                    "day": None,
+                    "day_on": None,
                     "finding": "Nothing to do.",
                 },
             ],
@@ -221,7 +233,7 @@ def test_findings_on_the_data_go_along(
     assert receiver.events == events
     for message in receiver.messages:
         assert message["watch"] == sent
-        assert "Watch: Half of the mail is missing: look." in message["text"]
+        assert "Watch: Half of the mail is missing: look. A field is gone." in message["text"]
 
 
 # --- nothing about it changes the run
@@ -596,3 +608,34 @@ def test_a_whole_run_in_which_a_mailbox_stays_unread(workspace: Workspace, recei
     assert OURS not in sent and "@" not in sent and tenant.client_secret not in sent
     assert not any(one.id in sent for one in tenant.people)
     assert str(Path.cwd()) not in sent and str(workspace.root) not in sent
+
+
+def test_a_full_disk_is_told_in_words(
+    workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run state knows an OSError only; its text may hold anything, its number does not."""
+    notify(workspace, webhook=receiver.url)
+
+    def full(state: RunState, settings: Settings) -> None:
+        raise OSError(errno.ENOSPC, "zqtext of the system", "/home/zqsomebody/data/part.bin")
+
+    as_run(monkeypatch, full)
+    assert workspace.run("run").exit_code == 12
+    [message] = receiver.messages
+    assert message["exit_code"] == 12
+    assert message["run"]["error"].startswith("part.bin: the disk is full, or a quota is; make room")
+    assert message["run"]["error"] in message["text"] and "zq" not in json.dumps(message)
+
+
+def test_what_was_not_foreseen_is_told_by_its_kind(
+    workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notify(workspace, webhook=receiver.url)
+
+    def broken(state: RunState, settings: Settings) -> None:
+        raise RuntimeError("zqsecret")
+
+    as_run(monkeypatch, broken)
+    assert workspace.run("run").exit_code == 1
+    [message] = receiver.messages
+    assert (message["exit_code"], message["run"]["error"]) == (1, "RuntimeError")
