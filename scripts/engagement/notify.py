@@ -71,6 +71,7 @@ def run_notified(settings: Settings, command: str, act: Callable[[], Outcome]) -
             if run is not None:
                 _quietly(_tell_end, settings, destination, run, CANCELLED, wanted, 128 + number)
         elif isinstance(error, Exception):
+            stopping.note_failure(error)
             # The text of an unforeseen error may hold anything.
             text, code = type(error).__name__, 1
             if isinstance(error, EngagementError):

@@ -38,6 +38,8 @@ class Stopped(SystemExit):
 
 _received: int | None = None
 _received_at: float | None = None
+# What had gone wrong before any signal came.
+_before: BaseException | None = None
 _has_raised = False
 _interrupts: list[Callable[[], object]] = []
 _last_words: list[Callable[[int], object]] = []
@@ -68,9 +70,18 @@ def seconds_left() -> float | None:
 
 def number_of(error: BaseException) -> int | None:
     """The signal that an error comes from: after one, whatever is raised comes from it. None where it is an error."""
+    if error is _before:
+        return None
     if isinstance(error, KeyboardInterrupt) and _received is None:
         return int(signal.SIGINT)
     return error.number if isinstance(error, Stopped) else _received
+
+
+def note_failure(error: BaseException) -> None:
+    """This error is the end of what the command did: a signal that comes while it is told does not change that."""
+    global _before
+    if _received is None:
+        _before = error
 
 
 def in_words(number: int) -> str:

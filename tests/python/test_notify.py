@@ -428,24 +428,32 @@ def test_a_webhook_that_hangs_does_not_keep_a_cancelled_run(workspace: Workspace
     assert told.read(workspace.settings().data_dir) == {}
 
 
-def test_a_signal_while_it_tells_leaves_the_run_done(workspace: Workspace, receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("act", "exit_code", "state"),
+    [("pass", 0, "done"), ("raise ServiceError('Leadspace: failed')", 4, "failed")],
+)
+def test_a_signal_while_it_tells_leaves_the_run_as_it_ended(
+    workspace: Workspace, receiver: Receiver, act: str, exit_code: int, state: str
+) -> None:
     receiver.answers = [Answer(delay=60)]
-    notify(workspace, webhook=receiver.url, on=["done"])
-    process = start(workspace, AS_RUN.format(act="pass"), "run")
+    notify(workspace, webhook=receiver.url, on=["failed", "done"])
+    process = start(workspace, AS_RUN.format(act=act), "run")
     deadline = time.monotonic() + 30
     while not receiver.requests and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
     _, stderr = process.communicate(timeout=15)
-    assert (process.returncode, time.monotonic() - began < 5) == (0, True), stderr
+    assert (process.returncode, time.monotonic() - began < 5) == (exit_code, True), stderr
+    assert ("error: Leadspace: failed" in stderr) == bool(exit_code)
     assert "warning: notify: ended by a signal before it was done" in stderr
-    assert read_run_state(workspace.settings())["state"] == "done"
+    assert read_run_state(workspace.settings())["state"] == state
 
 
 AS_RUN = """
 import time
 from engagement import extract, run
+from engagement.errors import ServiceError
 from engagement.outcome import Outcome
 def instead(settings, **_):
     with extract.running(settings, "run") as state, state.timed("office"):
