@@ -12,7 +12,8 @@
     ├── ResourcesError        12  the disk or the memory is not enough, or refuses: make room
     └── DamagedFileError      14  the private file is damaged: restore a backup, or begin anew
 
-11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far.
+11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far. Nor is 13:
+`engagement watch` found a run that failed, was killed, is overdue or goes on for too long.
 
 Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
 
@@ -28,6 +29,7 @@ from collections.abc import Sequence
 DONE = 0
 DONE_WITH_UNREAD_MAILBOXES = 9
 CHECKS_FAILED = 11
+RUNS_NEED_ATTENTION = 13
 
 
 class EngagementError(Exception):

@@ -309,6 +309,11 @@ def secret_values(settings: Settings) -> list[str]:
         settings.leadspace_secret,
         settings.hash_key,
         settings.tombstone_key,
+        *(
+            (settings.destination.webhook_url, settings.destination.webhook_token)
+            if settings.destination
+            else ()
+        ),
     )
     secrets = [secret.get_secret_value() for secret in given if secret]
     password = settings.certificate_password

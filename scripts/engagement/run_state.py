@@ -396,6 +396,18 @@ def read_run_state(settings: Settings) -> dict[str, Any]:
     return dict(state)
 
 
+def read_last_run(settings: Settings) -> dict[str, Any]:
+    """The same, but a run that says it is running and whose lock nobody holds was `killed`."""
+    state = read_run_state(settings)
+    if state.get("state") != "running" or is_run_going_on(settings):
+        return state
+    # It may have ended this moment: whoever ends notes that before the lock is free.
+    again = read_run_state(settings)
+    if again.get("run_id") == state["run_id"] and again.get("state") == "running":
+        again["state"] = "killed"
+    return again
+
+
 def _is_run(run: Any) -> bool:
     """Whether something read is a run as `as_dict` writes it."""
     if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):

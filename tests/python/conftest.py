@@ -109,6 +109,7 @@ FIRST = (
     "test_faults.py",
     "test_real_mail.py",
     "test_remove.py",
+    "test_notify.py",
     "test_company_file.py",
     "test_leadspace_refresh.py",
     "test_data_connect.py",
