@@ -166,7 +166,8 @@ def test_somebody_has_the_private_file_open(connected: Workspace) -> None:
         done = connected.run("extract", "customers")
         other.communicate("\n")
     assert done.exit_code == 8
-    assert f"process {other.pid} has the private file open" in done.stderr
+    assert f"private.duckdb: process {other.pid} (python3" in done.stderr
+    assert "has the private file open; close it there" in done.stderr
 
 
 def test_what_is_odd_but_not_wrong_is_said_and_goes_on(connected: Workspace) -> None:
