@@ -455,6 +455,76 @@ def test_fault_15_too_little_memory_is_said_and_leaves_nothing_behind(copy: Work
     assert done.exit_code == DONE, done.output
 
 
+# Rows like those of mail, made where they are stored: a quarter from contacts, two copies a message, seven a thread.
+# Keys as large as those of the hash: small numbers stand in every file.
+KEY = "create temporary macro large_key(number) as (hash(number + 1)::hugeint - 9223372036854775808)::bigint"
+MUCH_MAIL = """
+    insert into raw.office_messages by name
+    select
+        {mailboxes}[1 + (number % len({mailboxes}))::int] as mailbox_id,
+        large_key(number) as item_key,
+        large_key(number // 2) as message_key,
+        large_key(number // 7) as thread_key,
+        timestamp '2025-07-02' + to_seconds((number * 7919) % 31000000) as received_at,
+        case
+            when number % 4 = 0 then {contacts}[1 + ((number // 4) % len({contacts}))::int]
+            else large_key(number % 100000)
+        end as from_key,
+        [{ours}[1 + (number % len({ours}))::int]] as recipient_keys,
+        false as is_draft, false as is_meeting_mail, false as is_search_folder_copy,
+        timestamp '2026-07-01 05:30:00' as read_at,
+        (select max(landing_id) from raw.office_units) as landing_id
+    from range({rows}) as numbers (number)
+"""
+
+
+@pytest.mark.long
+def test_fault_15_a_gigabyte_is_enough_for_more_rows_than_fit_into_it(
+    workspace: Workspace, graph: Handle
+) -> None:
+    """2.5 million copies of messages: the build spills, ends, leaves nothing behind, and the numbers are those of a build
+    with all the memory that there is.
+    """
+    workspace.connect_to(graph)
+    assert workspace.run("extract", "customers").exit_code == DONE
+    assert workspace.run("extract", "office").exit_code == DONE
+    with duckdb.connect(str(workspace.private_file)) as connection:
+
+        def keys(sql: str) -> str:
+            return f"({[row[0] for row in connection.execute(sql).fetchall()]}::bigint[])"
+
+        connection.execute(KEY)
+        connection.execute(
+            MUCH_MAIL.format(
+                mailboxes=keys("select distinct mailbox_id from raw.office_units order by all"),
+                contacts=keys("select address_key from raw.contacts order by all"),
+                ours=keys("select address_keys[1] from raw.office_mailboxes order by all"),
+                rows=2_500_000,
+            )
+        )
+        connection.execute(
+            "insert into raw.office_addresses select large_key(number), 'd' || (number % 5000) || '.example', 'person'"
+            " from range(100000) as numbers (number)"
+        )
+    published = []
+    for limit in ("1GB", None):
+        if limit is None:
+            workspace.environment.pop("ENGAGEMENT_MEMORY_LIMIT")
+        else:
+            workspace.environment["ENGAGEMENT_MEMORY_LIMIT"] = limit
+        # A refresh of what is there already would build nothing.
+        with duckdb.connect(str(workspace.private_file)) as connection:
+            connection.execute("delete from raw.refreshes") if limit is None else None
+        said = command(workspace, "run")
+        assert said.returncode == DONE, said.stderr
+        assert not list(workspace.private_file.parent.glob("*.tmp"))
+        with duckdb.connect(str(workspace.published_file), read_only=True) as connection:
+            published.append(
+                connection.execute("select * from marts.account_engagement order by all").fetchall()
+            )
+    assert published[0] == published[1] and len(published[0]) > 100
+
+
 def test_fault_15_what_a_kill_left_of_spilled_rows_is_removed(connected: Workspace) -> None:
     spilled = connected.private_file.with_name("private.duckdb.tmp")
     spilled.mkdir(mode=0o700)
