@@ -482,7 +482,7 @@ MUCH_MAIL = """
 def test_fault_15_a_gigabyte_is_enough_for_more_rows_than_fit_into_it(
     workspace: Workspace, graph: Handle
 ) -> None:
-    """2.5 million copies of messages: the build spills, ends, leaves nothing behind, and the numbers are those of a build
+    """2.5 million copies of messages: the build ends, leaves nothing behind, and the numbers are those of a build
     with all the memory that there is.
     """
     workspace.connect_to(graph)
