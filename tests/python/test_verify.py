@@ -232,7 +232,7 @@ def test_a_damaged_file_is_refused(stranger: Workspace) -> None:
 
 
 @pytest.mark.long
-def test_duckdb_1_2_reads_every_table(published: Workspace, tmp_path: Path) -> None:
+def test_fault_53_duckdb_1_2_reads_every_table(published: Workspace, tmp_path: Path) -> None:
     environment = tmp_path / "old"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
