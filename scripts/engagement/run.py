@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engagement import audit, consent, customers
+from engagement import audit, consent, customers, service_findings
 from engagement.build import build
 from engagement.config import (
     COMPANY_FILE,
@@ -99,6 +99,7 @@ def run(
             begin(settings, connection, book, state)
             with state.timed("customers"):
                 landed = customers.extract(settings, connection, book)
+                service_findings.note_customers(connection, state.run_id, landed)
                 files = read_company_files(settings, connection, state)
             outcome.add("customers", customers_outcome(landed, files, office_follows=reads_office))
             if reads_office:
