@@ -154,8 +154,8 @@ select
     cast(null as date) as day_on,
     cast(graph_findings.first_at as date) as since_on,
     cast(graph_findings.items_count as string) || ' of ' || cast(graph_findings.items_read_count as string)
-    || ' items read in the newest run have no readable date and are not counted; where they become more, Microsoft Graph'
-    || ' has changed how it writes dates.' as finding
+    || ' items read in the newest run have no readable date and are not counted; where they become more, Microsoft'
+    || ' Graph has changed how it writes dates.' as finding
 from graph_findings
 cross join limits
 where graph_findings.kind = 'unreadable_date' and graph_findings.items_count > 0
@@ -173,8 +173,8 @@ select
     'answers' as unit,
     cast(null as date) as day_on,
     cast(first_received_at as date) as since_on,
-    'Leadspace sends the field ' || field || ', which no model reads; the answers are kept as received, so a model of it'
-    || ' has all of them (add it to seeds/leadspace_fields.csv then).' as finding
+    'Leadspace sends the field ' || field || ', which no model reads; the answers are kept as received, so a model of'
+    || ' it has all of them (add it to seeds/leadspace_fields.csv then).' as finding
 from new_fields
 
 union all
@@ -191,8 +191,7 @@ select
     cast(null as date) as day_on,
     cast(fields_summed.newest_received_at as date) as since_on,
     'Leadspace no longer sends the field ' || fields_summed.field
-    || ', which its earlier answers had; ask whether the programme was changed, its columns stay as they were until then.'
-        as finding
+    || ', which its earlier answers had; ask Leadspace whether the programme was changed.' as finding
 from fields_summed
 cross join limits
 inner join known_fields on fields_summed.field = known_fields.field
