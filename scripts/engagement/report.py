@@ -135,7 +135,7 @@ def print_hub(status: dict[str, Any], now: datetime, console: Console) -> None:
 
 def print_watch(status: dict[str, Any], console: Console) -> None:
     """The warnings of the watch on the data, and how much else there is; nothing where it found nothing."""
-    found = status["watch"]
+    found = status.get("watch")
     if not found:
         return
     names = {entry["enrichment_id"]: entry["name"] for entry in status["enrichments"]}

@@ -74,9 +74,27 @@ last_updates as (
         enrichment_id,
         max(case when enrichment_run_state in ('successful', 'completed_with_warnings') then started_at end)
             as updated_at,
-        max(started_at) as tried_at
+        max(started_at) as tried_at,
+        max(read_to_at) as read_to_at
     from enrichment_runs
     group by enrichment_id
+
+),
+
+-- An export has one moment however often it is read.
+first_reads as (
+
+    select
+        enrichment_runs.enrichment_id,
+        last_updates.read_to_at,
+        last_updates.tried_at,
+        min(enrichment_runs.started_at) as first_read_at
+    from enrichment_runs
+    inner join last_updates
+        on
+            enrichment_runs.enrichment_id = last_updates.enrichment_id
+            and enrichment_runs.read_to_at = last_updates.read_to_at
+    group by enrichment_runs.enrichment_id, last_updates.read_to_at, last_updates.tried_at
 
 ),
 
@@ -85,8 +103,8 @@ office_ages as (
     select
         enrichments.enrichment_id,
         as_of.as_of_date,
-        -- The run's own day is not over when it reads, so the day before is the newest there can be.
-        {{ days_between('as_of.as_of_date', local_day('last_updates.tried_at', 'reporting.time_zone')) }} - 1
+        -- By the service's clock. The day of reading is not over, so the day before is the newest there can be.
+        {{ days_between('as_of.as_of_date', local_day('last_updates.read_to_at', 'reporting.time_zone')) }} - 1
             as days_behind
     from enrichments
     cross join as_of
@@ -173,8 +191,8 @@ select
     cast(office_ages.as_of_date + interval 1 day as date) as since_on,
     'The newest day that counts is ' || cast(office_ages.as_of_date as string) || ', '
     || cast(office_ages.days_behind as string)
-    || ' days before the newest that the last run could have; see in marts.office_gaps what is missing, or get a newer'
-    || ' export.' as finding
+    || ' days before the newest that the last run could have; see in marts.office_gaps what is missing, and run again.'
+        as finding
 from office_ages
 cross join limits
 where office_ages.days_behind > limits.freshness_days
@@ -199,6 +217,29 @@ select
 from covered
 cross join limits
 where covered.days_behind > limits.freshness_days
+
+union all
+
+select
+    enrichments.enrichment_id,
+    'freshness' as check_name,
+    'same_source' as subject,
+    'warning' as severity,
+    floor({{ milliseconds_between('first_reads.first_read_at', 'first_reads.tried_at') }} / 86400000) as observed,
+    cast(0 as double) as expected_low,
+    coalesce(enrichments.refresh_hours, 0) / 24 + limits.freshness_days as expected_high,
+    'days' as unit,
+    cast(null as date) as day_on,
+    cast(first_reads.first_read_at as date) as since_on,
+    'Mail and calendars of the run on ' || cast(cast(first_reads.tried_at as date) as string)
+    || ' are those that the run on ' || cast(cast(first_reads.first_read_at as date) as string)
+    || ' had; get a newer export.' as finding
+from enrichments
+cross join limits
+inner join first_reads on enrichments.enrichment_id = first_reads.enrichment_id
+where
+    {{ milliseconds_between('first_reads.first_read_at', 'first_reads.tried_at') }}
+    > (coalesce(enrichments.refresh_hours, 0) + 24 * limits.freshness_days) * 3600000
 
 union all
 

@@ -26,6 +26,8 @@ findings as (
 
 -- What is about a service or the customer files as a whole is about no enrichment.
 select
+    coalesce(findings.enrichment_id, '') || '|' || findings.check_name || '|'
+    || {{ addresses_masked('findings.subject') }} || '|' || coalesce(cast(findings.day_on as string), '') as finding_id,
     findings.enrichment_id,
     findings.check_name,
     {{ addresses_masked('findings.subject') }} as subject,
