@@ -62,7 +62,7 @@ def instant_of(day: date, number: int) -> datetime:
     return datetime.combine(day, datetime.min.time(), NOW.tzinfo) + timedelta(hours=6, minutes=number)
 
 
-def watch_of(workspace: Workspace) -> dict[tuple[str, str | None], tuple[Any, ...]]:
+def watch_of(workspace: Workspace) -> dict[tuple[str, str | None], list[Any]]:
     with duckdb.connect(str(workspace.published_file), read_only=True) as connection:
         return {
             (subject, None if day is None else str(day)): rest
@@ -103,7 +103,7 @@ def test_a_whole_run_tells_of_what_was_planted(workspace: Workspace, mode: str) 
                 "had 0 messages, where" if mode == "show" else "about 0 % of the messages that are usual"
             ) in words
             if mode == "show":
-                assert found["mailboxes", None][:3] == ("warning", 1, SILENT_FROM)
+                assert found["mailboxes", None][:3] == ["warning", 1, SILENT_FROM]
             # Whoever looks is told, and whoever reads the status too.
             assert f"watch, Account engagement: {words}" in first.stdout
             status = workspace.run("status")
