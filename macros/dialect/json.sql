@@ -126,7 +126,7 @@
 {% macro duckdb__json_shape(json_column) -%}
     {{ return(
         'case json_type(' ~ json_column ~ ") when 'OBJECT' then 'object' when 'ARRAY' then 'list' when 'NULL' then null"
-        ~ " when 'VARCHAR' then case when trim(json_extract_string(" ~ json_column ~ ", '$')) != '' then 'value' end"
+        ~ " when 'VARCHAR' " ~ "then case when trim(json_extract_string(" ~ json_column ~ ", '$')) != '' then 'value' end"
         ~ ' else case when ' ~ json_column ~ " is not null then 'value' end end"
     ) }}
 {%- endmacro %}
