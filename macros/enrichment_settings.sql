@@ -10,6 +10,7 @@
         max(case when key = 'refresh' then value end) as refresh_frequency,
         cast(max(case when key = 'refresh_hours' then value end) as bigint) as refresh_hours,
         cast(max(case when key = 'position' then value end) as bigint) as list_position,
+        cast(max(case when key = 'max_age_days' then value end) as bigint) as max_age_days,
         cast(coalesce(max(case when key = 'tolerated_failures' then value end), '0') as double)
             as tolerated_failures_ratio,
         coalesce(max(case when key = 'active' then value end), 'true') = 'true' as is_active,

@@ -95,3 +95,12 @@
         ~ ' when ' ~ replies_suffice(replies, repliers) ~ ' then round(' ~ median_hours ~ ', 0) end'
     ) }}
 {%- endmacro %}
+
+{#- Whether words may be said of some people among all: in band mode they and the others are each a group, or the others
+    are nobody, so that what is said is said of no single person. -#}
+{% macro people_may_be_named(some, people) -%}
+    {{ return(
+        '(not reporting.is_banded or (' ~ some ~ ' >= reporting.smallest_group and (' ~ people ~ ' = ' ~ some ~ ' or '
+        ~ people ~ ' - ' ~ some ~ ' >= reporting.smallest_group)))'
+    ) }}
+{%- endmacro %}

@@ -85,3 +85,55 @@
         ~ ", 'array<string>') when json_object_keys(" ~ found ~ ") is null then split(" ~ found ~ ", ';') end)"
     ) }}
 {%- endmacro %}
+
+
+{#- One row per name of the members of JSON that is an object; none where it is null or something else. -#}
+{% macro exploded_json_names(json_column) -%}
+    {{ return(adapter.dispatch('exploded_json_names', 'customer_engagement')(json_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded_json_names(json_column) -%}
+    {{ return('unnest(json_keys(' ~ json_column ~ '))') }}
+{%- endmacro %}
+
+{% macro spark__exploded_json_names(json_column) -%}
+    {{ return('explode(json_object_keys(' ~ json_column ~ '))') }}
+{%- endmacro %}
+
+
+{#- JSON of the member of an object that a column names. -#}
+{% macro json_member(json_column, name) -%}
+    {{ return(adapter.dispatch('json_member', 'customer_engagement')(json_column, name)) }}
+{%- endmacro %}
+
+{#- A pointer takes every name, whatever stands in it. -#}
+{% macro duckdb__json_member(json_column, name) -%}
+    {{ return(
+        'json_extract(' ~ json_column ~ ", '/' || replace(replace(" ~ name ~ ", '~', '~0'), '/', '~1'))"
+    ) }}
+{%- endmacro %}
+
+{% macro spark__json_member(json_column, name) -%}
+    {{ return('get_json_object(' ~ json_column ~ ", concat('$[\\'', " ~ name ~ ", '\\']'))") }}
+{%- endmacro %}
+
+
+{#- What JSON is: object, list, value (a text, a number, true or false); null where it is null or a text without anything. -#}
+{% macro json_shape(json_column) -%}
+    {{ return(adapter.dispatch('json_shape', 'customer_engagement')(json_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_shape(json_column) -%}
+    {{ return(
+        'case json_type(' ~ json_column ~ ") when 'OBJECT' then 'object' when 'ARRAY' then 'list' when 'NULL' then null"
+        ~ " when 'VARCHAR' " ~ "then case when trim(json_extract_string(" ~ json_column ~ ", '$')) != '' then 'value' end"
+        ~ ' else case when ' ~ json_column ~ " is not null then 'value' end end"
+    ) }}
+{%- endmacro %}
+
+{% macro spark__json_shape(json_column) -%}
+    {{ return(
+        'case when json_object_keys(' ~ json_column ~ ") is not null then 'object' when json_array_length(" ~ json_column
+        ~ ") is not null then 'list' when trim(" ~ json_column ~ ") != '' then 'value' end"
+    ) }}
+{%- endmacro %}

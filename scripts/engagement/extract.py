@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import duckdb
 
-from engagement import audit, budget, company_file, consent, customers, high_water, stopping
+from engagement import audit, budget, company_file, consent, customers, high_water, service_findings, stopping
 from engagement.addresses import AddressBook, SenderPatterns, hasher_of
 from engagement.company_file import CompanyFileResult
 from engagement.config import (
@@ -96,6 +96,7 @@ def extract_customers(settings: Settings) -> Outcome:
         begin(settings, connection, book, state)
         with state.timed("customers"):
             result = customers.extract(settings, connection, book)
+            service_findings.note_customers(connection, state.run_id, result)
             files = read_company_files(settings, connection, state)
         state.record(connection, state="done")
     return customers_outcome(result, files)
@@ -208,6 +209,7 @@ def read_office(
                 for _, enrichment in settings.ready(OfficeEnrichment)
             }
             result = office.extract(settings, connection, book, state, read_anew=read_anew)
+            service_findings.note_office(connection, state.run_id, result)
             for enrichment_id, entry in entries.items():
                 entry.selected, entry.processed = result.by_enrichment[enrichment_id]
                 entry.read_to_at = instant_text(result.clocks.get(enrichment_id))

@@ -50,6 +50,7 @@ KEPT = dict.fromkeys(
         "run_steps",
         "enrichment_runs",
         "audit_events",
+        "service_findings",
     ),
     "true",
 ) | {

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import duckdb
-
 from engagement import small_numbers
 from engagement.config import LEADSPACE_CONTACTS, OFFICE, SECRET_VARIABLES, SHORTEST_TOKEN, Settings, slug
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
@@ -29,10 +27,6 @@ LONGEST_TEXT, MOST_FINDINGS, MOST_FINDINGS_IN_WORDS = 2000, 50, 3
 
 # How much a type of enrichment selects and processes, where that is a number of people.
 _PEOPLE = {OFFICE: "mailboxes", LEADSPACE_CONTACTS: "contacts"}
-
-# Only what is known of this table is passed on; it may be missing, in a file of an earlier version too.
-_WATCH = "select * from marts.data_watch"
-_WATCH_COLUMNS = ("enrichment_id", "check_name", "subject", "severity", "finding", "day_on", "since_on")
 
 _ADDRESS = re.compile(ADDRESS_PATTERN)
 _X500 = re.compile(X500_PATTERN + r"\S*")
@@ -72,7 +66,7 @@ def message(
         status = read_status(settings)
         body["enrichments"] = _enrichments(settings, status, run or {})
         body["published"] = _published(settings, status)
-        body["watch"] = data_watch(settings)
+        body["watch"] = status["watch"][:MOST_FINDINGS]
     clean: dict[str, Any] = Guard(settings).clean(body)
     return clean
 
@@ -147,26 +141,9 @@ def _published(settings: Settings, status: Mapping[str, Any]) -> dict[str, Any] 
 
 
 def data_watch(settings: Settings) -> list[dict[str, Any]]:
-    """What the published watch over the data found, warnings before notices and the newest first; empty where there
-    is none.
-    """
-    if not settings.published_file.is_file():
-        return []
-    try:
-        with duckdb.connect(str(settings.published_file), read_only=True) as connection:
-            result = connection.execute(_WATCH)
-            names = [column[0] for column in result.description or ()]
-            rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-    except duckdb.Error:
-        return []
-    found = [
-        {name: None if row[name] is None else str(row[name]) for name in _WATCH_COLUMNS if name in row}
-        for row in rows
-    ]
-    found.sort(key=str)
-    found.sort(key=lambda row: row.get("day_on") or row.get("since_on") or "", reverse=True)
-    found.sort(key=lambda row: row.get("severity") != "warning")
-    return found[:MOST_FINDINGS]
+    """What the published watch on the data found, in the order of `engagement status`, at most so many rows."""
+    watch: list[dict[str, Any]] = read_status(settings)["watch"]
+    return watch[:MOST_FINDINGS]
 
 
 class Guard:

@@ -72,6 +72,8 @@ STALE = """
 """
 
 
+# What is more stands in the table.
+MOST_WARNINGS = 10
 # A name that is longer fills the screen and tells no more.
 LONGEST_TEXT = 500
 
@@ -127,6 +129,30 @@ def print_hub(status: dict[str, Any], now: datetime, console: Console) -> None:
     for entry in status["enrichments"]:
         if entry["detail"]:
             console.print(f"  {entry['name']}: {entry['detail']}", soft_wrap=True)
+    console.print()
+    print_watch(status, console)
+
+
+def print_watch(status: dict[str, Any], console: Console) -> None:
+    """The warnings of the watch on the data, and how much else there is; nothing where it found nothing."""
+    found = status.get("watch")
+    if not found:
+        return
+    names = {entry["enrichment_id"]: entry["name"] for entry in status["enrichments"]}
+    warnings = [finding for finding in found if finding["severity"] == "warning"]
+    for finding in warnings[:MOST_WARNINGS]:
+        about = names.get(finding["enrichment_id"], finding["enrichment_id"])
+        console.print(f"  watch{f', {about}' if about else ''}: {finding['finding']}", soft_wrap=True)
+    more = [
+        counted(count, word)
+        for count, word in (
+            (max(len(warnings) - MOST_WARNINGS, 0), "warning"),
+            (len(found) - len(warnings), "notice"),
+        )
+        if count
+    ]
+    if more:
+        console.print(f"  watch: {' and '.join(more)} more in marts.data_watch", soft_wrap=True)
     console.print()
 
 

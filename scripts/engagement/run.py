@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engagement import audit, budget, consent, customers
+from engagement import audit, budget, consent, customers, service_findings
 from engagement.build import build
 from engagement.config import (
     COMPANY_FILE,
@@ -100,6 +100,7 @@ def run(
             outcome.facts["budget"] = budget.require(settings, connection, state).facts()
             with state.timed("customers"):
                 landed = customers.extract(settings, connection, book)
+                service_findings.note_customers(connection, state.run_id, landed)
                 files = read_company_files(settings, connection, state)
             outcome.add("customers", customers_outcome(landed, files, office_follows=reads_office))
             if reads_office:

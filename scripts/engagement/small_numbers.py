@@ -208,6 +208,32 @@ def _rules(database: str, smallest_group: int) -> Iterator[_Rule]:
         marts("leadspace_contacts"),
         "true",
     )
+    watch = marts("data_watch")
+    yield _Rule(
+        "data_watch",
+        "observed_value",
+        "a number of mailboxes below the smallest group",
+        watch,
+        f"unit = 'mailboxes' and observed_value < {smallest_group}",
+    )
+    for column in ("observed_value", "expected_low_value", "expected_high_value"):
+        yield _Rule("data_watch", column, "copies of few messages count the people who hold them", watch,
+                    f"unit = 'copies' and {column} is not null")  # fmt: skip
+    yield _Rule(
+        "data_watch",
+        "since_on",
+        "the last day of one mailbox",
+        watch,
+        "unit = 'mailboxes' and day_on is null and since_on is not null",
+    )
+    yield _Rule(
+        "data_watch",
+        "finding",
+        "an exact number of mailboxes or messages",
+        watch,
+        "unit in ('mailboxes', 'copies') and (finding similar to '.*[0-9]+ of [0-9]+ mailboxes.*'"
+        " or finding similar to '.*had [0-9]+ messages.*')",
+    )
     yield _Rule(
         "customer_issues",
         "subject_id",

@@ -24,13 +24,21 @@ PUBLISHED_ENRICHMENTS = """
     from marts.enrichments
 """
 
+# Warnings first, the newest of them first.
+WATCH = """
+    select enrichment_id, check_name, subject, severity, finding, day_on, since_on
+    from marts.data_watch
+    order by severity desc, coalesce(day_on, since_on) desc nulls last, enrichment_id nulls first, check_name, subject
+"""
+
 
 def read_status(settings: Settings) -> dict[str, Any]:
-    """`published` (null before the first), `enrichments` in the order of enrichments.yml, and the last `run`.
+    """`published` (null before the first), `enrichments` in the order of enrichments.yml, what the `watch` on the data
+    found, and the last `run`.
 
     Of an enrichment the status is that of the newest run that touched it, published or not.
     """
-    published, rows = _published(settings)
+    published, rows, watch = _published(settings)
     run = read_last_run(settings)
     if run.get("state") != "running":
         run.pop("progress", None)
@@ -70,27 +78,35 @@ def read_status(settings: Settings) -> dict[str, Any]:
     return {
         "published": published,
         "enrichments": enrichments,
+        "watch": watch,
         "run": {name: value for name, value in run.items() if name not in ("previous", "enrichments")}
         or None,
     }
 
 
-def _published(settings: Settings) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
-    """What the published file says of itself and of each enrichment; None where there is none to read."""
+def _published(
+    settings: Settings,
+) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """What the published file says of itself, of each enrichment and of the data; None where there is none to read."""
     if not settings.published_file.is_file():
-        return None, {}
+        return None, {}, []
     name = settings.published_file.name
     try:
         with duckdb.connect(str(settings.published_file), read_only=True) as connection:
             [publication] = _records(connection, PUBLICATION)
-            try:
-                rows = {row["enrichment_id"]: row for row in _records(connection, PUBLISHED_ENRICHMENTS)}
-            except (duckdb.CatalogException, duckdb.BinderException):
-                # A file of an earlier version; the next run's has the hub.
-                rows = {}
+            rows = {row["enrichment_id"]: row for row in _records_if_there(connection, PUBLISHED_ENRICHMENTS)}
+            watch = _records_if_there(connection, WATCH)
     except (duckdb.Error, ValueError):
-        return {"file": name, "is_readable": False}, {}
-    return {"file": name, "is_readable": True, **publication}, rows
+        return {"file": name, "is_readable": False}, {}, []
+    return {"file": name, "is_readable": True, **publication}, rows, watch
+
+
+def _records_if_there(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    try:
+        return _records(connection, query)
+    except (duckdb.CatalogException, duckdb.BinderException):
+        # A file of an earlier version; the next run's has it.
+        return []
 
 
 def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

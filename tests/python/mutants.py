@@ -50,6 +50,7 @@ GROUPS = {
     "Refresh": "A refresh in part",
     "Leadspace": "Lookups and what becomes of them",
     "Consent": "What nobody consents to any more",
+    "Watch": "The watch on the data",
 }
 
 HEAD = """\

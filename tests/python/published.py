@@ -40,7 +40,7 @@ def publish_little(
         if watch is not None:
             connection.execute(
                 "create table marts.data_watch (enrichment_id varchar, subject varchar, check_name varchar,"
-                " severity varchar, day_on date, finding varchar)"
+                " severity varchar, day_on date, finding varchar, since_on date)"
             )
             for row in watch:
-                connection.execute("insert into marts.data_watch values (?, ?, ?, ?, ?, ?)", list(row))
+                connection.execute("insert into marts.data_watch values (?, ?, ?, ?, ?, ?, null)", list(row))

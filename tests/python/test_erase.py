@@ -616,6 +616,7 @@ def marts(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
         "audit_events",
         "publication",
         "enriched_accounts_over_time",
+        "data_watch",
     )
     with duckdb.connect(str(workspace.published_file), read_only=True) as connection:
         names = connection.execute(

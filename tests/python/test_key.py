@@ -25,6 +25,7 @@ from engagement import key, rebuild, warehouse
 # What differs between two runs over the same mail.
 OF_THE_RUN = {
     "publication", "run_history", "run_steps", "audit_events", "enriched_accounts_over_time", "leadspace_runs",
+    "data_watch",
 }  # fmt: skip
 OF_THE_CLOCK = re.compile(r"_at$")
 

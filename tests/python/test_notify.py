@@ -197,6 +197,7 @@ WATCH = [
                     "subject": "x",
                     "severity": "warning",
                     "day_on": "2026-06-29",
+                    "since_on": None,
                     "finding": "Half of the mail is missing: look.",
                 },
                 {
@@ -206,6 +207,7 @@ WATCH = [
                     "severity": "warning",
                     "finding": "A field is gone.",
                     "day_on": "2026-06-28",
+                    "since_on": None,
                 },
                 {
                     "enrichment_id": "account-engagement",
@@ -213,6 +215,7 @@ WATCH = [
                     "subject": "x",
                     "severity": "notice",
                     "day_on": None,
+                    "since_on": None,
                     "finding": "Nothing to do.",
                 },
             ],

@@ -72,7 +72,8 @@ MARTS = (
 )
 # What tells of runs differs from run to run.
 RUN_MARTS = (
-    "audit_events", "enriched_accounts_over_time", "enrichments", "leadspace_runs", "run_history", "run_steps",
+    "audit_events", "data_watch", "enriched_accounts_over_time", "enrichments", "leadspace_runs", "run_history",
+    "run_steps",
 )  # fmt: skip
 VIEWS = ("original_account_engagement", "original_leadspace_companies")
 COMPANIES = [

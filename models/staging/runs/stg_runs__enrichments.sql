@@ -22,6 +22,7 @@ select
     refresh_frequency,
     refresh_hours,
     list_position,
+    max_age_days,
     tolerated_failures_ratio,
     is_active,
     matches_domains,
