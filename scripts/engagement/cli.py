@@ -189,6 +189,9 @@ def cli() -> None:
       engagement fit-weights         weights fitted on your own mail, as a version of their own
       engagement access ADDRESS      what is held on a person
       engagement erase ADDRESS       take a person out of every file, and keep him out
+      engagement upgrade             bring the private file of an older release to this one
+      engagement backup FOLDER       copy what cannot be made again
+      engagement restore FOLDER      put such a copy back
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -446,6 +449,29 @@ def publish(as_json: bool, verbose: bool) -> None:
       dbt build && engagement publish
     """
     _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command("upgrade")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@_as_json
+@_logging
+def upgrade_(dry_run: bool, as_json: bool, verbose: bool) -> None:
+    """Bring the private file of an older release to this one.
+
+    \b
+    Examples:
+      engagement upgrade --dry-run
+      engagement upgrade && engagement run
+
+    Whatever another command says of a private file of an older version, this mends; where there is nothing to do it
+    says so. The file as it was stays beside it. A file of a newer release is refused and left alone
+    (docs/upgrading.md).
+    """
+    from engagement.upgrade import upgrade
+
+    _conclude(
+        lambda settings: upgrade(settings, dry_run=dry_run), as_json=as_json, verbose=verbose, needs_files=False
+    )
 
 
 @cli.command("rotate-key")
