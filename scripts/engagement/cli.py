@@ -470,7 +470,10 @@ def upgrade_(dry_run: bool, as_json: bool, verbose: bool) -> None:
     from engagement.upgrade import upgrade
 
     _conclude(
-        lambda settings: upgrade(settings, dry_run=dry_run), as_json=as_json, verbose=verbose, needs_files=False
+        lambda settings: upgrade(settings, dry_run=dry_run),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
     )
 
 
@@ -771,6 +774,60 @@ def remove_(name: str, is_agreed: bool, as_json: bool, verbose: bool) -> None:
                 f"Remove {enrichment_id} with its data for ever?", is_agreed=is_agreed
             ),
             verbose=verbose,
+        ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("backup")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--with-keys", is_flag=True, help="Also the hash key and the tombstone key, beside the data.")
+@_as_json
+@_logging
+def backup_(folder: Path, with_keys: bool, as_json: bool, verbose: bool) -> None:
+    """Copy what cannot be made again to FOLDER, a new one on another disk.
+
+    \b
+    Examples:
+      engagement backup /backups/$(date +%F)
+      engagement backup /vault/whole --with-keys
+
+    The private file, who was erased, the audit, the consents, the run's state and the configuration. The keys stay out
+    unless asked for: keep them in another place. Not while a run is going on (docs/backups.md).
+    """
+    from engagement.backup import backup
+
+    _conclude(
+        lambda settings: backup(settings, folder, with_keys=with_keys),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("restore")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_agreed
+@_as_json
+@_logging
+def restore_(folder: Path, is_agreed: bool, as_json: bool, verbose: bool) -> None:
+    """Put the backup in FOLDER back.
+
+    \b
+    Examples:
+      engagement restore /backups/2026-06-30
+      engagement restore /backups/2026-06-30 --yes && engagement run
+
+    Each file is compared with the backup's manifest first. The private file is replaced, and kept as it was beside;
+    whoever was erased since stays out, and newer consents stay (docs/backups.md).
+    """
+    from engagement.restore import restore
+
+    _conclude(
+        lambda settings: restore(
+            settings, folder, agrees=lambda question: _agrees(question, is_agreed=is_agreed)
         ),
         as_json=as_json,
         verbose=verbose,

@@ -11,7 +11,9 @@ import shutil
 import stat
 from pathlib import Path
 
+from engagement.config import Settings
 from engagement.durable import FILE_MODE, sync_folder
+from engagement.warehouse import connect
 
 UPGRADE_PREFIX, RESTORE_PREFIX = ".upgrading-", ".restoring-"
 
@@ -47,6 +49,15 @@ def keep(private_file: Path, what: str) -> Path:
     beside.unlink(missing_ok=True)
     sync_folder(private_file.parent)
     return kept
+
+
+def take_in_log(settings: Settings) -> None:
+    """What was written last stands in a log beside the private file, without which a copy of it is not whole; opened for
+    writing, DuckDB takes it in. Errors are those of `connect`.
+    """
+    if settings.private_file.with_name(settings.private_file.name + ".wal").exists():
+        with connect(settings) as connection:
+            connection.execute("checkpoint")
 
 
 def remove(private_file: Path) -> list[Path]:

@@ -162,15 +162,7 @@ def _current_storage() -> str:
 def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
     """Does it: what was done, the rows of each table, and where the old file is."""
     target = settings.private_file
-    if target.with_name(target.name + ".wal").exists():
-        # What was written last belongs to the file that is kept; opened for writing, DuckDB takes it in.
-        with connect(settings) as connection:
-            versions.refuse_newer(
-                versions.version_of(connection) or 0,
-                target.name,
-                current=versions.current_version(settings.project_dir),
-            )
-            connection.execute("checkpoint")
+    old_copies.take_in_log(settings)
     old_copies.remove_leftovers(target.parent)
     _require_room(target)
     work = target.parent / f"{old_copies.UPGRADE_PREFIX}{secrets.token_hex(6)}"

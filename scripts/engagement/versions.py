@@ -92,8 +92,7 @@ def changed_tables(tables: Layout, schema: Mapping[str, Sequence[tuple[str, str]
 def require_current(
     connection: Connection, file_name: str, *, current: int, schema: Mapping[str, Sequence[tuple[str, str]]]
 ) -> None:
-    """ConfigurationError where a private file is of another version than `current`; one without raw tables is of none.
-    """
+    """ConfigurationError where a private file is of another version than `current`; an empty one is of none."""
     version = version_of(connection)
     if version is None:
         return
