@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import audit, durable, stopping, versions
+from engagement import audit, durable, old_copies, stopping, versions
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.outcome import Outcome, counted
@@ -58,7 +58,7 @@ def backup(settings: Settings, folder: Path, *, with_keys: bool = False) -> Outc
     """Makes `folder`, which must not be there yet or be empty, a backup of this project.
 
     Raises ConfigurationError where that is no place for one or the private file is of another version, BusyError where
-    a run is going on, EngagementError where there is too little room or the copy cannot be read; no folder is made then.
+    a run is going on, EngagementError where there is too little room or the copy cannot be read; none is made then.
     """
     _check_place(settings, folder)
     if not settings.private_file.is_file():

@@ -52,8 +52,8 @@ def keep(private_file: Path, what: str) -> Path:
 
 
 def take_in_log(settings: Settings) -> None:
-    """What was written last stands in a log beside the private file, without which a copy of it is not whole; opened for
-    writing, DuckDB takes it in. Errors are those of `connect`.
+    """What was written last stands in a log beside the private file, without which a copy of it is not whole; opened
+    for writing, DuckDB takes it in. Errors are those of `connect`.
     """
     if settings.private_file.with_name(settings.private_file.name + ".wal").exists():
         with connect(settings) as connection:

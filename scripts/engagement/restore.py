@@ -66,6 +66,11 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
         work.mkdir(mode=0o700)
         try:
             _stage(folder, manifest, work)
+            if read_whole(work / PRIVATE) != manifest["tables"]:
+                raise ConfigurationError(
+                    f"{folder.name}: {PRIVATE} has other rows than its {MANIFEST} says; {_NOT_RESTORED}, name another"
+                    " backup"
+                )
             version = _check_private_file(settings, work / PRIVATE)
             marks = _joined_tombstones(settings, work / TOMBSTONES)
             taken = [PRIVATE, *_check_keys(settings, work)]
@@ -191,10 +196,9 @@ def _stage(folder: Path, manifest: dict[str, Any], work: Path) -> None:
 
 
 def _check_private_file(settings: Settings, private_file: Path) -> int | None:
-    """Opens the copy and reads it whole; its version. ConfigurationError where it is of a newer release or its rows
-    were hashed with another key than the one in force.
+    """The version of the copy. ConfigurationError where it is of a newer release or its rows were hashed with another
+    key than the one in force.
     """
-    read_whole(private_file)
     with open_file(private_file, read_only=True) as connection:
         version = versions.version_of(connection)
         versions.refuse_newer(
