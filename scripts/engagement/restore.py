@@ -4,9 +4,9 @@
     tombstones, keys, audit ─► os.replace, what was there kept as private.duckdb.before-restore.bak
 
 Only the private file is taken as it was. Of everything else the newer is here: tombstones and audit become those of
-both, and what is here of consents, the run's state and the configuration stays. The next command that opens the private
-file takes out whoever has a tombstone that it has not been cleaned of (engagement.rebuild). Killed at any instant, the
-old private file or the new one is there, and the command can be given again.
+both, and what is here of consents, the run's state and the configuration stays. Whoever was erased since is taken out
+at the end, or else by the next command that opens the private file (engagement.rebuild). Killed at any instant, the old
+private file or the new one is there, and the command can be given again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from engagement.errors import BusyError, ConfigurationError, EngagementError
 from engagement.outcome import Outcome, counted
 from engagement.run_state import single_run
 from engagement.tombstones import KINDS, number_of_marks
-from engagement.warehouse import KEY_CHECK, TOMBSTONES_APPLIED, connect, open_file, own_setting
+from engagement.warehouse import KEY_CHECK, TOMBSTONES_APPLIED, connect, open_file, own_setting, private_file
 
 _NOT_RESTORED = "nothing was restored"
 
@@ -86,12 +86,14 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
             ) from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    current = versions.current_version(settings.project_dir)
+        is_older = version is not None and version < versions.current_version(settings.project_dir)
+        if marks is not None and not is_older:
+            _take_out_who_was_erased(settings)
     lines = [
         f"restored: {target.name} of {manifest['made_at']}, with"
         f" {counted(sum(manifest['tables'].values()), 'row')}; each file was compared with {MANIFEST}"
     ]
-    if kept is not None:
+    if kept is not None and kept.exists():
         lines.append(
             f"kept: {kept.name} is the private file as it was before, with everything personal in it; delete it once"
             " all is well (an erasure deletes it too)"
@@ -100,11 +102,10 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
         lines.append(
             f"{CONFIGURATION} is another than that of the backup, which lies there, and stays as it is here"
         )
-    is_older = version is not None and version < current
     lines.append(
         "next: `engagement upgrade`, since the backup is of an older release, and `engagement run`"
         if is_older
-        else "next: `engagement run`, which takes out whoever was erased since, reads what is new and publishes"
+        else "next: `engagement run`, which reads what is new and publishes"
     )
     return Outcome(
         lines=lines,
@@ -114,9 +115,25 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
             "version": version,
             "needs_upgrade": is_older,
             "taken": taken,
-            "kept": None if kept is None else kept.name,
+            "kept": kept.name if kept is not None and kept.exists() else None,
         },
     )
+
+
+def _take_out_who_was_erased(settings: Settings) -> None:
+    """Cleans the private file of who was erased since the backup, before even plain dbt reads it."""
+    try:
+        with private_file(settings):
+            pass
+    except EngagementError as error:
+        raise type(error)(
+            error.message,
+            findings=[
+                *error.findings,
+                f"the backup is restored, but {settings.private_file.name} may hold somebody who was erased since;"
+                " correct the above, then `engagement run` takes him out",
+            ],
+        ) from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -195,22 +212,20 @@ def _stage(folder: Path, manifest: dict[str, Any], work: Path) -> None:
             )
 
 
-def _check_private_file(settings: Settings, private_file: Path) -> int | None:
+def _check_private_file(settings: Settings, copy: Path) -> int | None:
     """The version of the copy. ConfigurationError where it is of a newer release or its rows were hashed with another
     key than the one in force.
     """
-    with open_file(private_file, read_only=True) as connection:
+    with open_file(copy, read_only=True) as connection:
         version = versions.version_of(connection)
-        versions.refuse_newer(
-            version or 0, private_file.name, current=versions.current_version(settings.project_dir)
-        )
+        versions.refuse_newer(version or 0, copy.name, current=versions.current_version(settings.project_dir))
         check = own_setting(connection, KEY_CHECK) if version is not None else None
     has_own_key = settings.hash_key is not None or (
-        has_hash_key(settings) and not (private_file.parent / HASH_KEY).exists()
+        has_hash_key(settings) and not (copy.parent / HASH_KEY).exists()
     )
     if check is not None and has_own_key and hasher_of(settings).key_check != check:
         raise ConfigurationError(
-            f"{private_file.name}: the backup's rows were hashed with another key than the one in force; restore that"
+            f"{copy.name}: the backup's rows were hashed with another key than the one in force; restore that"
             f" key (ENGAGEMENT_HASH_KEY or the hash_key file) first; {_NOT_RESTORED} (docs/key.md)"
         )
     return version

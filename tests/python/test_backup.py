@@ -365,18 +365,35 @@ def test_who_was_erased_after_the_backup_stays_out(landed: Workspace) -> None:
     ((key,),) = landed.query("select address_key from raw.contacts where contact_id = 'C1'")
     assert landed.run("erase", KIM, "--yes").exit_code == 0
     marks = (landed.private_file.parent / "tombstones.json").read_bytes()
-    restored(landed, folder)
-    # There until the next command opens it, which nobody can read it before.
-    assert (landed.private_file.parent / "tombstones.json").read_bytes() == marks
-    assert (key,) in landed.query("select address_key from raw.contacts")
-    assert landed.run("publish").exit_code != 0
-    done = landed.run("extract", "customers")
+    done = landed.run("restore", str(folder), "--yes")
     assert done.exit_code == 0 and "may hold somebody who was erased; it is rewritten first" in done.stderr
+    # With him goes the file that would have been kept.
+    assert "kept:" not in done.stdout and not old_copies.found(landed.private_file)
+    assert (landed.private_file.parent / "tombstones.json").read_bytes() == marks
     assert landed.query("select contact_id from raw.contacts order by all") == [("C2",), ("C3",)]
     for path in landed.private_file.parent.iterdir():
         assert key.to_bytes(8, "little", signed=True) not in path.read_bytes(), path.name
     # The audit is that of both.
     assert lines_of(landed)[-3:] == ["backup", "erasure", "restoration"]
+
+
+def test_who_was_erased_is_taken_out_later_where_that_cannot_be_at_once(landed: Workspace) -> None:
+    folder = backed_up(landed)
+    assert landed.run("erase", KIM, "--yes").exit_code == 0
+    key = landed.private_file.parent / "tombstone_key"
+    key.rename(landed.root / "kept_key")
+    done = landed.run("restore", str(folder), "--yes")
+    assert done.exit_code == 2
+    assert (
+        done.stderr.startswith("error: tombstone_key: is gone")
+        and "the backup is restored, but" in done.stderr
+    )
+    assert ("C1",) in landed.query("select contact_id from raw.contacts")
+    assert landed.run("extract", "customers").exit_code == 2
+    (landed.root / "kept_key").rename(key)
+    assert landed.run("extract", "customers").exit_code == 0
+    assert landed.query("select contact_id from raw.contacts order by all") == [("C2",), ("C3",)]
+    assert not old_copies.found(landed.private_file)
 
 
 def test_tombstones_of_the_backup_and_those_of_here_are_joined(landed: Workspace) -> None:
