@@ -323,7 +323,7 @@ def _compare(connection: Connection, settings: Settings, plan: Plan) -> dict[str
         wrong = [table for table in same if was[table] != now[table]]
     if wrong:
         raise EngagementError(
-            f"{settings.private_file.name}: {len(wrong)} tables came out other than they were (first raw.{wrong[0]}),"
+            f"{settings.private_file.name}: {counted(len(wrong), 'table')} came out other than before (first raw.{wrong[0]}),"
             " so nothing was replaced; please report this line, and go on with the release before"
         )
     counts = figures(connection, {table: () for table in after}, database="after")

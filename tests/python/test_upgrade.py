@@ -585,7 +585,7 @@ def test_what_came_out_otherwise_is_not_put_in_place(
     done = oldest.run("upgrade")
     assert done.exit_code == 1
     assert done.stderr.startswith(
-        "error: private.duckdb: 1 tables came out other than they were (first raw.contacts)"
+        "error: private.duckdb: 1 table came out other than before (first raw.contacts)"
     )
     assert oldest.private_file.read_bytes() == before
     assert not old_copies.found(oldest.private_file)
