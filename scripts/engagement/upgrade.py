@@ -10,7 +10,7 @@ the command can be given again.
 
 from __future__ import annotations
 
-import logging
+import re
 import secrets
 import shutil
 import tempfile
@@ -33,9 +33,7 @@ from engagement.rebuild import OF_THE_NEWEST_REFRESH
 from engagement.versions import VERSION, Connection
 from engagement.warehouse import connect, private_umask, raw_schema, transaction
 
-log = logging.getLogger(__name__)
-
-# Times the file's size that have to be free: the new file, and once more while tables are brought to other columns.
+# Times the file's size that have to be free: the new file, and once more what a migration carries through.
 NEEDED_SIZES = 2
 _ALL_BUT_THE_VERSION = {"settings": f"not (enrichment_id = '' and key = '{VERSION}')"}
 
@@ -176,9 +174,9 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
                 raise EngagementError(f"{target.name}: was emptied meanwhile; run again")
             try:
                 with _attached(connection, new, read_only=False):
-                    _carry_over(connection)
+                    carried = _carry_over(connection, plan)
                     _migrate(connection, plan)
-                    lay_out(connection, settings)
+                    _lay_out(connection, settings, carried)
                     connection.execute("checkpoint after")
                 with _attached(connection, new, read_only=True):
                     rows = _compare(connection, settings, plan)
@@ -242,14 +240,26 @@ def _attached(connection: Connection, path: Path, *, read_only: bool) -> Iterato
         connection.execute("detach after")
 
 
-def _carry_over(connection: Connection) -> None:
-    """The raw tables as they are, but for what the newest refresh saw: the next one is whole."""
+def _carry_over(connection: Connection, plan: Plan) -> set[str]:
+    """The raw tables that a migration names, as they are; which. All others go straight into today's columns."""
+    named = {
+        table
+        for migration in plan.migrations
+        for statement in migration.statements
+        for table in re.findall(r"\braw\.(\w+)", statement)
+    }
+    carried = named & versions.layout(connection, database="before").keys()
     connection.execute("create schema after.raw")
-    for table, columns in versions.layout(connection, database="before").items():
-        listed = ", ".join(f'"{column}" {data_type}' for column, data_type in columns.items())
-        connection.execute(f'create table after.raw."{table}" ({listed})')
-        if table not in OF_THE_NEWEST_REFRESH:
-            connection.execute(f'insert into after.raw."{table}" from before.raw."{table}"')
+    for table in sorted(carried):
+        _copy_as_it_is(connection, table)
+    return carried
+
+
+def _copy_as_it_is(connection: Connection, table: str) -> None:
+    columns = versions.layout(connection, database="before")[table]
+    listed = ", ".join(f'"{column}" {data_type}' for column, data_type in columns.items())
+    connection.execute(f'create table after.raw."{table}" ({listed})')
+    connection.execute(f'insert into after.raw."{table}" from before.raw."{table}"')
 
 
 def _migrate(connection: Connection, plan: Plan) -> None:
@@ -260,33 +270,34 @@ def _migrate(connection: Connection, plan: Plan) -> None:
                 connection.execute(statement)
 
 
-def lay_out(connection: Connection, settings: Settings) -> None:
-    """Makes the raw tables of the database in use those of this release: missing ones are made, the others get its
-    columns in its order with their rows; and writes down its version.
+def _lay_out(connection: Connection, settings: Settings, carried: set[str]) -> None:
+    """Makes the raw tables those of this release: in its columns and their order, with the rows of the old file, or of
+    the migrations where they were carried through these. What the newest refresh saw stays behind, so that the next one
+    is whole. Writes down the version.
     """
-    existing = versions.layout(connection)
-    with transaction(connection):
-        for table, columns in raw_schema(settings.project_dir).items():
-            listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
-            if table not in existing:
-                connection.execute(f'create table raw."{table}" ({listed})')
-                continue
-            connection.execute(f'create table raw."{table}__after" ({listed})')
-            wanted = versions.layout(connection)[f"{table}__after"]
-            if list(wanted.items()) == list(existing[table].items()):
-                connection.execute(f'drop table raw."{table}__after"')
-                continue
-            shared = ", ".join(f'"{name}"' for name in wanted if name in existing[table])
-            connection.execute(
-                f'insert into raw."{table}__after" ({shared}) select {shared} from raw."{table}"'
-            )
-            connection.execute(f'drop table raw."{table}"')
-            connection.execute(f'alter table raw."{table}__after" rename to "{table}"')
-        connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [VERSION])
-        connection.execute(
-            "insert into raw.settings (enrichment_id, key, value) values ('', ?, ?)",
-            [VERSION, str(versions.current_version(settings.project_dir))],
-        )
+    schema = raw_schema(settings.project_dir)
+    before = versions.layout(connection, database="before")
+    for table, columns in schema.items():
+        listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
+        migrated = versions.layout(connection).get(table)
+        if migrated is not None:
+            connection.execute(f'alter table raw."{table}" rename to "{table}__before"')
+        connection.execute(f'create table raw."{table}" ({listed})')
+        source, had = f'before.raw."{table}"', before.get(table, {})
+        if migrated is not None or table in carried:
+            source, had = f'raw."{table}__before"', migrated or {}
+        shared = ", ".join(f'"{name}"' for name, _ in columns if name in had)
+        if shared and table not in OF_THE_NEWEST_REFRESH:
+            connection.execute(f'insert into raw."{table}" ({shared}) select {shared} from {source}')
+        if migrated is not None:
+            connection.execute(f'drop table raw."{table}__before"')
+    for table in before.keys() - schema.keys() - carried:
+        _copy_as_it_is(connection, table)
+    connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [VERSION])
+    connection.execute(
+        "insert into raw.settings (enrichment_id, key, value) values ('', ?, ?)",
+        [VERSION, str(versions.current_version(settings.project_dir))],
+    )
 
 
 def _compare(connection: Connection, settings: Settings, plan: Plan) -> dict[str, int]:
@@ -323,8 +334,8 @@ def _compare(connection: Connection, settings: Settings, plan: Plan) -> dict[str
         wrong = [table for table in same if was[table] != now[table]]
     if wrong:
         raise EngagementError(
-            f"{settings.private_file.name}: {counted(len(wrong), 'table')} came out other than before (first raw.{wrong[0]}),"
-            " so nothing was replaced; please report this line, and go on with the release before"
+            f"{settings.private_file.name}: {counted(len(wrong), 'table')} came out other than before (first"
+            f" raw.{wrong[0]}), so nothing was replaced; please report this line, and go on with the release before"
         )
     counts = figures(connection, {table: () for table in after}, database="after")
     return {table: figure.rows for table, figure in counts.items()}

@@ -231,6 +231,13 @@ def test_a_file_that_plain_dbt_of_an_earlier_release_has_mended_is_upgraded(olde
     assert oldest.query("select count(*) from raw.enrichment_runs") == [(1,)]
 
 
+def test_a_table_that_this_release_does_not_know_stays(oldest: Workspace) -> None:
+    with duckdb.connect(str(oldest.private_file)) as connection:
+        connection.execute("create table raw.of_somebody as select 1 as a, 'b' as c")
+    assert oldest.run("upgrade").exit_code == 0
+    assert oldest.query("from raw.of_somebody") == [(1, "b")]
+
+
 def test_columns_in_another_order_are_brought_to_todays(workspace: Workspace) -> None:
     """Rows are appended by position."""
     with warehouse.private_file(workspace.settings()) as connection:
@@ -512,7 +519,7 @@ PLACES = (
     "old_copies.take_in_log",
     "upgrade._carry_over",
     "upgrade._migrate",
-    "upgrade.lay_out",
+    "upgrade._lay_out",
     "upgrade._compare",
     "old_copies.keep",
     "fresh.replace",
@@ -575,13 +582,13 @@ def test_what_came_out_otherwise_is_not_put_in_place(
     from engagement import upgrade
 
     before = oldest.private_file.read_bytes()
-    carry_over = upgrade._carry_over
+    lay_out = upgrade._lay_out
 
-    def lose_a_value(connection: Any) -> None:
-        carry_over(connection)
+    def lose_a_value(connection: Any, *others: Any) -> None:
+        lay_out(connection, *others)
         connection.execute("update after.raw.contacts set account_id = 'A9' where contact_id = 'C1'")
 
-    monkeypatch.setattr(upgrade, "_carry_over", lose_a_value)
+    monkeypatch.setattr(upgrade, "_lay_out", lose_a_value)
     done = oldest.run("upgrade")
     assert done.exit_code == 1
     assert done.stderr.startswith(
