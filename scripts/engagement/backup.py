@@ -24,7 +24,7 @@ import duckdb
 
 from engagement import audit, durable, old_copies, stopping, versions
 from engagement.config import Settings
-from engagement.errors import ConfigurationError, EngagementError
+from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome, counted
 from engagement.raw_tables import figures
 from engagement.run_state import instant_text, single_run
@@ -58,7 +58,7 @@ def backup(settings: Settings, folder: Path, *, with_keys: bool = False) -> Outc
     """Makes `folder`, which must not be there yet or be empty, a backup of this project.
 
     Raises ConfigurationError where that is no place for one or the private file is of another version, BusyError where
-    a run is going on, EngagementError where there is too little room or the copy cannot be read; none is made then.
+    a run is going on, ResourcesError where there is too little room, others where the copy cannot be read; none is made then.
     """
     _check_place(settings, folder)
     if not settings.private_file.is_file():
@@ -75,7 +75,7 @@ def backup(settings: Settings, folder: Path, *, with_keys: bool = False) -> Outc
             try:
                 files = _copy(settings, work, with_keys=with_keys)
             except OSError as error:
-                raise EngagementError(
+                raise ResourcesError(
                     f"{folder.name}: cannot be written ({error.strerror}), so there is no backup; make room or correct"
                     " the folder's rights, then run again"
                 ) from None
@@ -184,7 +184,7 @@ def _copy(settings: Settings, work: Path, *, with_keys: bool) -> dict[str, dict[
     }
     needed, free = sum(path.stat().st_size for path in there.values()), shutil.disk_usage(work).free
     if free < needed:
-        raise EngagementError(
+        raise ResourcesError(
             f"{work.parent.name or work.parent}: too little room for a backup; {needed / 1e6:,.1f} MB are needed, and"
             f" {free / 1e6:,.1f} MB are free; make room or name another folder"
         )

@@ -19,12 +19,14 @@ import click
 from engagement import check as checking
 from engagement import consent as consenting
 from engagement import doctor as examining
+from engagement import durable, logs, notify, stopping
 from engagement import extract as extracting
-from engagement import logs, stopping
 from engagement import run as running
+from engagement import watch as watching
 from engagement.cancel import cancel as cancelling
 from engagement.config import (
     LEADSPACE,
+    NOTIFY,
     OFFICE,
     SERVICES,
     Settings,
@@ -34,7 +36,7 @@ from engagement.config import (
     run_lock_of,
 )
 from engagement.consents import ADMINISTRATOR, CONFIGURER
-from engagement.errors import ConfigurationError, EngagementError
+from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,6 +49,8 @@ Exit codes:
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
+  12 no room on the disk or in memory      13 watch: a run needs attention
+  14 the private file is damaged
   130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 
@@ -79,11 +83,20 @@ def _conclude(
     verbose: bool,
     services: Collection[str] = (),
     needs_files: bool = True,
+    notifies_as: str | None = None,
 ) -> NoReturn:
-    """Loads the settings, acts, prints, and ends the process with the outcome's code."""
+    """Loads the settings, acts, prints, and ends the process with the outcome's code.
+
+    A command that is `notifies_as` also notifies where the settings cannot be loaded.
+    """
 
     def act_with_settings() -> Outcome:
-        settings = load(os.environ, services=services, needs_files=needs_files)
+        try:
+            settings = load(os.environ, services=services, needs_files=needs_files)
+        except ConfigurationError as error:
+            if notifies_as is not None:
+                notify.tell_not_loaded(os.environ, notifies_as, error)
+            raise
         for warning in settings.warnings:
             logs.log.warning("warning: %s", warning)
         return act(settings)
@@ -101,6 +114,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
                 [f"{stopping.in_words(number)}; what was read is kept, run again"],
                 as_json=as_json,
             )
+        error = _of_the_machine(error)
         if isinstance(error, EngagementError):
             _fail(error.exit_code, error.lines, as_json=as_json)
         if not isinstance(error, Exception):
@@ -124,6 +138,38 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         if outcome.summary is not None:
             _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
+
+
+def _notified(command: str, act: Callable[[Settings], Outcome]) -> Callable[[Settings], Outcome]:
+    """The same, and whom `notify` of enrichments.yml names is told how it ended."""
+
+    def explained(settings: Settings) -> Outcome:
+        try:
+            return act(settings)
+        except (OSError, MemoryError) as error:
+            known = _of_the_machine(error)
+            if known is error:
+                raise
+            raise known from error
+
+    return lambda settings: notify.run_notified(settings, command, lambda: explained(settings))
+
+
+def _of_the_machine(error: BaseException) -> BaseException:
+    """A full disk, a folder that refuses and too little memory, wherever they were met; any other error as it is."""
+    if isinstance(error, MemoryError):
+        return ResourcesError("out of memory; close other programs, then run again, what was read is kept")
+    if not isinstance(error, OSError) or error.errno not in (*durable.FULL, *durable.REFUSED):
+        return error
+    name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else "data"
+    if error.errno in durable.FULL:
+        return ResourcesError(
+            f"{name}: the disk is full, or a quota is; make room in its folder, then run again, what was read is kept"
+        )
+    return ResourcesError(
+        f"{name}: cannot be written or read ({(error.strerror or 'refused').lower()}); check the disk and the rights of"
+        " its folder, then run again"
+    )
 
 
 def _fail(
@@ -182,6 +228,7 @@ def cli() -> None:
       engagement doctor              what the app may read, and what is to be granted
       engagement run                 extract, build with dbt, publish
       engagement run --if-due        the same, for a timer: does nothing before it is due
+      engagement watch               for a second timer: whether a run failed, was killed or is overdue
       engagement cancel              end what is running; what was read is kept
       engagement verify FILE         put a published file through the gate, wherever it lies
       engagement diff                which accounts would move before anything is published
@@ -331,7 +378,11 @@ def extract_customers(as_json: bool, verbose: bool) -> None:
     Example:
       engagement extract customers
     """
-    _conclude(extracting.extract_customers, as_json=as_json, verbose=verbose)
+    _conclude(
+        _notified("extract customers", extracting.extract_customers),
+        as_json=as_json,
+        verbose=verbose,
+    )
 
 
 @extract.command("office")
@@ -349,7 +400,7 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
       engagement extract office --anew     after changing seeds/automated_sender_patterns.csv
     """
     _conclude(
-        lambda settings: extracting.extract_office(settings, read_anew=anew),
+        _notified("extract office", lambda settings: extracting.extract_office(settings, read_anew=anew)),
         as_json=as_json,
         verbose=verbose,
         services=(OFFICE,),
@@ -384,7 +435,7 @@ def extract_leadspace(send_again: bool, estimate: bool, as_json: bool, verbose: 
     """
     act = extracting.estimate_leadspace if estimate else extracting.extract_leadspace
     _conclude(
-        lambda settings: act(settings, send_again=send_again),
+        _notified("extract leadspace", lambda settings: act(settings, send_again=send_again)),
         as_json=as_json,
         verbose=verbose,
         services=() if estimate else (LEADSPACE,),
@@ -428,13 +479,19 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
       engagement run --as-of 2026-06-30
 
     Whatever fails, the last published file stays as it was. Ctrl-C and `engagement cancel` end it within ten
-    seconds; the next run goes on from there.
+    seconds; the next run goes on from there. Whom `notify` of enrichments.yml names is told how it ended.
     """
     _conclude(
-        lambda settings: running.run(settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json),
+        _notified(
+            "run",
+            lambda settings: running.run(
+                settings, as_of=as_of, if_due=if_due, verbose=verbose, quiet=as_json
+            ),
+        ),
         as_json=as_json,
         verbose=verbose,
-        services=SERVICES,
+        services=(*SERVICES, NOTIFY),
+        notifies_as="run",
     )
 
 
@@ -448,7 +505,12 @@ def publish(as_json: bool, verbose: bool) -> None:
     Example:
       dbt build && engagement publish
     """
-    _conclude(running.publish, as_json=as_json, verbose=verbose, needs_files=False)
+    _conclude(
+        _notified("publish", running.publish),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
 
 
 @cli.command("upgrade")
@@ -551,6 +613,32 @@ def status(as_json: bool, verbose: bool) -> None:
     Reads the published file and the run's state alone, so it works while a run is going on, and says how far it is.
     """
     _conclude(running.status, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@cli.command()
+@click.option("--test", is_flag=True, help="Only send a message that says it is a test.")
+@_as_json
+@_logging
+def watch(test: bool, as_json: bool, verbose: bool) -> None:
+    """Say whether a run failed, was killed, is overdue or does not end, and notify of it once.
+
+    \b
+    Examples:
+      engagement watch             for a timer of its own, every few minutes
+      engagement watch --json      for a monitor: its exit code is 0, or 13 where a run needs attention
+      engagement watch --test      whether notifications arrive
+
+    Reads the published file and the run's state alone, so it works while a run is going on. Whom it notifies stands in
+    enrichments.yml (notify); the same is told again after a day, and once when it is over (docs/notifications.md).
+    """
+    _conclude(
+        watching.test if test else watching.watch,
+        as_json=as_json,
+        verbose=verbose,
+        services=(NOTIFY,),
+        needs_files=False,
+        notifies_as=None if test else "watch",
+    )
 
 
 @cli.command()

@@ -58,6 +58,9 @@ SECRET_VARIABLES = (
     "LEADSPACE_TOKEN",
     "LEADSPACE_SECRET",
     "ENGAGEMENT_HASH_KEY",
+    "ENGAGEMENT_TOMBSTONE_KEY",
+    "ENGAGEMENT_WEBHOOK_URL",
+    "ENGAGEMENT_WEBHOOK_TOKEN",
 )
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
@@ -67,6 +70,14 @@ OFFICE, LEADSPACE, COMPANY_FILE = "office", "leadspace", "company_file"
 LEADSPACE_CONTACTS = "leadspace_contacts"
 TYPES = (OFFICE, LEADSPACE, LEADSPACE_CONTACTS, COMPANY_FILE)
 SERVICES = (OFFICE, LEADSPACE)
+# Named like a service by whoever is going to notify: the webhook's address then has to be there.
+NOTIFY = "notify"
+# How a run may end, and after which ends somebody is notified unless enrichments.yml says otherwise.
+RunEnd = Literal["failed", "cancelled", "incomplete", "warnings", "done"]
+RUN_ENDS: tuple[RunEnd, ...] = ("failed", "cancelled", "incomplete", "warnings", "done")
+RUN_ENDS_NOTIFIED = RUN_ENDS[:-1]
+# In the place of the webhook's address, where that is a secret.
+IN_ENVIRONMENT = "environment"
 
 # The keys under which models learn how the consents of an enrichment stand.
 CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
@@ -74,7 +85,9 @@ CONSENT_STATE, HAS_OUTPUTS = CONSENT_KEYS = ("consent_state", "has_outputs")
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
+_GRACE = re.compile(r"([0-9]{1,4}) (minute|hour|day)s?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
+_MEMORY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})? ?([KMGT]i?B|%)")
 _STATEMENT_HASH = re.compile(f"[0-9a-f]{{{2 * HASH_BYTES}}}")
 _SECRET_WORDS = ("secret", "token", "password", "key")
 
@@ -147,6 +160,20 @@ def _dataset(value: object) -> object:
 def _statement_hash(value: object) -> object:
     if isinstance(value, str) and not _STATEMENT_HASH.fullmatch(value):
         raise _refuse("the hash of a statement, as `engagement consent` prints it")
+    return value
+
+
+def _grace(value: object) -> object:
+    match = _GRACE.fullmatch(value) if isinstance(value, str) else None
+    grace = dt.timedelta(**{f"{match.group(2)}s": int(match.group(1))}) if match else dt.timedelta(0)
+    if not dt.timedelta(minutes=1) <= grace <= dt.timedelta(days=365):
+        raise _refuse("'N minutes', 'N hours' or 'N days', at most 365 days, for example '12 hours'")
+    return grace
+
+
+def _webhook(value: object) -> object:
+    if isinstance(value, str) and value != IN_ENVIRONMENT and (problem := _webhook_problem(value)):
+        raise _refuse(f"{problem}; or the word {IN_ENVIRONMENT}, and the address in ENGAGEMENT_WEBHOOK_URL")
     return value
 
 
@@ -350,12 +377,35 @@ Enrichment = Annotated[AnyEnrichment, Field(discriminator="type")]
 E = TypeVar("E", OfficeEnrichment, LeadspaceEnrichment, LeadspaceContactsEnrichment, CompanyFileEnrichment)
 
 
+class Notify(_Part):
+    """Who is notified of runs: a program that gets the message on its standard input, a webhook that it is posted to.
+
+    `on` says after which runs; None in `overdue_after` is half of the shortest refresh period.
+    """
+
+    command: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] | None = None
+    webhook: Annotated[SecretStr, BeforeValidator(_webhook)] | None = None
+    on: Annotated[tuple[RunEnd, ...], Field(strict=False)] = RUN_ENDS_NOTIFIED
+    overdue_after: Annotated[dt.timedelta, BeforeValidator(_grace)] | None = None
+
+
 class Configuration(_Part):
     """enrichments.yml as a whole."""
 
     reporting: Reporting = Reporting()
+    notify: Notify | None = None
     customers: Customers
     enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where notifications go; a command starts in `folder`, that of enrichments.yml."""
+
+    folder: Path
+    command: tuple[str, ...] | None = None
+    webhook_url: SecretStr | None = None
+    webhook_token: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -383,11 +433,17 @@ class Settings:
     leadspace_secret: SecretStr | None = None
     hash_key: SecretStr | None = None
     tombstone_key: SecretStr | None = None
+    # None where enrichments.yml says nothing of notifying.
+    destination: Destination | None = None
     retry_seconds: float = 300.0
     leadspace_wait_seconds: float = 3600.0
     workers: int = 8
     requests_per_mailbox: int = 4
     mailbox_seconds: float = 3600.0
+    # How long another process that has the private file open is waited for.
+    file_wait_seconds: float = 60.0
+    # Of the private file, as DuckDB reads it; None: four fifths of the machine's.
+    memory_limit: str | None = None
     warnings: tuple[str, ...] = field(default=())
     # By enrichment_id: how its consents stood when this was loaded.
     consents: Mapping[str, Consents] = field(default_factory=dict)
@@ -403,6 +459,10 @@ class Settings:
     @property
     def audit_file(self) -> Path:
         return self.data_dir / "audit.jsonl"
+
+    @property
+    def watch_state_file(self) -> Path:
+        return watch_state_of(self.data_dir)
 
     @property
     def consents_file(self) -> Path:
@@ -552,9 +612,21 @@ def project_dir_of(environment: Mapping[str, str], *, directory: Path | None = N
     return here / Path(given).expanduser() if given else here
 
 
+def configuration_file_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
+    """Where enrichments.yml lies."""
+    here = directory or Path.cwd()
+    given = environment.get("ENGAGEMENT_CONFIG")
+    return here / Path(given).expanduser() if given else here / "enrichments.yml"
+
+
 def run_lock_of(data_dir: Path) -> Path:
     """The file that whoever extracts, builds or publishes holds locked."""
     return data_dir / "run.lock"
+
+
+def watch_state_of(data_dir: Path) -> Path:
+    """The file that remembers who was notified of what."""
+    return data_dir / "watch_state.json"
 
 
 def consents_file_of(data_dir: Path) -> Path:
@@ -581,7 +653,7 @@ def load(
         given = environment.get(name)
         return here / Path(given).expanduser() if given else default
 
-    configuration_file = path_of("ENGAGEMENT_CONFIG", here / "enrichments.yml")
+    configuration_file = configuration_file_of(environment, directory=here)
     project_dir = project_dir_of(environment, directory=here)
     data_dir = data_dir_of(environment, directory=here)
     raw = _read_yaml(configuration_file)
@@ -642,6 +714,12 @@ def load(
     workers = _number(environment, "ENGAGEMENT_WORKERS", 8, 1, 100, findings)
     requests_per_mailbox = _number(environment, "ENGAGEMENT_REQUESTS_PER_MAILBOX", 4, 1, 100, findings)
     mailbox_seconds = _number(environment, "ENGAGEMENT_MAILBOX_SECONDS", 3600.0, 1, 864_000, findings)
+    file_wait_seconds = _number(environment, "ENGAGEMENT_FILE_WAIT_SECONDS", 60.0, 0, 3600, findings)
+    memory_limit = environment.get("ENGAGEMENT_MEMORY_LIMIT") or None
+    if memory_limit is not None and not _MEMORY.fullmatch(memory_limit):
+        findings.append(
+            "ENGAGEMENT_MEMORY_LIMIT: not allowed; a number and its unit (MB, GB, MiB, GiB or %), for example 4GB"
+        )
     for service, names, whose in (
         (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
         (
@@ -668,14 +746,18 @@ def load(
         findings += _program_problems(environment)
     token, program_secret = environment.get("LEADSPACE_TOKEN"), environment.get("LEADSPACE_SECRET")
     for name, key in (("LEADSPACE_TOKEN", token), ("LEADSPACE_SECRET", program_secret)):
-        if key and not (
-            key.isascii() and key.isprintable() and " " not in key and len(key) >= SHORTEST_TOKEN
-        ):
+        if key and not _is_key(key):
             findings.append(
                 f"{name}: is too short for a key, or holds a space, a line break or another character that no key"
                 " has; copy it anew"
             )
     issued_on = _past_day(environment, "LEADSPACE_TOKEN_ISSUED_ON", findings)
+    notify = configuration.notify if configuration is not None else None
+    destination = None
+    if notify is not None:
+        destination = _destination(
+            notify, environment, configuration_file.parent, findings, is_needed=NOTIFY in services
+        )
     private_file = path_of("ENGAGEMENT_PRIVATE_FILE", data_dir / "private.duckdb")
     published_file = path_of("ENGAGEMENT_PUBLISHED_FILE", data_dir / "engagement.duckdb")
     if private_file.resolve() == published_file.resolve():
@@ -715,11 +797,14 @@ def load(
         leadspace_secret=SecretStr(program_secret) if program_secret else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
         tombstone_key=SecretStr(tombstone_key) if tombstone_key else None,
+        destination=destination,
         retry_seconds=retry_seconds,
         leadspace_wait_seconds=leadspace_wait_seconds,
         workers=int(workers),
         requests_per_mailbox=int(requests_per_mailbox),
         mailbox_seconds=mailbox_seconds,
+        file_wait_seconds=file_wait_seconds,
+        memory_limit=memory_limit,
         consents=given,
         warnings=(
             *_repeated_addresses(configuration),
@@ -731,6 +816,73 @@ def load(
             ),
         ),
     )
+
+
+def read_destination(environment: Mapping[str, str], *, directory: Path | None = None) -> Destination | None:
+    """Where notifications go though something else of enrichments.yml or the environment is wrong; None where that
+    cannot be told, or nobody is to be notified.
+    """
+    path = configuration_file_of(environment, directory=directory)
+    findings: list[str] = []
+    try:
+        block = _read_yaml(path).get("notify")
+        if block is None:
+            return None
+        notify = Notify.model_validate(block)
+        destination = _destination(notify, environment, path.parent, findings, is_needed=True)
+    except (ConfigurationError, ValidationError, OSError):
+        return None
+    return None if findings else destination
+
+
+def _destination(
+    notify: Notify, environment: Mapping[str, str], folder: Path, findings: list[str], *, is_needed: bool
+) -> Destination:
+    url, token = notify.webhook, environment.get("ENGAGEMENT_WEBHOOK_TOKEN")
+    if url is not None and url.get_secret_value() == IN_ENVIRONMENT:
+        given = environment.get("ENGAGEMENT_WEBHOOK_URL")
+        url = SecretStr(given) if given else None
+        if given and (problem := _webhook_problem(given, may_have_query=True)):
+            findings.append(f"ENGAGEMENT_WEBHOOK_URL: not allowed; allowed: {problem}")
+        elif not given and is_needed:
+            findings.append(
+                "environment: ENGAGEMENT_WEBHOOK_URL not set; set it to the address of the webhook"
+                f" (notify.webhook is {IN_ENVIRONMENT})"
+            )
+    if url is None or not token:
+        return Destination(folder, notify.command, url)
+    if not _is_key(token):
+        findings.append(
+            "ENGAGEMENT_WEBHOOK_TOKEN: is too short for a token, or holds a space, a line break or another character"
+            " that no token has; copy it anew"
+        )
+    return Destination(folder, notify.command, url, SecretStr(token))
+
+
+def _is_key(text: str) -> bool:
+    """Whether it can stand in the header of a request, and is long enough to be looked for elsewhere."""
+    return text.isascii() and text.isprintable() and " " not in text and len(text) >= SHORTEST_TOKEN
+
+
+def _webhook_problem(url: str, *, may_have_query: bool = False) -> str | None:
+    """What is allowed, where this is not. A query is for the environment alone, since it often holds a secret."""
+    try:
+        parts = urlsplit(url)
+        allowed = (
+            _url_problem(url) is None
+            and parts.port != 0
+            and not (parts.username or parts.password or parts.fragment)
+            and (may_have_query or not parts.query)
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:
+        allowed = False
+    if allowed:
+        return None
+    without = "a user or a fragment" if may_have_query else "a user, a query or a fragment"
+    return f"an https address (plain http only for 127.0.0.1 and localhost) without {without}"
 
 
 def _contacts(service: str, configuration: Configuration | None, given: Mapping[str, Consents]) -> bool:
@@ -991,6 +1143,8 @@ def _shown(value: object, path: str) -> str:
     if value is None:
         return "nothing"
     text = str(value)
+    if path.startswith(("notify.webhook", "notify.command")):
+        return "the value given (not shown: it may be secret)"
     if "@" in text or path.rsplit(".", 1)[-1].startswith(("addresses[", "probe_forbidden", "by")):
         return "the value given (not shown: it may be personal)"
     if isinstance(value, bool):
@@ -1010,6 +1164,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Configuration
     by_key: dict[str, Any] = {
         "reporting": Reporting,
+        "notify": Notify,
         "customers": Customers,
         "accounts": AccountsFile,
         "contacts": ContactsFile,
@@ -1063,6 +1218,10 @@ def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[
                 f"enrichments[{clash}].output_table: is"
                 f" the name of the table of people of enrichments[{position}]; choose another"
             )
+    notify = raw.get("notify")
+    ways = [notify.get("command"), notify.get("webhook")] if isinstance(notify, dict) else [notify]
+    if "notify" in raw and all(way is None for way in ways):
+        findings.append("notify: has neither command nor webhook; add one of them, or remove the block")
     paths: list[tuple[str, object]] = []
     customers = raw.get("customers")
     for table in ("accounts", "contacts"):

@@ -8,9 +8,12 @@
     ├── DataTestError          6  a dbt model or data test failed
     ├── PublishRefusedError    7  the gate refused the file
     ├── BusyError              8  another run is going on: wait for it
-    └── CreditsError          10  the provider's credits are used up: buy some, or go on without
+    ├── CreditsError          10  the provider's credits are used up: buy some, or go on without
+    ├── ResourcesError        12  the disk or the memory is not enough, or refuses: make room
+    └── DamagedFileError      14  the private file is damaged: restore a backup, or begin anew
 
-11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far.
+11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far. Nor is 13:
+`engagement watch` found a run that failed, was killed, is overdue or goes on for too long.
 
 Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
 
@@ -26,6 +29,7 @@ from collections.abc import Sequence
 DONE = 0
 DONE_WITH_UNREAD_MAILBOXES = 9
 CHECKS_FAILED = 11
+RUNS_NEED_ATTENTION = 13
 
 
 class EngagementError(Exception):
@@ -90,3 +94,15 @@ class CreditsError(EngagementError):
     """The provider looks nothing up any more, because its credits are used up."""
 
     exit_code = 10
+
+
+class ResourcesError(EngagementError):
+    """The disk or the memory is not enough, or a disk or a folder refuses to be written."""
+
+    exit_code = 12
+
+
+class DamagedFileError(EngagementError):
+    """The private file, or the log beside it, is not what was written."""
+
+    exit_code = 14

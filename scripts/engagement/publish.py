@@ -118,6 +118,8 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         stopping.check()
         replace(candidate, target)
     except FreshProcessFailed as error:
+        if error.known is not None:
+            raise type(error.known)(f"{error.known.message}; {target.name} is as it was") from None
         raise PublishRefusedError(
             f"{error}; the published file is as it was. Check the free space of its folder, then run"
             " `engagement publish`"
@@ -308,6 +310,11 @@ def secret_values(settings: Settings) -> list[str]:
         settings.leadspace_secret,
         settings.hash_key,
         settings.tombstone_key,
+        *(
+            (settings.destination.webhook_url, settings.destination.webhook_token)
+            if settings.destination
+            else ()
+        ),
     )
     secrets = [secret.get_secret_value() for secret in given if secret]
     password = settings.certificate_password

@@ -39,7 +39,7 @@ from engagement.backup import (
     read_whole,
 )
 from engagement.config import Settings
-from engagement.errors import BusyError, ConfigurationError, EngagementError
+from engagement.errors import BusyError, ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome, counted
 from engagement.run_state import single_run
 from engagement.tombstones import KINDS, number_of_marks
@@ -52,7 +52,7 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
     """Puts a backup back, after `agrees` where there is a private file to be replaced.
 
     Raises ConfigurationError where the folder is no whole backup, is of a newer release or of another key, or would
-    bring back who was erased; BusyError where a run is going on; EngagementError where it cannot be written. Nothing is
+    bring back who was erased; BusyError where a run is going on; ResourcesError where it cannot be written. Nothing is
     replaced then.
     """
     manifest = read_manifest(folder)
@@ -80,7 +80,7 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
                 (work / CONFIGURATION).read_bytes() != settings.configuration_file.read_bytes()
             )
         except OSError as error:
-            raise EngagementError(
+            raise ResourcesError(
                 f"{target.name}: cannot be restored ({error.strerror}), so it is as it was; make room or correct the"
                 " folder's rights, then run again"
             ) from None
@@ -195,7 +195,7 @@ def _stage(folder: Path, manifest: dict[str, Any], work: Path) -> None:
     needed = sum(file["bytes"] for file in manifest["files"].values())
     free = shutil.disk_usage(work).free
     if free < needed:
-        raise EngagementError(
+        raise ResourcesError(
             f"{PRIVATE}: too little room to restore it; {needed / 1e6:,.1f} MB are needed beside it, and"
             f" {free / 1e6:,.1f} MB are free; make room, then run again"
         )

@@ -24,14 +24,13 @@ from typing import Any
 
 from engagement import logs, stopping
 from engagement.config import Settings
-from engagement.durable import FILE_MODE
+from engagement.durable import FILE_MODE, private_umask
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (
     Connection,
     Row,
     append,
     prepare_data_dir,
-    private_umask,
     transaction,
     utc_now,
 )
@@ -245,12 +244,17 @@ class RunState:
                 entry.state = CANCELLED
             elif isinstance(error, EngagementError):
                 entry.detail = error.message
-            raise
-        finally:
             if entry.state == "running":
                 entry.state = FAILED
             entry.finished_at = instant_text(utc_now())
-            self.save()
+            # The error goes on its way, also where the disk that made it has no room for this either.
+            with contextlib.suppress(OSError):
+                self.save()
+            raise
+        if entry.state == "running":
+            entry.state = FAILED
+        entry.finished_at = instant_text(utc_now())
+        self.save()
 
     def finish(self, *, state: str, error: str | None = None) -> None:
         """done, failed or cancelled; the step that did not end stays named."""
@@ -390,6 +394,18 @@ def read_run_state(settings: Settings) -> dict[str, Any]:
     previous = state.get("previous")
     state["previous"] = [run for run in previous if _is_run(run)] if isinstance(previous, list) else []
     return dict(state)
+
+
+def read_last_run(settings: Settings) -> dict[str, Any]:
+    """The same, but a run that says it is running and whose lock nobody holds was `killed`."""
+    state = read_run_state(settings)
+    if state.get("state") != "running" or is_run_going_on(settings):
+        return state
+    # It may have ended this moment: whoever ends notes that before the lock is free.
+    again = read_run_state(settings)
+    if again.get("run_id") == state["run_id"] and again.get("state") == "running":
+        again["state"] = "killed"
+    return again
 
 
 def _is_run(run: Any) -> bool:

@@ -13,7 +13,7 @@ import duckdb
 
 from engagement.config import Settings
 from engagement.consents import GIVEN, WITHDRAWN
-from engagement.run_state import CANCELLED, instant_of, is_run_going_on, read_run_state
+from engagement.run_state import CANCELLED, instant_of, read_last_run
 
 PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
 
@@ -31,9 +31,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     Of an enrichment the status is that of the newest run that touched it, published or not.
     """
     published, rows = _published(settings)
-    run = read_run_state(settings)
-    if run.get("state") == "running" and not is_run_going_on(settings):
-        run["state"] = "killed"
+    run = read_last_run(settings)
     if run.get("state") != "running":
         run.pop("progress", None)
     newer = _since(run, published)

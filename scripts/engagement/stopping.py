@@ -37,6 +37,9 @@ class Stopped(SystemExit):
 
 
 _received: int | None = None
+_received_at: float | None = None
+# What had gone wrong before any signal came.
+_before: BaseException | None = None
 _has_raised = False
 _interrupts: list[Callable[[], object]] = []
 _last_words: list[Callable[[int], object]] = []
@@ -60,11 +63,25 @@ def received() -> int | None:
     return _received
 
 
+def seconds_left() -> float | None:
+    """How long this process still has before it is ended; None where nobody asked it to end."""
+    return None if _received_at is None else max(0.0, END_SECONDS - (time.monotonic() - _received_at))
+
+
 def number_of(error: BaseException) -> int | None:
     """The signal that an error comes from: after one, whatever is raised comes from it. None where it is an error."""
+    if error is _before:
+        return None
     if isinstance(error, KeyboardInterrupt) and _received is None:
         return int(signal.SIGINT)
     return error.number if isinstance(error, Stopped) else _received
+
+
+def note_failure(error: BaseException) -> None:
+    """This error is the end of what the command did: a signal that comes while it is told does not change that."""
+    global _before
+    if _received is None:
+        _before = error
 
 
 def in_words(number: int) -> str:
@@ -132,25 +149,29 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _received, _has_raised
-    if _received is None:
-        _received = number
+    global _has_raised
+    _note(number)
     if not _has_raised:
         _has_raised = True
-        raise Stopped(_received)
+        raise Stopped(number if _received is None else _received)
+
+
+def _note(number: int) -> None:
+    """The first signal, whichever of the two threads hears it first."""
+    global _received, _received_at
+    if _received is None:
+        _received, _received_at = number, time.monotonic()
 
 
 def _watch(receiver: int) -> None:
-    global _received
     while (number := os.read(receiver, 1)[0]) not in _SIGNALS:
         pass
-    if _received is None:
-        _received = number
+    _note(number)
     until = time.monotonic() + END_SECONDS
     while time.monotonic() < until:
         _interrupt()
         time.sleep(_SECONDS_BETWEEN_INTERRUPTS)
-    _give_up(_received)
+    _give_up(number if _received is None else _received)
 
 
 def _interrupt() -> None:

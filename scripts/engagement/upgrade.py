@@ -23,15 +23,17 @@ import duckdb
 
 from engagement import fresh, old_copies, stopping, versions
 from engagement.config import Settings
-from engagement.errors import BusyError, EngagementError
+from engagement.durable import private_umask
+from engagement.errors import BusyError, EngagementError, ResourcesError
 from engagement.extract import running
 from engagement.migrations import MIGRATIONS, Migration
+from engagement.opening import explained
 from engagement.outcome import Outcome, counted
 from engagement.published_file import literal
 from engagement.raw_tables import figures
 from engagement.rebuild import OF_THE_NEWEST_REFRESH
 from engagement.versions import VERSION, Connection
-from engagement.warehouse import connect, private_umask, raw_schema, transaction
+from engagement.warehouse import connect, raw_schema, transaction
 
 # Times the file's size that have to be free: the new file, and once more what a migration carries through.
 NEEDED_SIZES = 2
@@ -184,6 +186,8 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
                 stopping.check()
                 raise
             except (duckdb.Error, OSError) as error:
+                if (known := explained(str(error), target)) is not None:
+                    raise known from None
                 raise EngagementError(
                     f"{target.name}: cannot be upgraded ({type(error).__name__}), so nothing was replaced; check the"
                     " disk, then run again; if it stays so, go back to the release before"
@@ -199,7 +203,7 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
 def _require_room(target: Path) -> None:
     needed, free = NEEDED_SIZES * target.stat().st_size, shutil.disk_usage(target.parent).free
     if free < needed:
-        raise EngagementError(
+        raise ResourcesError(
             f"{target.name}: too little room to upgrade it; {_megabytes(needed)} have to be free in its folder, and"
             f" {_megabytes(free)} are; make room, then run again"
         )

@@ -7,8 +7,8 @@ does.
 from __future__ import annotations
 
 import os
-import re
 import secrets
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,18 +16,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
-from engagement import stopping, versions
+from engagement import versions
 from engagement.config import CONSENT_KEYS, Settings
-from engagement.durable import FILE_MODE
-from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
+from engagement.durable import FILE_MODE, FULL, private_umask
+from engagement.errors import ConfigurationError, ResourcesError
+from engagement.opening import Connection as Connection
+from engagement.opening import open_file as open_file
 
-Connection = duckdb.DuckDBPyConnection
 Row = tuple[Any, ...]
 
-_LOCK_HOLDER = re.compile(r"PID (\d+)")
 # Settings that are for the command alone.
 KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
 # Each costs one search through a whole published file.
@@ -35,6 +34,17 @@ SAMPLED_KEYS = 12
 # Settings for the command alone: of which tombstones the file has been cleaned, and that it is to be rewritten, since
 # what was deleted from it still stands in its bytes.
 TOMBSTONES_APPLIED, REBUILD_WANTED = "tombstones.applied", "rebuild.wanted"
+# How many commits there were, and whether lookups were lost (engagement.high_water).
+COMMITS, LOOKUPS_LOST = "commits", "leadspace.lookups_lost"
+_KEPT_SETTINGS = (
+    KEY_CHECK,
+    PATTERNS_FINGERPRINT,
+    TOMBSTONES_APPLIED,
+    REBUILD_WANTED,
+    COMMITS,
+    LOOKUPS_LOST,
+    versions.VERSION,
+)
 
 
 def utc_now() -> datetime:
@@ -65,21 +75,15 @@ def _duckdb_type(data_type: str) -> str:
     return data_type.replace("array<", "").replace(">", "[]")
 
 
-@contextmanager
-def private_umask() -> Iterator[None]:
-    """Files made inside belong to their owner alone."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
 def prepare_data_dir(settings: Settings) -> None:
-    """Makes the data folder (0700) and the folder of the private file; ConfigurationError where that is
-    refused.
+    """Makes the data folder (0700) and those of the two files, and writes to each; ConfigurationError where that is
+    refused, ResourcesError where there is no room: both before anything is contacted.
     """
-    for folder in (settings.data_dir, settings.private_file.parent):
+    for folder, variable in (
+        (settings.data_dir, "ENGAGEMENT_DATA_DIR"),
+        (settings.private_file.parent, "ENGAGEMENT_PRIVATE_FILE"),
+        (settings.published_file.parent, "ENGAGEMENT_PUBLISHED_FILE"),
+    ):
         try:
             with private_umask():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,48 +91,31 @@ def prepare_data_dir(settings: Settings) -> None:
             probe.touch()
             probe.unlink()
         except OSError as error:
+            if error.errno in FULL:
+                raise ResourcesError(
+                    f"{folder.name}: the disk is full, or a quota is; make room there, then run again"
+                ) from None
             raise ConfigurationError(
-                f"ENGAGEMENT_DATA_DIR: the folder {folder.name} cannot be written ({error.strerror});"
+                f"{variable}: the folder {folder.name} cannot be written ({error.strerror});"
                 " correct its rights or choose another"
             ) from None
 
 
 @contextmanager
 def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
-    """The private file as it is, its session in UTC, closed at the end. One-line errors, BusyError among
-    them.
-    """
+    """The private file as it is, its session in UTC, closed at the end. Errors are those of `opening`."""
     if read_only and not settings.private_file.is_file():
         raise ConfigurationError(
             f"{settings.private_file.name}: no such file; run `engagement run`, or set"
             " ENGAGEMENT_PRIVATE_FILE"
         )
-    with open_file(settings.private_file, read_only=read_only) as connection:
+    with open_file(
+        settings.private_file,
+        read_only=read_only,
+        wait_seconds=settings.file_wait_seconds,
+        memory_limit=settings.memory_limit,
+    ) as connection:
         yield connection
-
-
-@contextmanager
-def open_file(path: Path, *, read_only: bool) -> Iterator[Connection]:
-    """A private file as `connect` opens it."""
-    try:
-        with private_umask():
-            connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as error:
-        raise _cannot_open(error, path) from None
-    try:
-        with stopping.interrupting(connection.interrupt):
-            connection.execute("set TimeZone = 'UTC'")
-            yield connection
-    except duckdb.OutOfMemoryException:
-        raise EngagementError(f"{path.name}: out of memory; close other programs, then run again") from None
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
-            raise EngagementError(
-                f"{path.name}: the disk is full; make room, then run again, what was read is kept"
-            ) from None
-        raise
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -138,11 +125,12 @@ def private_file(settings: Settings) -> Iterator[Connection]:
     Whoever was erased is taken out before anything reads it: a restored backup, or what a killed erasure left. So is,
     at the end, what was found meanwhile of him.
     """
-    # It opens the private file through this module.
-    from engagement import rebuild
+    # They open the private file through this module.
+    from engagement import high_water, rebuild
 
     prepare_data_dir(settings)
     with own_file(settings) as connection:
+        high_water.compare(connection, settings)
         was_rebuilt = rebuild.settle(connection, settings)
         if not was_rebuilt:
             yield connection
@@ -162,6 +150,10 @@ def own_file(settings: Settings) -> Iterator[Connection]:
     with connect(settings) as connection:
         require_current(connection, settings)
         settings.private_file.chmod(FILE_MODE)
+        # Rows that DuckDB put on the disk when memory was short, and that a kill left: nobody else has the file open.
+        shutil.rmtree(
+            settings.private_file.with_name(settings.private_file.name + ".tmp"), ignore_errors=True
+        )
         _create_raw_tables(connection, settings.project_dir)
         yield connection
 
@@ -173,24 +165,6 @@ def require_current(connection: Connection, settings: Settings) -> None:
         settings.private_file.name,
         current=versions.current_version(settings.project_dir),
         schema=raw_schema(settings.project_dir),
-    )
-
-
-def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
-    text = str(error)
-    if (unreadable := versions.unreadable_format(error, path)) is not None:
-        return unreadable
-    if "Could not set lock" in text:
-        holder = _LOCK_HOLDER.search(text)
-        who = f"process {holder.group(1)}" if holder else "another process"
-        return BusyError(f"{path.name}: {who} has the private file open; close it there, then run again")
-    if "not a valid DuckDB database" in text:
-        return ConfigurationError(
-            f"{path.name}: is not a DuckDB file; set ENGAGEMENT_PRIVATE_FILE to another path or"
-            " move the file away"
-        )
-    return ServiceError(
-        f"{path.name}: cannot be opened ({type(error).__name__}); check the file and the disk"
     )
 
 
@@ -283,13 +257,10 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
     """Replaces raw.settings; ConfigurationError where the rows kept were hashed with another key.
 
     Some rows are for the command alone: a check value of the hash key, a fingerprint of the sender patterns, what a
-    rebuild has to know (engagement.rebuild), and the file's version (engagement.versions).
+    rebuild has to know (engagement.rebuild), what was written (engagement.high_water), and the file's version
+    (engagement.versions).
     """
-    kept = {
-        key: value
-        for key in (KEY_CHECK, PATTERNS_FINGERPRINT, TOMBSTONES_APPLIED, REBUILD_WANTED, versions.VERSION)
-        if (value := own_setting(connection, key)) is not None
-    }
+    kept = {key: value for key in _KEPT_SETTINGS if (value := own_setting(connection, key)) is not None}
     if kept.get(KEY_CHECK, key_check) != key_check:
         raise ConfigurationError(
             f"{settings.private_file.name}: its rows were hashed with another key; restore that key"

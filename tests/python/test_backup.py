@@ -184,8 +184,8 @@ def test_too_little_room_is_said_before_anything_is_written(
     usage = shutil.disk_usage(landed.root)
     folder = backed_up(landed)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    assert "too little room for a backup" in refused(landed, "backup", str(landed.root / "b"), code=1)
-    assert "too little room to restore it" in refused(landed, "restore", str(folder), "--yes", code=1)
+    assert "too little room for a backup" in refused(landed, "backup", str(landed.root / "b"), code=12)
+    assert "too little room to restore it" in refused(landed, "restore", str(folder), "--yes", code=12)
     assert not (landed.root / "b").exists()
 
 
@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_no_backup_and_what_was_there(landed: Workspace) -> N
         (("restore", str(folder), "--yes"), "error: private.duckdb: cannot be restored"),
     ):
         done = limited(landed, 400_000, *arguments)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert (done.returncode, done.stderr.count("\n")) == (12, 1), done.stderr
         assert done.stderr.startswith(said)
         assert not (landed.root / "b").exists()
         assert landed.private_file.read_bytes() == before
@@ -225,7 +225,7 @@ def test_a_private_file_that_is_damaged_is_no_backup(landed: Workspace) -> None:
     content[12_288 + 8 : 12_288 + 72] = b"\xff" * 64
     landed.private_file.write_bytes(content)
     done = landed.run("backup", str(landed.root / "b"))
-    assert done.exit_code in (1, 4), done.output
+    assert done.exit_code == 14, done.output
     assert not (landed.root / "b").exists()
 
 

@@ -166,7 +166,8 @@ def test_somebody_has_the_private_file_open(connected: Workspace) -> None:
         done = connected.run("extract", "customers")
         other.communicate("\n")
     assert done.exit_code == 8
-    assert f"process {other.pid} has the private file open" in done.stderr
+    assert f"private.duckdb: process {other.pid} (python3" in done.stderr
+    assert "has the private file open; close it there" in done.stderr
 
 
 def test_what_is_odd_but_not_wrong_is_said_and_goes_on(connected: Workspace) -> None:
@@ -334,7 +335,9 @@ def test_the_table_of_errors_is_the_code() -> None:
         )
     }
     in_code = {(kind.exit_code, kind.__name__) for kind in errors.EngagementError.__subclasses__()}
-    assert documented == in_code | {(0, ""), (1, "EngagementError"), (9, ""), (errors.CHECKS_FAILED, "")}
+    assert documented == in_code | {(0, ""), (1, "EngagementError"), (9, "")} | {
+        (code, "") for code in (errors.CHECKS_FAILED, errors.RUNS_NEED_ATTENTION)
+    }
     codes = {name: {int(code) for code in found.split(", ")} for name, found in re.findall(
         r"^\| ([^|]+?) \| [^|]+ \| (\d(?:, \d)*) \|$", text.partition("## Bad input")[2], re.MULTILINE
     )}  # fmt: skip
