@@ -58,7 +58,8 @@ def backup(settings: Settings, folder: Path, *, with_keys: bool = False) -> Outc
     """Makes `folder`, which must not be there yet or be empty, a backup of this project.
 
     Raises ConfigurationError where that is no place for one or the private file is of another version, BusyError where
-    a run is going on, ResourcesError where there is too little room, others where the copy cannot be read; none is made then.
+    a run is going on, ResourcesError where there is too little room, others where the copy cannot be read. None is made
+    then.
     """
     _check_place(settings, folder)
     if not settings.private_file.is_file():
