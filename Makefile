@@ -67,6 +67,10 @@ fault-mutants: install ## what handles each fault, taken out one after another: 
 mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 	$(BIN)/python tests/python/mutants.py --docs
 
+.PHONY: release-sample
+release-sample: install ## keep a private file as this release makes it, for the tests of `engagement upgrade`
+	PYTHONPATH=$(PYTHONPATH):tests/python $(BIN)/python tests/python/release_sample.py
+
 .PHONY: lint
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests

@@ -11,20 +11,21 @@
 {%- endmacro %}
 
 
-{#- Query for the names of a raw table's columns, in its first column. -#}
-{% macro raw_columns(table) -%}
-    {{ return(adapter.dispatch('raw_columns', 'customer_engagement')(table)) }}
+{#- Query for every column of the raw tables, as (table, column), in their order. -#}
+{% macro raw_layout() -%}
+    {{ return(adapter.dispatch('raw_layout', 'customer_engagement')()) }}
 {%- endmacro %}
 
-{% macro duckdb__raw_columns(table) -%}
+{% macro duckdb__raw_layout() -%}
     {{ return(
-        "select column_name from information_schema.columns where table_catalog = current_database()"
-        ~ " and table_schema = 'raw' and table_name = '" ~ table ~ "'"
+        "select table_name, column_name from information_schema.columns where table_catalog = current_database()"
+        ~ " and table_schema = 'raw' order by table_name, ordinal_position"
     ) }}
 {%- endmacro %}
 
-{% macro spark__raw_columns(table) -%}
-    {{ return('show columns in raw.' ~ table) }}
+{#- Spark has no table of columns; what is landed there is landed whole, by the release that reads it. -#}
+{% macro spark__raw_layout() -%}
+    {{ return("select cast(null as string) as table_name, cast(null as string) as column_name where false") }}
 {%- endmacro %}
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from engagement import audit, customers, people, warehouse
+from engagement import audit, customers, old_copies, people, warehouse
 from engagement.addresses import AddressBook, SenderPatterns, has_hash_key, hasher_of, normalised
 from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import EngagementError
@@ -110,6 +110,7 @@ def access(settings: Settings, address: str, *, note: bool = True) -> Outcome:
         "address_classes": [],
         "held": {},
         "own_files": _own_files(settings, text),
+        "old_copies": [path.name for path in old_copies.found(settings.private_file)],
     }
     with _opened(settings) as connection:
         if connection is not None and book is not None:
@@ -128,13 +129,14 @@ def _book(settings: Settings) -> AddressBook | None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Connection | None]:
-    """The private file; None where there is none, or nothing was landed in it. What a file of an earlier version has no
-    table of is not held.
+    """The private file; None where there is none, or nothing was landed in it. ConfigurationError where it is of
+    another version: nobody knows then what its tables say.
     """
     if not settings.private_file.is_file():
         yield None
         return
     with warehouse.connect(settings, read_only=True) as connection:
+        warehouse.require_current(connection, settings)
         yield connection if _tables(connection) >= {"contacts", "office_mailboxes"} else None
 
 
@@ -301,4 +303,8 @@ def _in_words(facts: dict[str, Any], retention: str) -> list[str]:
     if facts["own_files"]:
         lines.append("in your own files, which this command does not change:")
         lines += [f"  {where}" for where in facts["own_files"]]
+    if facts["old_copies"]:
+        lines.append(
+            f"not looked into: {', '.join(facts['old_copies'])}, the private file as it was; an erasure deletes them"
+        )
     return lines

@@ -35,6 +35,7 @@ CONSENT_GIVEN, CONSENT_WITHDRAWN, CONSENT_REQUESTED = (
 )
 ACCESS, ERASURE, REMOVAL = "access", "erasure", "removal"
 PUBLICATION, EXPORT, KEY_ROTATION = "publication", "export", "key_rotation"
+BACKUP, RESTORATION = "backup", "restoration"
 
 
 def note(

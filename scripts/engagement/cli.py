@@ -236,6 +236,9 @@ def cli() -> None:
       engagement fit-weights         weights fitted on your own mail, as a version of their own
       engagement access ADDRESS      what is held on a person
       engagement erase ADDRESS       take a person out of every file, and keep him out
+      engagement upgrade             bring the private file of an older release to this one
+      engagement backup FOLDER       copy what cannot be made again
+      engagement restore FOLDER      put such a copy back
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -504,6 +507,32 @@ def publish(as_json: bool, verbose: bool) -> None:
     """
     _conclude(
         _notified("publish", running.publish),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("upgrade")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@_as_json
+@_logging
+def upgrade_(dry_run: bool, as_json: bool, verbose: bool) -> None:
+    """Bring the private file of an older release to this one.
+
+    \b
+    Examples:
+      engagement upgrade --dry-run
+      engagement upgrade && engagement run
+
+    Whatever another command says of a private file of an older version, this mends; where there is nothing to do it
+    says so. The file as it was stays beside it. A file of a newer release is refused and left alone
+    (docs/upgrading.md).
+    """
+    from engagement.upgrade import upgrade
+
+    _conclude(
+        lambda settings: upgrade(settings, dry_run=dry_run),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,
@@ -833,6 +862,60 @@ def remove_(name: str, is_agreed: bool, as_json: bool, verbose: bool) -> None:
                 f"Remove {enrichment_id} with its data for ever?", is_agreed=is_agreed
             ),
             verbose=verbose,
+        ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("backup")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--with-keys", is_flag=True, help="Also the hash key and the tombstone key, beside the data.")
+@_as_json
+@_logging
+def backup_(folder: Path, with_keys: bool, as_json: bool, verbose: bool) -> None:
+    """Copy what cannot be made again to FOLDER, a new one on another disk.
+
+    \b
+    Examples:
+      engagement backup /backups/$(date +%F)
+      engagement backup /vault/whole --with-keys
+
+    The private file, who was erased, the audit, the consents, the run's state and the configuration. The keys stay out
+    unless asked for: keep them in another place. Not while a run is going on (docs/backups.md).
+    """
+    from engagement.backup import backup
+
+    _conclude(
+        lambda settings: backup(settings, folder, with_keys=with_keys),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("restore")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_agreed
+@_as_json
+@_logging
+def restore_(folder: Path, is_agreed: bool, as_json: bool, verbose: bool) -> None:
+    """Put the backup in FOLDER back.
+
+    \b
+    Examples:
+      engagement restore /backups/2026-06-30
+      engagement restore /backups/2026-06-30 --yes && engagement run
+
+    Each file is compared with the backup's manifest first. The private file is replaced, and kept as it was beside;
+    whoever was erased since stays out, and newer consents stay (docs/backups.md).
+    """
+    from engagement.restore import restore
+
+    _conclude(
+        lambda settings: restore(
+            settings, folder, agrees=lambda question: _agrees(question, is_agreed=is_agreed)
         ),
         as_json=as_json,
         verbose=verbose,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engagement import audit, people, rebuild
+from engagement import audit, old_copies, people, rebuild
 from engagement.access import access
 from engagement.config import Settings
 from engagement.extract import address_book, begin, running
@@ -43,6 +43,7 @@ def erase(
         else:
             _mark(tombstones, people.known(None, book, text))
             audit.note(settings, audit.ERASURE)
+            old_copies.remove(settings.private_file)
             outcome = Outcome(lines=["nothing was read yet"])
     outcome.lines.insert(
         0, "erased; every address known of the person is kept out from now on, whatever the sources say"

@@ -49,6 +49,7 @@ from engagement.warehouse import (
     patterns_changed,
     prepare_data_dir,
     private_file,
+    require_current,
     save_settings,
 )
 
@@ -289,10 +290,10 @@ def estimate_leadspace(settings: Settings, *, send_again: bool = False) -> Outco
     require_consents(settings, LEADSPACE)
     plans: list[Plan] = []
     with connect(settings, read_only=True) as connection:
+        require_current(connection, settings)
         try:
             found = planning.planned(settings, connection, ready_to_ask(settings), send_again=send_again)
         except (duckdb.CatalogException, duckdb.BinderException):
-            # None, or those of an earlier version, which had other tables.
             raise ConfigurationError(
                 f"{settings.private_file.name}: holds no customers yet; run `engagement extract customers` first"
             ) from None

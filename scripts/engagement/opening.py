@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import stopping
+from engagement import stopping, versions
 from engagement.durable import private_umask
 from engagement.errors import (
     BusyError,
@@ -141,6 +141,8 @@ def _holder_of(text: str) -> str:
 
 def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
     text = str(error)
+    if (unreadable := versions.unreadable_format(error, path)) is not None:
+        return unreadable
     if "not a valid DuckDB database" in text:
         return ConfigurationError(
             f"{path.name}: is not a DuckDB file; set ENGAGEMENT_PRIVATE_FILE to another path or"

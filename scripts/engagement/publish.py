@@ -62,6 +62,7 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         twin = work / "twin.duckdb"
         check_build(target_path(settings))
         with warehouse.connect(settings, read_only=True) as connection:
+            warehouse.require_current(connection, settings)
             rebuild.require_settled(connection, settings)
             check_refresh(connection)
             contract = private_contract(settings, connection)

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engagement import fresh, stopping
+from engagement import fresh, old_copies, stopping
 from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError, ResourcesError
@@ -42,6 +42,8 @@ WORK_PREFIX = ".rebuilding-"
 MODULE = "engagement.rebuilt_file"
 
 _MAILBOX_GONE = "not list_contains($mailboxes, mailbox_id)"
+# What the newest refresh saw: without it the next one is whole, and has no use for what was replaced since.
+OF_THE_NEWEST_REFRESH = ("refreshes", "refreshed_addresses", "refreshed_mailboxes", "office_replaced")
 # Which rows are carried over; of every other table all are.
 _KEPT_ROWS = {
     "office_mailboxes": _MAILBOX_GONE,
@@ -53,11 +55,7 @@ _KEPT_ROWS = {
     "customer_issues": "not (subject_type = 'contact' and list_contains($contacts, subject_id))",
     "leadspace_contact_answers": "not list_contains($contacts, contact_id)",
     "leadspace_requests": f"not list_contains($requests, left(fingerprint, {DIGITS_OF_A_CONTACT}))",
-    # What the newest refresh saw: without it the next one is whole, and has no use for what was replaced since.
-    "refreshes": "false",
-    "refreshed_addresses": "false",
-    "refreshed_mailboxes": "false",
-    "office_replaced": "false",
+    **dict.fromkeys(OF_THE_NEWEST_REFRESH, "false"),
     "settings": f"not (enrichment_id = '' and key in ('{TOMBSTONES_APPLIED}', '{REBUILD_WANTED}'))",
 }
 _ONE_KEY = "case when not list_contains($keys, {column}) then {column} end"
@@ -97,6 +95,7 @@ def settle(connection: Connection, settings: Settings) -> bool:
     """
     # The file is open for writing here, so no other rewriting goes on.
     remove_leftovers(settings.private_file.parent)
+    old_copies.remove_leftovers(settings.private_file.parent)
     tombstones = Tombstones.load(settings)
     wanted = own_setting(connection, REBUILD_WANTED) is not None
     if not wanted and not _differs(connection, tombstones):
@@ -206,6 +205,8 @@ def rebuild(
                 findings=findings,
             )
         stopping.check()
+        # What must not be in this file must not be in an earlier one beside it either.
+        old_copies.remove(target)
         fresh.replace(work / "private.duckdb", target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -13,7 +13,7 @@ import yaml
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.publish import check_refresh
-from engagement.warehouse import Connection, connect
+from engagement.warehouse import Connection, connect, require_current
 
 # A version is the one behind engagement_score where its points add up to it everywhere.
 VERSIONS_THAT_ADD_UP = """
@@ -46,6 +46,7 @@ def as_built(settings: Settings, *, what: str) -> Iterator[Connection]:
     last build did not come to its end.
     """
     with connect(settings, read_only=True) as connection:
+        require_current(connection, settings)
         check_refresh(connection)
         try:
             yield connection

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -240,6 +240,11 @@ class Tombstones:
         return blake2b(
             value, digest_size=_MARK_BYTES, key=self._key, person=b"tomb " + kind.encode()
         ).hexdigest()
+
+
+def number_of_marks(content: Mapping[str, Any] | None) -> int:
+    """How many marks a tombstones file holds, given what stands in it. KeyError or TypeError where it is none."""
+    return 0 if content is None else sum(len(content[kind]) for kind in KINDS)
 
 
 def tombstone_key(settings: Settings) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from engagement import versions
 from engagement.config import CONSENT_KEYS, Settings
 from engagement.durable import FILE_MODE, FULL, private_umask
 from engagement.errors import ConfigurationError, ResourcesError
@@ -35,7 +36,15 @@ SAMPLED_KEYS = 12
 TOMBSTONES_APPLIED, REBUILD_WANTED = "tombstones.applied", "rebuild.wanted"
 # How many commits there were, and whether lookups were lost (engagement.high_water).
 COMMITS, LOOKUPS_LOST = "commits", "leadspace.lookups_lost"
-_KEPT_SETTINGS = (KEY_CHECK, PATTERNS_FINGERPRINT, TOMBSTONES_APPLIED, REBUILD_WANTED, COMMITS, LOOKUPS_LOST)
+_KEPT_SETTINGS = (
+    KEY_CHECK,
+    PATTERNS_FINGERPRINT,
+    TOMBSTONES_APPLIED,
+    REBUILD_WANTED,
+    COMMITS,
+    LOOKUPS_LOST,
+    versions.VERSION,
+)
 
 
 def utc_now() -> datetime:
@@ -135,45 +144,43 @@ def private_file(settings: Settings) -> Iterator[Connection]:
 @contextmanager
 def own_file(settings: Settings) -> Iterator[Connection]:
     """The private file with all raw tables as it is: for whoever takes people out of it, all others want
-    `private_file`.
+    `private_file`. ConfigurationError where it is of another version than this release works with; nothing is changed
+    then.
     """
     with connect(settings) as connection:
+        require_current(connection, settings)
         settings.private_file.chmod(FILE_MODE)
         # Rows that DuckDB put on the disk when memory was short, and that a kill left: nobody else has the file open.
         shutil.rmtree(
             settings.private_file.with_name(settings.private_file.name + ".tmp"), ignore_errors=True
         )
-        _create_raw_tables(connection, raw_schema(settings.project_dir))
+        _create_raw_tables(connection, settings.project_dir)
         yield connection
 
 
-def _create_raw_tables(connection: Connection, schema: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-    """Makes missing tables, and brings those of an earlier version to today's columns, keeping their rows.
+def require_current(connection: Connection, settings: Settings) -> None:
+    """ConfigurationError where a private file is of another version than this release works with."""
+    versions.require_current(
+        connection,
+        settings.private_file.name,
+        current=versions.current_version(settings.project_dir),
+        schema=raw_schema(settings.project_dir),
+    )
 
-    The columns of a table are those of the schema in its order, since rows are appended by position.
-    """
-    existing: dict[str, list[str]] = {}
-    for table, column in connection.execute(
-        "select table_name, column_name from duckdb_columns()"
-        " where schema_name = 'raw' and database_name = current_database() order by table_name, column_index"
-    ).fetchall():
-        existing.setdefault(table, []).append(column)
-    wanted = {table: [name for name, _ in columns] for table, columns in schema.items()}
-    changed = [table for table, columns in wanted.items() if existing.get(table) != columns]
-    if not changed:
+
+def _create_raw_tables(connection: Connection, project_dir: Path) -> None:
+    """Makes missing tables, and writes down of which version the file is."""
+    schema = raw_schema(project_dir)
+    missing = [table for table in schema if table not in versions.layout(connection)]
+    current = str(versions.current_version(project_dir))
+    if not missing and own_setting(connection, versions.VERSION) == current:
         return
     with transaction(connection):
         connection.execute("create schema if not exists raw")
-        for table in changed:
+        for table in missing:
             listed = ", ".join(f'"{name}" {data_type}' for name, data_type in schema[table])
-            if table not in existing:
-                connection.execute(f'create table raw."{table}" ({listed})')
-                continue
-            kept = ", ".join(f'"{name}"' for name in wanted[table] if name in existing[table])
-            connection.execute(f'alter table raw."{table}" rename to "{table}__before"')
             connection.execute(f'create table raw."{table}" ({listed})')
-            connection.execute(f'insert into raw."{table}" ({kept}) select {kept} from raw."{table}__before"')
-            connection.execute(f'drop table raw."{table}__before"')
+        set_own_setting(connection, versions.VERSION, current)
     # A kill in the midst of a log that holds definitions is the hardest to recover from: leave none in it.
     connection.execute("checkpoint")
 
@@ -250,7 +257,8 @@ def save_settings(connection: Connection, settings: Settings, *, key_check: str)
     """Replaces raw.settings; ConfigurationError where the rows kept were hashed with another key.
 
     Some rows are for the command alone: a check value of the hash key, a fingerprint of the sender patterns, what a
-    rebuild has to know (engagement.rebuild) and what was written (engagement.high_water).
+    rebuild has to know (engagement.rebuild), what was written (engagement.high_water), and the file's version
+    (engagement.versions).
     """
     kept = {key: value for key in _KEPT_SETTINGS if (value := own_setting(connection, key)) is not None}
     if kept.get(KEY_CHECK, key_check) != key_check:

@@ -100,6 +100,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[s
 FIRST = (
     "test_project.py",
     "test_verify.py",
+    "test_upgrade.py",
     "test_refresh.py",
     "test_erase.py",
     "test_refreshes.py",

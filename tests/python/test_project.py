@@ -184,19 +184,6 @@ def test_plain_dbt_goes_on_with_a_new_file(
         assert (folder / "static_index.html").stat().st_size > 100_000
 
 
-def test_plain_dbt_gives_a_file_of_an_earlier_version_the_columns_it_lacks(tmp_path: Path) -> None:
-    private_file = tmp_path / "private.duckdb"
-    with duckdb.connect(str(private_file)) as connection:
-        connection.execute("create schema raw")
-        connection.execute("create table raw.runs (run_id varchar, state varchar, mailboxes_read bigint)")
-        connection.execute("insert into raw.runs values ('r1', 'done', 4)")
-    run_dbt("run", "--select", "stg_runs__runs", target=tmp_path / "target", private_file=private_file)
-    with duckdb.connect(str(private_file), read_only=True) as connection:
-        assert connection.execute(
-            "select run_id, run_state, error_text from staging.stg_runs__runs"
-        ).fetchall() == [("r1", "done", None)]
-
-
 # --- the SQL that DuckDB and Spark share
 
 

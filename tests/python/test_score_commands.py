@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 from conftest import ROOT, Workspace
 from engagement import fit
 from engagement.scores import mid_ranks, project_variable
-from engagement.warehouse import append
+from engagement.warehouse import append, own_file
 
 OFFICE = "account-engagement"
 DAY = date(2026, 6, 30)
@@ -225,8 +225,8 @@ def another_file(workspace: Workspace) -> None:
 
 
 def a_killed_build(workspace: Workspace) -> None:
-    with duckdb.connect(str(workspace.private_file)) as connection:
-        connection.execute("create schema raw; create table raw.refreshes as select false as is_complete")
+    with own_file(workspace.settings(services=())) as connection:
+        connection.execute("insert into raw.refreshes (is_complete) values (false)")
 
 
 @pytest.mark.parametrize(
