@@ -84,4 +84,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         what="matches are judged, company data from a file, contacts looked up at Leadspace",
         came_with=("leadspace_batches", "record_type"),
     ),
+    Migration(
+        to=6,
+        what="what a service sent unasked, or without a date, and how many rows the customer files had",
+        came_with=("service_findings", None),
+    ),
 )
