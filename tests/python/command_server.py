@@ -13,8 +13,11 @@ killed at any instant. The server itself opens no database.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import pkgutil
+import select
 import signal
 import subprocess
 import sys
@@ -123,8 +126,6 @@ class Server:
     def _has_ended(self, command: Command) -> bool:
         if command.exit_code is not None or self._over is not None:
             return True
-        import select
-
         if select.select([self._process.stdout], [], [], 0)[0]:
             self._over = self._read()
         return self._over is not None
@@ -177,10 +178,11 @@ def _serve() -> None:
     import dbt.cli.main
     import dbt.task.build  # noqa: F401
 
-    import engagement.cli
-    import engagement.published_file
-    import engagement.report  # noqa: F401
+    import engagement
 
+    for module in pkgutil.walk_packages(engagement.__path__, "engagement."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     answers = os.fdopen(os.dup(1), "w")
 
     def answer(**message: Any) -> None:
