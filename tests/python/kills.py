@@ -56,7 +56,17 @@ EXTRACTIONS: Mapping[tuple[tuple[str, ...], str | None], float] = {
     (("run",), "leadspace"): 1,
 }
 # Marts that tell of our own clocks and runs: what differs, where anything else may not.
-RUN_COLUMNS: Mapping[str, tuple[str, ...]] = {}
+RUN_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "account_lookups": ("answered_at",),
+    "account_matches": ("answered_at",),
+    "company_changes": ("changed_at",),
+    "company_history": ("known_from_at", "known_to_at"),
+    "company_values": ("known_from_at",),
+    "enriched_customers": ("leadspace_answered_at",),
+    "leadspace_companies": ("answered_at",),
+    # Who is held and then asked about again is a lookup more.
+    "leadspace_overview": ("last_answered_at", "lookups_count"),
+}
 Kind = Literal["extraction", "publishing"]
 
 
@@ -164,7 +174,9 @@ def killed(
         command.kill(whole_group=whole_group)
     command.wait()
     state = read_run_state(settings)
-    return command, str(state.get("step")) if state.get("pid") == command.pid else "before the first step"
+    if state.get("pid") != command.pid:
+        return command, "before the first step"
+    return command, state.get("step") or ("between steps" if state.get("state") == "running" else "after the last step")
 
 
 class Chain:
