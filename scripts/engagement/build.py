@@ -13,8 +13,10 @@ from typing import Any
 
 from engagement import stopping
 from engagement.config import SECRET_VARIABLES, Settings
-from engagement.errors import DataTestError
+from engagement.errors import DataTestError, EngagementError
+from engagement.opening import explained
 from engagement.progress import Tell, progress
+from engagement.warehouse import connect
 
 
 def build(
@@ -22,8 +24,10 @@ def build(
 ) -> None:
     """`dbt build` in this process, quiet unless `verbose`; DataTestError with one line per failed node.
 
-    Unit tests are left out: they test the project, not the data. The private file must be closed. `tell` hears how
-    far it is.
+    Unit tests are left out: they test the project, not the data. The private file must be closed: it is held open
+    here, so that nobody else gets it between two models, and so that dbt need not open it for each. `tell` hears how
+    far it is. Raises ResourcesError or DamagedFileError where the disk, the memory or the file is the reason, and
+    BusyError where another process has the file.
     """
     from dbt.cli.main import dbtRunner
 
@@ -44,6 +48,7 @@ def build(
     if as_of is not None:
         arguments += ["--vars", f"{{as_of_date: '{as_of.isoformat()}'}}"]
     with (
+        connect(settings),
         _environment(settings),
         progress("models and tests", tell=tell) as bar,
         stopping.interrupting(_interrupt_queries),
@@ -64,15 +69,24 @@ def build(
         return
     if not failed:
         problem = _first_line(str(outcome.exception)) if outcome.exception is not None else "no reason given"
-        raise DataTestError(
+        raise _explained(settings, [str(outcome.exception)]) or DataTestError(
             f"dbt: the project cannot be built ({problem}); nothing is published, run `dbt build`"
         )
-    raise DataTestError(
+    messages = [str(node.message or "") for node in getattr(outcome.result, "results", None) or ()]
+    raise _explained(settings, messages) or DataTestError(
         f"dbt: {len(failed)} model{'s or tests' if len(failed) != 1 else ' or test'} failed;"
         " nothing is published,"
         " the last file stays",
         findings=failed,
     )
+
+
+def _explained(settings: Settings, messages: Sequence[str]) -> EngagementError | None:
+    """What the disk, the memory or the file did, where one of dbt's messages is of them: the others follow from it."""
+    for message in messages:
+        if (known := explained(message, settings.private_file)) is not None:
+            return type(known)(f"{known.message}; nothing is published, the last file stays")
+    return None
 
 
 @contextmanager
@@ -119,6 +133,7 @@ def _environment(settings: Settings) -> Iterator[None]:
     """What profiles.yml reads, for as long as dbt runs; and the folder that its paths start at."""
     # Models have no business with secrets, whatever they ask env_var for.
     values: dict[str, str | None] = dict.fromkeys(SECRET_VARIABLES)
+    values["ENGAGEMENT_MEMORY_LIMIT"] = settings.memory_limit
     values |= {
         "ENGAGEMENT_PRIVATE_FILE": str(settings.private_file.resolve()),
         "ENGAGEMENT_PUBLISHED_FILE": str(settings.published_file.resolve()),

@@ -47,6 +47,7 @@ Exit codes:
   3 sign-in or permission refused          8 another run is going on
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
+  12 no room on the disk or in memory      14 the private file is damaged
   130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 

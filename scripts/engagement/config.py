@@ -75,6 +75,7 @@ _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RETENTION = re.compile(r"([0-9]{1,6}) days?")
 _SEGMENT = re.compile(r"customers|segment:[A-Za-z][A-Za-z0-9_]*")
+_MEMORY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})? ?([KMGT]i?B|%)")
 _STATEMENT_HASH = re.compile(f"[0-9a-f]{{{2 * HASH_BYTES}}}")
 _SECRET_WORDS = ("secret", "token", "password", "key")
 
@@ -388,6 +389,10 @@ class Settings:
     workers: int = 8
     requests_per_mailbox: int = 4
     mailbox_seconds: float = 3600.0
+    # How long another process that has the private file open is waited for.
+    file_wait_seconds: float = 60.0
+    # Of the private file, as DuckDB reads it; None: four fifths of the machine's.
+    memory_limit: str | None = None
     warnings: tuple[str, ...] = field(default=())
     # By enrichment_id: how its consents stood when this was loaded.
     consents: Mapping[str, Consents] = field(default_factory=dict)
@@ -642,6 +647,12 @@ def load(
     workers = _number(environment, "ENGAGEMENT_WORKERS", 8, 1, 100, findings)
     requests_per_mailbox = _number(environment, "ENGAGEMENT_REQUESTS_PER_MAILBOX", 4, 1, 100, findings)
     mailbox_seconds = _number(environment, "ENGAGEMENT_MAILBOX_SECONDS", 3600.0, 1, 864_000, findings)
+    file_wait_seconds = _number(environment, "ENGAGEMENT_FILE_WAIT_SECONDS", 60.0, 0, 3600, findings)
+    memory_limit = environment.get("ENGAGEMENT_MEMORY_LIMIT") or None
+    if memory_limit is not None and not _MEMORY.fullmatch(memory_limit):
+        findings.append(
+            "ENGAGEMENT_MEMORY_LIMIT: not allowed; a number and its unit (MB, GB, MiB, GiB or %), for example 4GB"
+        )
     for service, names, whose in (
         (OFFICE, GRAPH_SECRETS, "to the app registration's values (docs/errors.md)"),
         (
@@ -720,6 +731,8 @@ def load(
         workers=int(workers),
         requests_per_mailbox=int(requests_per_mailbox),
         mailbox_seconds=mailbox_seconds,
+        file_wait_seconds=file_wait_seconds,
+        memory_limit=memory_limit,
         consents=given,
         warnings=(
             *_repeated_addresses(configuration),

@@ -12,6 +12,16 @@ FILE_MODE = 0o600
 
 
 @contextmanager
+def private_umask() -> Iterator[None]:
+    """Files made inside belong to their owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
 def written_beside(path: Path, content: bytes) -> Iterator[Path]:
     """A file with this content beside `path`, on the disk; removed at the end unless it was moved away. OSError where
     it cannot be written.

@@ -8,7 +8,9 @@
     ├── DataTestError          6  a dbt model or data test failed
     ├── PublishRefusedError    7  the gate refused the file
     ├── BusyError              8  another run is going on: wait for it
-    └── CreditsError          10  the provider's credits are used up: buy some, or go on without
+    ├── CreditsError          10  the provider's credits are used up: buy some, or go on without
+    ├── ResourcesError        12  the disk or the memory is not enough, or refuses: make room
+    └── DamagedFileError      14  the private file is damaged: restore a backup, or begin anew
 
 11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far.
 
@@ -90,3 +92,15 @@ class CreditsError(EngagementError):
     """The provider looks nothing up any more, because its credits are used up."""
 
     exit_code = 10
+
+
+class ResourcesError(EngagementError):
+    """The disk or the memory is not enough, or a disk or a folder refuses to be written."""
+
+    exit_code = 12
+
+
+class DamagedFileError(EngagementError):
+    """The private file, or the log beside it, is not what was written."""
+
+    exit_code = 14

@@ -24,14 +24,13 @@ from typing import Any
 
 from engagement import logs, stopping
 from engagement.config import Settings
-from engagement.durable import FILE_MODE
+from engagement.durable import FILE_MODE, private_umask
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (
     Connection,
     Row,
     append,
     prepare_data_dir,
-    private_umask,
     transaction,
     utc_now,
 )

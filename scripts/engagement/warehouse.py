@@ -7,7 +7,6 @@ does.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,18 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
-from engagement import stopping
 from engagement.config import CONSENT_KEYS, Settings
-from engagement.durable import FILE_MODE
-from engagement.errors import BusyError, ConfigurationError, EngagementError, ServiceError
+from engagement.durable import FILE_MODE, private_umask
+from engagement.errors import ConfigurationError
+from engagement.opening import Connection as Connection
+from engagement.opening import open_file as open_file
 
-Connection = duckdb.DuckDBPyConnection
 Row = tuple[Any, ...]
 
-_LOCK_HOLDER = re.compile(r"PID (\d+)")
 # Settings that are for the command alone.
 KEY_CHECK, PATTERNS_FINGERPRINT = "hash_key.check", "sender_patterns.fingerprint"
 # Each costs one search through a whole published file.
@@ -65,16 +62,6 @@ def _duckdb_type(data_type: str) -> str:
     return data_type.replace("array<", "").replace(">", "[]")
 
 
-@contextmanager
-def private_umask() -> Iterator[None]:
-    """Files made inside belong to their owner alone."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
 def prepare_data_dir(settings: Settings) -> None:
     """Makes the data folder (0700) and the folder of the private file; ConfigurationError where that is
     refused.
@@ -95,40 +82,19 @@ def prepare_data_dir(settings: Settings) -> None:
 
 @contextmanager
 def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
-    """The private file as it is, its session in UTC, closed at the end. One-line errors, BusyError among
-    them.
-    """
+    """The private file as it is, its session in UTC, closed at the end. Errors are those of `opening`."""
     if read_only and not settings.private_file.is_file():
         raise ConfigurationError(
             f"{settings.private_file.name}: no such file; run `engagement run`, or set"
             " ENGAGEMENT_PRIVATE_FILE"
         )
-    with open_file(settings.private_file, read_only=read_only) as connection:
+    with open_file(
+        settings.private_file,
+        read_only=read_only,
+        wait_seconds=settings.file_wait_seconds,
+        memory_limit=settings.memory_limit,
+    ) as connection:
         yield connection
-
-
-@contextmanager
-def open_file(path: Path, *, read_only: bool) -> Iterator[Connection]:
-    """A private file as `connect` opens it."""
-    try:
-        with private_umask():
-            connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as error:
-        raise _cannot_open(error, path) from None
-    try:
-        with stopping.interrupting(connection.interrupt):
-            connection.execute("set TimeZone = 'UTC'")
-            yield connection
-    except duckdb.OutOfMemoryException:
-        raise EngagementError(f"{path.name}: out of memory; close other programs, then run again") from None
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
-            raise EngagementError(
-                f"{path.name}: the disk is full; make room, then run again, what was read is kept"
-            ) from None
-        raise
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -162,22 +128,6 @@ def own_file(settings: Settings) -> Iterator[Connection]:
         settings.private_file.chmod(FILE_MODE)
         _create_raw_tables(connection, raw_schema(settings.project_dir))
         yield connection
-
-
-def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
-    text = str(error)
-    if "Could not set lock" in text:
-        holder = _LOCK_HOLDER.search(text)
-        who = f"process {holder.group(1)}" if holder else "another process"
-        return BusyError(f"{path.name}: {who} has the private file open; close it there, then run again")
-    if "not a valid DuckDB database" in text:
-        return ConfigurationError(
-            f"{path.name}: is not a DuckDB file; set ENGAGEMENT_PRIVATE_FILE to another path or"
-            " move the file away"
-        )
-    return ServiceError(
-        f"{path.name}: cannot be opened ({type(error).__name__}); check the file and the disk"
-    )
 
 
 def _create_raw_tables(connection: Connection, schema: Mapping[str, Sequence[tuple[str, str]]]) -> None:

@@ -143,6 +143,7 @@ class Workspace:
             "ENGAGEMENT_AUTHORITY_URL": "http://127.0.0.1:9",
             "ENGAGEMENT_GRAPH_URL": "http://127.0.0.1:9",
             "ENGAGEMENT_RETRY_SECONDS": "5",
+            "ENGAGEMENT_FILE_WAIT_SECONDS": "0",
             "AZURE_TENANT_ID": tenant.tenant_id,
             "AZURE_CLIENT_ID": tenant.client_id,
             "AZURE_CLIENT_SECRET": tenant.client_secret,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import duckdb
 import pytest
 
-from conftest import ROOT, Workspace, holding_open
+from conftest import ROOT, Workspace
 from engagement import run_state, warehouse
-from engagement.errors import BusyError, ConfigurationError
+from engagement.errors import ConfigurationError
 from engagement.run_state import RunState
 
 
@@ -76,25 +75,6 @@ def test_a_transaction_is_all_or_nothing(workspace: Workspace) -> None:
             warehouse.append(connection, "settings", [("", "a", "b")])
             raise KeyboardInterrupt
         assert connection.execute("from raw.settings").fetchall() == []
-
-
-def test_who_has_the_private_file_open_is_named(workspace: Workspace) -> None:
-    settings = workspace.settings()
-    with warehouse.private_file(settings):
-        pass
-    with subprocess.Popen(
-        holding_open(settings.private_file),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "open\n"
-        with (
-            pytest.raises(BusyError, match=rf"private.duckdb: process {other.pid} has the private file open"),
-            warehouse.private_file(settings),
-        ):
-            pass
-        other.communicate("\n")
 
 
 def test_a_file_that_is_no_database(workspace: Workspace) -> None:

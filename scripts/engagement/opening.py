@@ -1,0 +1,161 @@
+"""A private file is opened: whoever holds it is waited for, and what fails is said in one line.
+
+DuckDB lets one process write a file, or many read it. What it says when something is wrong is told apart by its words,
+since its exceptions are the same for a full disk and a damaged file.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from engagement import stopping
+from engagement.durable import private_umask
+from engagement.errors import (
+    BusyError,
+    ConfigurationError,
+    DamagedFileError,
+    EngagementError,
+    ResourcesError,
+    ServiceError,
+)
+
+Connection = duckdb.DuckDBPyConnection
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_TRIES = 0.2
+# Conflicting lock is held in /usr/bin/python3.11 (PID 4711)
+_HOLDER = re.compile(r"(?:held in ([^\n]*?)\s*)?\(?PID (\d+)")
+
+# In this order: what made DuckDB give a file up stands in the words with which it refuses everything after that.
+_FULL = ("No space left", "Disk quota exceeded", "File too large", "max_temp_directory_size")
+_REFUSED = ("Read-only file system", "Permission denied", "Input/output error", "Operation not permitted")
+_GONE = ("No such file or directory",)
+_OTHER_LOG = ("WAL does not match",)
+_DAMAGED = (
+    "Corrupt",
+    "checksum",
+    "replaying WAL",
+    "Failed to load metadata",
+    "deserialize",
+    "Serialization Error",
+    "not a valid WAL",
+)
+
+
+@contextmanager
+def open_file(
+    path: Path, *, read_only: bool, wait_seconds: float = 0.0, memory_limit: str | None = None
+) -> Iterator[Connection]:
+    """A private file, its session in UTC, closed at the end; `memory_limit` as DuckDB reads it ('4GB').
+
+    Another process that has it open is waited for, `wait_seconds` long, and named. Raises BusyError,
+    ResourcesError (also for what fails meanwhile), DamagedFileError, ConfigurationError or ServiceError.
+    """
+    with private_umask():
+        connection = _connected(path, read_only, wait_seconds)
+    try:
+        with stopping.interrupting(connection.interrupt):
+            connection.execute("set TimeZone = 'UTC'")
+            if memory_limit is not None:
+                connection.execute(f"set memory_limit = '{memory_limit}'")
+            yield connection
+    except duckdb.Error as error:
+        if (known := explained(str(error), path)) is None:
+            raise
+        raise known from None
+    finally:
+        connection.close()
+
+
+def _connected(path: Path, read_only: bool, wait_seconds: float) -> Connection:
+    until = time.monotonic() + wait_seconds
+    waits = False
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.Error as error:
+            text = str(error)
+            if "Could not set lock" not in text:
+                raise _cannot_open(error, path) from None
+        holder = _holder_of(text)
+        if time.monotonic() >= until:
+            waited = f", also after {wait_seconds:.0f} s" if waits else ""
+            raise BusyError(
+                f"{path.name}: {holder} has the private file open{waited}; close it there, then run again"
+            )
+        if not waits:
+            waits = True
+            log.warning(
+                "warning: %s: %s has the private file open; waiting for it, at most %.0f s",
+                path.name,
+                holder,
+                wait_seconds,
+            )
+        stopping.check()
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _holder_of(text: str) -> str:
+    """'process 4711 (dbeaver)', as far as DuckDB says it."""
+    match = _HOLDER.search(text)
+    if match is None:
+        return "another process"
+    program = Path(match.group(1)).name if match.group(1) else ""
+    return f"process {match.group(2)}{f' ({program})' if program else ''}"
+
+
+def _cannot_open(error: duckdb.Error, path: Path) -> EngagementError:
+    text = str(error)
+    if "not a valid DuckDB database" in text:
+        return ConfigurationError(
+            f"{path.name}: is not a DuckDB file; set ENGAGEMENT_PRIVATE_FILE to another path or"
+            " move the file away"
+        )
+    return explained(text, path) or ServiceError(
+        f"{path.name}: cannot be opened ({type(error).__name__}); check the file and the disk"
+    )
+
+
+def explained(text: str, path: Path) -> EngagementError | None:
+    """What DuckDB, or dbt for it, says went wrong with a file that was open, in one line; None where it is nothing of
+    the disk, the memory or the file itself.
+    """
+    if any(words in text for words in _FULL):
+        return ResourcesError(
+            f"{path.name}: the disk is full, or a quota is; make room in its folder, then run again, what was read"
+            " is kept"
+        )
+    if "Out of Memory" in text:
+        return ResourcesError(
+            f"{path.name}: out of memory; close other programs, or give it more with ENGAGEMENT_MEMORY_LIMIT, then run"
+            " again, what was read is kept"
+        )
+    if refused := next((words for words in _REFUSED if words in text), None):
+        return ResourcesError(
+            f"{path.name}: cannot be written or read ({refused.lower()}); check the disk and the rights of its folder,"
+            " then run again"
+        )
+    if any(words in text for words in _OTHER_LOG):
+        return DamagedFileError(
+            f"{path.name}.wal: is the log of another file (one of the two was copied back without the other); move the"
+            f" log away, then run again, what {path.name} lacks is read again"
+        )
+    if any(words in text for words in _DAMAGED):
+        return DamagedFileError(
+            f"{path.name}: is damaged; restore the newest backup, or move it away with its .wal and run again: mail is"
+            " read again as far as the retention goes, company data is asked for and charged again"
+        )
+    if any(words in text for words in _GONE):
+        return ResourcesError(
+            f"{path.name}: its folder is gone; bring it back, or choose another with ENGAGEMENT_DATA_DIR, then run"
+            " again"
+        )
+    return None
