@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -81,7 +82,9 @@ def running(settings: Settings, command: str) -> Iterator[RunState]:
                     stopping.finally_(lambda: cancel(number))
                     raise
                 text = error.message if isinstance(error, EngagementError) else type(error).__name__
-                state.finish(state="failed", error=text)
+                # A disk that is full may have no room for that either; what is told is the first error.
+                with contextlib.suppress(OSError):
+                    state.finish(state="failed", error=text)
                 raise
             state.finish(state="done")
 

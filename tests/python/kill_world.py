@@ -85,7 +85,9 @@ def later_tenant() -> Tenant:
             if one.received_at != NOW - timedelta(hours=6) or name != "anna"
         ]
         tenant.events[owner.id] = [
-            replace(event, start_at=event.start_at + timedelta(hours=2), end_at=event.end_at + timedelta(hours=2))
+            replace(
+                event, start_at=event.start_at + timedelta(hours=2), end_at=event.end_at + timedelta(hours=2)
+            )
             if event.start_at > NOW and event.start_at.day == 6 and name == "ben"
             else event
             for event in tenant.events[owner.id]
@@ -188,9 +190,7 @@ class World:
             return {
                 table: Counter(
                     repr(row)
-                    for row in connection.execute(
-                        f"select {all_but(left_out)} from raw.{table}"
-                    ).fetchall()
+                    for row in connection.execute(f"select {all_but(left_out)} from raw.{table}").fetchall()
                 )
                 for table, left_out in OF_THE_RUN.items()
                 if table in there
@@ -328,3 +328,20 @@ def world(folder: Path, *, latency: float = 0.0) -> Iterator[World]:
         )
         write_customers(workspace.root, CUSTOMERS)
         yield World(workspace, folder / "states", earlier, later, leadspace)
+
+
+def counted(path: Path) -> list[tuple[Any, ...]]:
+    """How many rows each table of a published file has, with a hash of them; without the generation's own."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where table_name <> 'publication' order by all"
+        ).fetchall()
+        return [
+            (
+                table,
+                *connection.execute(
+                    f'select count(*), bit_xor(hash(one)) from "{schema}"."{table}" as one'
+                ).fetchall(),
+            )
+            for schema, table in tables
+        ]

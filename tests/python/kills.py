@@ -91,7 +91,16 @@ class Tally:
         self.kills += other.kills
         self.reads.add(other.reads)
         self.problems += other.problems
-        for name in ("missed", "chains", "clean_runs", "lost", "doubled", "failed", "charged_twice", "publishes"):
+        for name in (
+            "missed",
+            "chains",
+            "clean_runs",
+            "lost",
+            "doubled",
+            "failed",
+            "charged_twice",
+            "publishes",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
@@ -176,7 +185,9 @@ def killed(
     state = read_run_state(settings)
     if state.get("pid") != command.pid:
         return command, "before the first step"
-    return command, state.get("step") or ("between steps" if state.get("state") == "running" else "after the last step")
+    return command, state.get("step") or (
+        "between steps" if state.get("state") == "running" else "after the last step"
+    )
 
 
 class Chain:
@@ -225,9 +236,7 @@ class Chain:
         """Both files open, nothing is doubled or made up, the ledger is right, and nothing went backwards."""
         try:
             rows = self.one.raw()
-            known = {
-                table: self.truth.before[table] & self.truth.after[table] for table in self.truth.before
-            }
+            known = {table: self.truth.before[table] & self.truth.after[table] for table in self.truth.before}
             self._count(what, lost=lost(rows, known), doubled=self.one.doubled())
             for count, text in (
                 (strange(rows, self.truth.before, self.truth.after), "rows that no undisturbed run has"),
@@ -264,7 +273,9 @@ class Chain:
             self.tally.clean_runs += 1
             if done.exit_code != 0 or "Traceback" in done.stderr:
                 self.tally.failed += 1
-                self._problem(f"clean `{' '.join(arguments)}`: {done.exit_code}: {done.stderr.strip()[-300:]}")
+                self._problem(
+                    f"clean `{' '.join(arguments)}`: {done.exit_code}: {done.stderr.strip()[-300:]}"
+                )
                 return
         rows = self.one.raw()
         self._count("at the end", lost=lost(rows, self.truth.after), doubled=self.one.doubled())
@@ -335,7 +346,12 @@ def jobs(kills: int) -> list[Job]:
             size = count // chains + (place < count % chains)
             found.append(((place + 0.5) / chains, kind, size))  # type: ignore[arg-type]
     return [
-        Job(number, kind, size, round(size * BUILDS_PER_CHAIN / KILLS_PER_CHAIN) if kind == "extraction" else 0)
+        Job(
+            number,
+            kind,
+            size,
+            round(size * BUILDS_PER_CHAIN / KILLS_PER_CHAIN) if kind == "extraction" else 0,
+        )
         for number, (_, kind, size) in enumerate(sorted(found), start=1)
     ]
 
@@ -423,23 +439,27 @@ def table(total: Tally, seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 1 if anything was lost, doubled or failed."""
-    parser = argparse.ArgumentParser(description="Kill commands a thousand times; nothing may be lost or doubled.")
+    parser = argparse.ArgumentParser(
+        description="Kill commands a thousand times; nothing may be lost or doubled."
+    )
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=600.0, help="no chain begins later than that")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="the figures as one JSON object on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="the figures as one JSON object on standard output"
+    )
     options = parser.parse_args(arguments)
     began = time.monotonic()
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    total = run(
-        options.kills, minutes=options.minutes, seed=options.seed, workers=options.workers, tell=tell
-    )
+    total = run(options.kills, minutes=options.minutes, seed=options.seed, workers=options.workers, tell=tell)
     seconds = time.monotonic() - began
-    print(json.dumps({**asdict(total), "seconds": round(seconds, 1)}) if options.json else table(total, seconds))
+    print(
+        json.dumps({**asdict(total), "seconds": round(seconds, 1)}) if options.json else table(total, seconds)
+    )
     return 0 if total.is_good else 1
 
 

@@ -1,4 +1,4 @@
-"""A process that reads the published file as a BI tool does: opens it, asks, holds it, asks again, for as long as it runs.
+"""A process that reads the published file as a BI tool does: opens it, asks, holds it, asks again, without an end.
 
 Whatever happens beside it, no read may fail, what it holds must not change under it, all tables must be of one
 generation, and none may be older than one it has seen.
