@@ -8,6 +8,8 @@ folders, so that a state is taken up again in a moment.
 from __future__ import annotations
 
 import copy
+import fcntl
+import os
 import shutil
 import time
 from collections import Counter
@@ -328,6 +330,25 @@ def world(folder: Path, *, latency: float = 0.0) -> Iterator[World]:
         )
         write_customers(workspace.root, CUSTOMERS)
         yield World(workspace, folder / "states", earlier, later, leadspace)
+
+
+def publish_first_week(one: World, common: Path) -> None:
+    """Keeps the state `published`, after the first week. It is made once for all tests that share the folder `common`,
+    whichever process they are in, since a whole run takes long.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    made = common / "first-week-published"
+    with (common / "first-week-published.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "done").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            done = one.workspace.run("run")
+            assert done.exit_code == 0, done.stderr
+            for folder in ("data", "target"):
+                shutil.copytree(one.root / folder, made / folder)
+            (made / "done").touch()
+    shutil.copytree(made, one.states / "published")
 
 
 def counted(path: Path) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ twice, what went wrong is one line, and the published file is the old one or the
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,14 @@ import nth_call
 from command_server import Command, Server
 from conftest import Workspace
 from emulators.server import Handle
-from kill_world import Rows, World, counted, lost, strange, world
+from kill_world import Rows, World, counted, lost, publish_first_week, strange, world
 from nth_call import Action, Kind, NthCall
 
 EXTRACTIONS = ("customers", "office", "leadspace")
 # What an extraction of its own has to bring.
 TABLES = {
     "customers": ("accounts", "contacts", "account_attributes"),
-    "office": ("office_messages", "office_meetings", "office_units", "office_addresses"),
+    "office": ("office_mailboxes", "office_messages", "office_meetings", "office_units", "office_addresses"),
     "leadspace": ("leadspace_accounts", "leadspace_responses"),
 }
 
@@ -67,11 +68,15 @@ def read(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
 
 def is_one_line(command: Command) -> bool:
-    """Whether a failed command says in one line what is wrong, and that it was foreseen."""
-    lines = [line for line in command.stderr.splitlines() if not line.startswith(("warning:", "skipped:"))]
-    errors = [line for line in lines if line.startswith("error: ")]
-    rest = [line for line in lines if not line.startswith(("error: ", "  "))]
-    return len(errors) == 1 and not rest and "unexpected" not in errors[0]
+    """Whether a failed command says in one line, and its findings, what is wrong, and that it was foreseen."""
+    before, _, after = command.stderr.partition("error: ")
+    line, *findings = after.splitlines() or [""]
+    return (
+        bool(line)
+        and "unexpected" not in line
+        and "Traceback" not in before
+        and all(finding.startswith("  ") for finding in findings)
+    )
 
 
 def disturbed(one: World, server: Server, nth: NthCall, *arguments: str) -> Command:
@@ -80,19 +85,21 @@ def disturbed(one: World, server: Server, nth: NthCall, *arguments: str) -> Comm
 
 def chosen(count: int, every: bool, few: int) -> list[int]:
     """All n up to the count, or so many of them, the first and the last among them."""
-    return (
-        list(range(1, count + 1))
-        if every
-        else sorted({round(1 + step * (count - 1) / (few - 1)) for step in range(few)})
-    )
+    if every:
+        return list(range(1, count + 1))
+    return sorted({round(1 + place * (count - 1) / (few - 1)) for place in range(few)})
 
 
 def settled(read: Read, server: Server, extraction: str, what: str) -> None:
     """What is there after a disturbed extraction is right, and one clean one later it is whole."""
     one = read.world
     rows = one.raw()
+    # A mailbox that failed says so until it has been read.
+    rows["office_mailboxes"].clear()
     assert (strange(rows, read.before, read.after), one.doubled(), one.beside_the_ledger()) == (0, 0, 0), what
-    known = {table: read.before[table] & read.after[table] for table in read.before}
+    known = {
+        table: read.before[table] & read.after[table] for table in read.before if table != "office_mailboxes"
+    }
     assert lost(rows, known) == 0, what
     assert not one.paid_twice(), what
     held = one.held() if extraction == "leadspace" else set()
@@ -119,6 +126,8 @@ CASES: Sequence[tuple[Action, tuple[Kind, ...], bool]] = (
     ("kill after", ("sync", "rename"), False),
 )
 
+FEW = (CASES[0], CASES[1], CASES[3])
+
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)], ids=["few", "every"])
 @pytest.mark.parametrize("extraction", EXTRACTIONS)
@@ -126,11 +135,11 @@ def test_every_call_of_an_extraction_may_fail(
     extraction: str, every: bool, read: Read, server: Server, tmp_path: Path
 ) -> None:
     one = read.world
-    for action, kinds, lasting in CASES:
+    for action, kinds, lasting in CASES if every else FEW:
         one.take_up(extraction)
         nth = NthCall(one.root / "data", tmp_path / "notes", kinds=kinds)
         assert disturbed(one, server, nth, "extract", extraction).exit_code == 0
-        for n in chosen(nth.count, every, 3):
+        for n in chosen(nth.count, every, 2):
             one.take_up(extraction)
             nth = NthCall(
                 one.root / "data", tmp_path / "notes", n=n, action=action, kinds=kinds, lasting=lasting
@@ -159,7 +168,7 @@ def test_every_request_of_an_extraction_may_fail_for_good(
     service.requests.clear()
     one.succeed(server, "extract", extraction)
     count = len(service.requests)
-    for n in chosen(count, every, 3):
+    for n in chosen(count, every, 2):
         one.take_up(extraction)
         fails_from(service, n, how)
         command = one.run(server, "extract", extraction, ENGAGEMENT_RETRY_SECONDS="0.3")
@@ -191,10 +200,9 @@ class Published:
 def published(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     folder = tmp_path_factory.mktemp("published")
     with world(folder) as one:
-        # In this process, where dbt has read the project already.
-        done = one.workspace.run("run")
-        assert done.exit_code == 0, done.stderr
-        one.keep("built")
+        publish_first_week(one, folder.parent)
+        shutil.copytree(one.states / "published", one.states / "built")
+        one.take_up("built")
         nth = NthCall(one.root / "data", folder / "notes")
         assert disturbed(one, server, nth, "publish").exit_code == 0
         yield Published(one, nth.calls)
@@ -235,13 +243,9 @@ def test_every_call_of_a_publish_may_fail(
 
 # Of every kind of call one, the last: kind, and part of its path.
 SPARSE = (
-    ("write", "run_state.json"),
     ("write", "parquet/stale_accounts"),
     ("sync", "engagement.duckdb"),
     ("rename", "engagement.duckdb"),
-    ("write", "twin.duckdb"),
-    ("unlink", ".publishing"),
-    ("sync", "audit.jsonl"),
     ("rename", "run_state.json"),
 )
 
