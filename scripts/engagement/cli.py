@@ -19,8 +19,8 @@ import click
 from engagement import check as checking
 from engagement import consent as consenting
 from engagement import doctor as examining
+from engagement import durable, logs, stopping
 from engagement import extract as extracting
-from engagement import logs, stopping
 from engagement import run as running
 from engagement.cancel import cancel as cancelling
 from engagement.config import (
@@ -34,7 +34,7 @@ from engagement.config import (
     run_lock_of,
 )
 from engagement.consents import ADMINISTRATOR, CONFIGURER
-from engagement.errors import ConfigurationError, EngagementError
+from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +102,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
                 [f"{stopping.in_words(number)}; what was read is kept, run again"],
                 as_json=as_json,
             )
+        error = _of_the_machine(error)
         if isinstance(error, EngagementError):
             _fail(error.exit_code, error.lines, as_json=as_json)
         if not isinstance(error, Exception):
@@ -125,6 +126,23 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         if outcome.summary is not None:
             _summarise(outcome.summary)
     sys.exit(outcome.exit_code)
+
+
+def _of_the_machine(error: BaseException) -> BaseException:
+    """A full disk, a folder that refuses and too little memory, wherever they were met; any other error as it is."""
+    if isinstance(error, MemoryError):
+        return ResourcesError("out of memory; close other programs, then run again, what was read is kept")
+    if not isinstance(error, OSError) or error.errno not in (*durable.FULL, *durable.REFUSED):
+        return error
+    name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else "data"
+    if error.errno in durable.FULL:
+        return ResourcesError(
+            f"{name}: the disk is full, or a quota is; make room in its folder, then run again, what was read is kept"
+        )
+    return ResourcesError(
+        f"{name}: cannot be written or read ({(error.strerror or 'refused').lower()}); check the disk and the rights of"
+        " its folder, then run again"
+    )
 
 
 def _fail(

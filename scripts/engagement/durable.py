@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -13,6 +14,9 @@ from pathlib import Path
 FILE_MODE = 0o600
 # As `written_beside` names it: .run_state.json.4711.0a1b2c3d
 _BESIDE = re.compile(r"\..+\.(?P<pid>[1-9][0-9]*)\.[0-9a-f]{8}")
+# What the system says where there is no room, and where a disk or a folder refuses.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = (errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
 @contextmanager
@@ -33,10 +37,14 @@ def written_beside(path: Path, content: bytes) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            # The system does not say of what.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         yield beside
     finally:
         beside.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import duckdb
 
-from engagement import audit, company_file, consent, customers, stopping
+from engagement import audit, budget, company_file, consent, customers, high_water, stopping
 from engagement.addresses import AddressBook, SenderPatterns, hasher_of
 from engagement.company_file import CompanyFileResult
 from engagement.config import (
@@ -36,7 +36,7 @@ from engagement.leadspace import plan as planning
 from engagement.leadspace.client import Access
 from engagement.leadspace.dataset import SegmentNotPublished
 from engagement.leadspace.enrich import LeadspaceResult
-from engagement.leadspace.plan import Plan
+from engagement.leadspace.plan import LookupsLost, Plan
 from engagement.office import extract as office
 from engagement.office.extract import OfficeResult
 from engagement.outcome import Outcome, counted
@@ -82,7 +82,7 @@ def running(settings: Settings, command: str) -> Iterator[RunState]:
                     stopping.finally_(lambda: cancel(number))
                     raise
                 text = error.message if isinstance(error, EngagementError) else type(error).__name__
-                # A disk that is full may have no room for that either; what is told is the first error.
+                # On a full disk it stays `running` there, which reads as killed once the lock is free.
                 with contextlib.suppress(OSError):
                     state.finish(state="failed", error=text)
                 raise
@@ -167,6 +167,7 @@ def extract_office(settings: Settings, *, read_anew: bool = False) -> Outcome:
     with running(settings, "extract office") as state:
         with private_file(settings) as connection:
             begin(settings, connection, book, state)
+            budget.require(settings, connection, state)
             result = read_office(settings, connection, book, state, read_anew=read_anew)
             state.record(connection, state="failed" if result.beyond_tolerance else "done")
         return office_outcome(result)
@@ -319,7 +320,7 @@ def ask_leadspace(
     most_lookups: int | None = None,
 ) -> list[LeadspaceResult]:
     """Every Leadspace enrichment in turn, all planned before anything is sent. With `may_wait` one whose segment is yet
-    to be published is left out, since the run itself will publish it.
+    to be published is left out, since the run itself will publish it; so is one that a person has to decide about.
     """
     results: list[LeadspaceResult] = []
     with state.timed("leadspace"):
@@ -327,6 +328,7 @@ def ask_leadspace(
         access = Access.of(settings)
         collected: dict[str, LeadspaceResult] = {}
         if send_again:
+            high_water.accept_lost_lookups(connection)
             for nothing in planning.without_records(settings, connection, ready):
                 collected[nothing.enrichment.enrichment_id] = leadspace.give_up(
                     settings, connection, nothing, run_id=state.run_id, access=access
@@ -339,7 +341,7 @@ def ask_leadspace(
                 log.info("leadspace: to be sent: %s", plan.line(), extra={"fields": plan.facts()})
         for (_, enrichment), plan in zip(ready, plans, strict=True):
             with state.enriching(enrichment.enrichment_id) as entry:
-                if isinstance(plan, SegmentNotPublished) and may_wait:
+                if isinstance(plan, SegmentNotPublished | LookupsLost) and may_wait:
                     entry.state, entry.detail = "waiting", plan.message
                     log.warning("skipped: %s", plan.message)
                     continue

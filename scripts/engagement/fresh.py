@@ -16,10 +16,19 @@ from typing import Any
 
 from engagement import stopping
 from engagement.durable import FILE_MODE, sync_folder
+from engagement.errors import EngagementError
+from engagement.opening import explained
 
 
 class FreshProcessFailed(Exception):
-    """A module that ran in a process of its own has failed; says which and with what kind of error, and no more."""
+    """A module that ran in a process of its own has failed; says which and with what kind of error, and no more.
+
+    `known` is what the disk or the memory did, where that is why, said of the file that it writes.
+    """
+
+    def __init__(self, message: str, known: EngagementError | None = None) -> None:
+        super().__init__(message)
+        self.known = known
 
 
 def in_fresh_process(module: str, job: Mapping[str, Any]) -> str:
@@ -27,8 +36,11 @@ def in_fresh_process(module: str, job: Mapping[str, Any]) -> str:
     exit_code, output, errors = stopping.run_child([sys.executable, "-m", module], json.dumps(job))
     if exit_code != 0:
         # The last line names the exception; what stands above it may quote rows.
-        reason = errors.strip().rsplit("\n", 1)[-1].split(":", 1)[0]
-        raise FreshProcessFailed(f"{module} failed ({reason}, exit code {exit_code})")
+        last = errors.strip().rsplit("\n", 1)[-1]
+        reason = last.split(":", 1)[0]
+        raise FreshProcessFailed(
+            f"{module} failed ({reason}, exit code {exit_code})", explained(last, Path(job["path"]))
+        )
     return output
 
 

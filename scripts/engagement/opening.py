@@ -30,6 +30,8 @@ Connection = duckdb.DuckDBPyConnection
 
 log = logging.getLogger(__name__)
 
+# What a log that cannot be replayed is called from then on, after the file's own name.
+ASIDE = ".wal.aside"
 _SECONDS_BETWEEN_TRIES = 0.2
 # Conflicting lock is held in /usr/bin/python3.11 (PID 4711)
 _HOLDER = re.compile(r"(?:held in ([^\n]*?)\s*)?\(?PID (\d+)")
@@ -44,15 +46,14 @@ _REFUSED = (
     "fsync failed",
 )
 _GONE = ("No such file or directory",)
-_OTHER_LOG = ("WAL does not match",)
+_OTHER_LOG = ("WAL does not match", "checkpoint iteration does not match")
+_DAMAGED_LOG = ("replaying WAL", "Corrupt WAL", "not a valid WAL")
 _DAMAGED = (
     "Corrupt",
     "checksum",
-    "replaying WAL",
     "Failed to load metadata",
     "deserialize",
     "Serialization Error",
-    "not a valid WAL",
 )
 
 
@@ -62,7 +63,8 @@ def open_file(
 ) -> Iterator[Connection]:
     """A private file, its session in UTC, closed at the end; `memory_limit` as DuckDB reads it ('4GB').
 
-    Another process that has it open is waited for, `wait_seconds` long, and named. Raises BusyError,
+    Another process that has it open is waited for, `wait_seconds` long, and named. A log beside it that is damaged or
+    another file's is set aside where the file is opened for writing. Raises BusyError,
     ResourcesError (also for what fails meanwhile), DamagedFileError, ConfigurationError or ServiceError.
     """
     with private_umask():
@@ -90,6 +92,8 @@ def _connected(path: Path, read_only: bool, wait_seconds: float) -> Connection:
         except duckdb.Error as error:
             text = str(error)
             if "Could not set lock" not in text:
+                if not read_only and _set_log_aside(path, text):
+                    continue
                 raise _cannot_open(error, path) from None
         holder = _holder_of(text)
         if time.monotonic() >= until:
@@ -107,6 +111,29 @@ def _connected(path: Path, read_only: bool, wait_seconds: float) -> Connection:
             )
         stopping.check()
         time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _problem_of_log(text: str) -> str | None:
+    if any(words in text for words in _OTHER_LOG):
+        return "is the log of another file, or of an older or newer copy of this one"
+    return "is damaged" if any(words in text for words in _DAMAGED_LOG) else None
+
+
+def _set_log_aside(path: Path, text: str) -> bool:
+    """Whether a log was in the way of opening, and is not any more.
+
+    What it held was committed, and is told of as lost by the high-water mark; what mail it held is read again.
+    """
+    problem = _problem_of_log(text)
+    if problem is None:
+        return False
+    log_file, aside = path.with_name(f"{path.name}.wal"), path.with_name(f"{path.name}{ASIDE}")
+    try:
+        log_file.replace(aside)
+    except OSError:
+        return False
+    log.warning("warning: %s: %s; set aside as %s", log_file.name, problem, aside.name)
+    return True
 
 
 def _holder_of(text: str) -> str:
@@ -149,10 +176,10 @@ def explained(text: str, path: Path) -> EngagementError | None:
             f"{path.name}: cannot be written or read ({refused.lower()}); check the disk and the rights of its folder,"
             " then run again"
         )
-    if any(words in text for words in _OTHER_LOG):
+    if (problem := _problem_of_log(text)) is not None:
         return DamagedFileError(
-            f"{path.name}.wal: is the log of another file (one of the two was copied back without the other); move the"
-            f" log away, then run again, what {path.name} lacks is read again"
+            f"{path.name}.wal: {problem}; run any `engagement extract`, which sets it aside and reads again what"
+            f" {path.name} lacks"
         )
     if any(words in text for words in _DAMAGED):
         return DamagedFileError(

@@ -117,6 +117,8 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         stopping.check()
         replace(candidate, target)
     except FreshProcessFailed as error:
+        if error.known is not None:
+            raise type(error.known)(f"{error.known.message}; {target.name} is as it was") from None
         raise PublishRefusedError(
             f"{error}; the published file is as it was. Check the free space of its folder, then run"
             " `engagement publish`"

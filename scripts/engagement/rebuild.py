@@ -23,7 +23,8 @@ from typing import Any
 from engagement import fresh, stopping
 from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
 from engagement.config import Settings
-from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError
+from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError, ResourcesError
+from engagement.opening import ASIDE
 from engagement.published_file import literal
 from engagement.tombstones import MAY_NAME_SOMEBODY, Tombstones, tombstone_key
 from engagement.warehouse import (
@@ -208,7 +209,8 @@ def rebuild(
         fresh.replace(work / "private.duckdb", target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    # What DuckDB puts on disk when memory is short.
+    # A log that was in the way once, and what DuckDB puts on disk when memory is short.
+    target.with_name(target.name + ASIDE).unlink(missing_ok=True)
     for spill in {target.with_name(target.name + ".tmp"), *settings.data_dir.glob("*.tmp")}:
         shutil.rmtree(spill, ignore_errors=True)
     return erased
@@ -339,7 +341,7 @@ def _in_fresh_process(settings: Settings, job: dict[str, Any]) -> str:
     try:
         return fresh.in_fresh_process(MODULE, job)
     except fresh.FreshProcessFailed as error:
-        raise EngagementError(
+        raise (ResourcesError if isinstance(error.known, ResourcesError) else EngagementError)(
             f"{settings.private_file.name}: cannot be rewritten ({job['step']}: {error}), so nothing was replaced;"
             " make room in its folder (four times its size), then run again"
         ) from None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engagement import audit, consent, customers
+from engagement import audit, budget, consent, customers
 from engagement.build import build
 from engagement.config import (
     COMPANY_FILE,
@@ -97,6 +97,7 @@ def run(
         outcome.facts["run_id"] = state.run_id
         with private_file(settings) as connection:
             begin(settings, connection, book, state)
+            outcome.facts["budget"] = budget.require(settings, connection, state).facts()
             with state.timed("customers"):
                 landed = customers.extract(settings, connection, book)
                 files = read_company_files(settings, connection, state)

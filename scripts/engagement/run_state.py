@@ -246,12 +246,17 @@ class RunState:
                 entry.state = CANCELLED
             elif isinstance(error, EngagementError):
                 entry.detail = error.message
-            raise
-        finally:
             if entry.state == "running":
                 entry.state = FAILED
             entry.finished_at = instant_text(utc_now())
-            self.save()
+            # The error goes on its way, also where the disk that made it has no room for this either.
+            with contextlib.suppress(OSError):
+                self.save()
+            raise
+        if entry.state == "running":
+            entry.state = FAILED
+        entry.finished_at = instant_text(utc_now())
+        self.save()
 
     def finish(self, *, state: str, error: str | None = None) -> None:
         """done, failed or cancelled; the step that did not end stays named."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,8 +19,8 @@ from typing import Any
 import yaml
 
 from engagement.config import CONSENT_KEYS, Settings
-from engagement.durable import FILE_MODE, private_umask
-from engagement.errors import ConfigurationError
+from engagement.durable import FILE_MODE, FULL, private_umask
+from engagement.errors import ConfigurationError, ResourcesError
 from engagement.opening import Connection as Connection
 from engagement.opening import open_file as open_file
 
@@ -32,6 +33,9 @@ SAMPLED_KEYS = 12
 # Settings for the command alone: of which tombstones the file has been cleaned, and that it is to be rewritten, since
 # what was deleted from it still stands in its bytes.
 TOMBSTONES_APPLIED, REBUILD_WANTED = "tombstones.applied", "rebuild.wanted"
+# How many commits there were, and whether lookups were lost (engagement.high_water).
+COMMITS, LOOKUPS_LOST = "commits", "leadspace.lookups_lost"
+_KEPT_SETTINGS = (KEY_CHECK, PATTERNS_FINGERPRINT, TOMBSTONES_APPLIED, REBUILD_WANTED, COMMITS, LOOKUPS_LOST)
 
 
 def utc_now() -> datetime:
@@ -63,10 +67,14 @@ def _duckdb_type(data_type: str) -> str:
 
 
 def prepare_data_dir(settings: Settings) -> None:
-    """Makes the data folder (0700) and the folder of the private file; ConfigurationError where that is
-    refused.
+    """Makes the data folder (0700) and those of the two files, and writes to each; ConfigurationError where that is
+    refused, ResourcesError where there is no room: both before anything is contacted.
     """
-    for folder in (settings.data_dir, settings.private_file.parent):
+    for folder, variable in (
+        (settings.data_dir, "ENGAGEMENT_DATA_DIR"),
+        (settings.private_file.parent, "ENGAGEMENT_PRIVATE_FILE"),
+        (settings.published_file.parent, "ENGAGEMENT_PUBLISHED_FILE"),
+    ):
         try:
             with private_umask():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -74,8 +82,12 @@ def prepare_data_dir(settings: Settings) -> None:
             probe.touch()
             probe.unlink()
         except OSError as error:
+            if error.errno in FULL:
+                raise ResourcesError(
+                    f"{folder.name}: the disk is full, or a quota is; make room there, then run again"
+                ) from None
             raise ConfigurationError(
-                f"ENGAGEMENT_DATA_DIR: the folder {folder.name} cannot be written ({error.strerror});"
+                f"{variable}: the folder {folder.name} cannot be written ({error.strerror});"
                 " correct its rights or choose another"
             ) from None
 
@@ -104,11 +116,12 @@ def private_file(settings: Settings) -> Iterator[Connection]:
     Whoever was erased is taken out before anything reads it: a restored backup, or what a killed erasure left. So is,
     at the end, what was found meanwhile of him.
     """
-    # It opens the private file through this module.
-    from engagement import rebuild
+    # They open the private file through this module.
+    from engagement import high_water, rebuild
 
     prepare_data_dir(settings)
     with own_file(settings) as connection:
+        high_water.compare(connection, settings)
         was_rebuilt = rebuild.settle(connection, settings)
         if not was_rebuilt:
             yield connection
@@ -126,6 +139,10 @@ def own_file(settings: Settings) -> Iterator[Connection]:
     """
     with connect(settings) as connection:
         settings.private_file.chmod(FILE_MODE)
+        # Rows that DuckDB put on the disk when memory was short, and that a kill left: nobody else has the file open.
+        shutil.rmtree(
+            settings.private_file.with_name(settings.private_file.name + ".tmp"), ignore_errors=True
+        )
         _create_raw_tables(connection, raw_schema(settings.project_dir))
         yield connection
 
@@ -232,14 +249,10 @@ def sampled_keys(connection: Connection) -> list[int]:
 def save_settings(connection: Connection, settings: Settings, *, key_check: str) -> None:
     """Replaces raw.settings; ConfigurationError where the rows kept were hashed with another key.
 
-    Some rows are for the command alone: a check value of the hash key, a fingerprint of the sender patterns, and
-    what a rebuild has to know (engagement.rebuild).
+    Some rows are for the command alone: a check value of the hash key, a fingerprint of the sender patterns, what a
+    rebuild has to know (engagement.rebuild) and what was written (engagement.high_water).
     """
-    kept = {
-        key: value
-        for key in (KEY_CHECK, PATTERNS_FINGERPRINT, TOMBSTONES_APPLIED, REBUILD_WANTED)
-        if (value := own_setting(connection, key)) is not None
-    }
+    kept = {key: value for key in _KEPT_SETTINGS if (value := own_setting(connection, key)) is not None}
     if kept.get(KEY_CHECK, key_check) != key_check:
         raise ConfigurationError(
             f"{settings.private_file.name}: its rows were hashed with another key; restore that key"

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from engagement.high_water import marked_transaction
 from engagement.leadspace.client import Record
 from engagement.warehouse import Connection, append, transaction, utc_now
 
@@ -49,7 +50,7 @@ def enter(
 ) -> None:
     """Notes what is about to leave, all in one transaction: to be called before any of it does."""
     batches = list(batches)
-    with transaction(connection):
+    with marked_transaction(connection, is_sent=True):
         append(
             connection,
             "leadspace_batches",

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from engagement.config import LeadspaceEnrichment, LeadspaceLookups, Settings
+from engagement.config import LeadspaceEnrichment, LeadspaceLookups, Settings, place
 from engagement.errors import ConfigurationError
+from engagement.high_water import lacks_lookups
 from engagement.leadspace import contacts, dataset, ledger
 from engagement.leadspace.client import Record
 from engagement.leadspace.companies import Companies
@@ -89,6 +90,17 @@ class Plan:
         )
 
 
+class LookupsLost(ConfigurationError):
+    """The private file knows nothing any more of lookups that were sent, and may be charged for them again."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"{where}: lookups that were sent are lost from the private file (its log was cut, or an older copy was put"
+            " back), and may be charged again; `engagement extract leadspace --send-again` accepts that, until then"
+            " nobody is asked about"
+        )
+
+
 Planned = Plan | ConfigurationError
 
 
@@ -103,8 +115,10 @@ def planned(
     """The plan of each of these (position, enrichment), in this order; reads alone.
 
     Where one cannot be planned its ConfigurationError stands in its place, for its turn. `send_again` also asks about
-    who is held, waiting or exhausted; `most_lookups` is for all of them together.
+    who is held, waiting or exhausted, and is needed where lookups were lost; `most_lookups` is for all of them.
     """
+    if lacks_lookups(connection) and not send_again:
+        return [LookupsLost(place(position, enrichment)) for position, enrichment in enrichments]
     found: list[Planned] = []
     asked: set[str] = set()
     left: list[tuple[Plan, Counter[str]]] = []

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from engagement.addresses import AddressBook
 from engagement.config import OfficeEnrichment, Settings, place
 from engagement.errors import ConfigurationError
+from engagement.high_water import marked_transaction
 from engagement.http import Patience
 from engagement.office import data_connect, mailboxes, retention
 from engagement.office.client import GraphClient
@@ -32,11 +33,7 @@ from engagement.office.rows import Landing
 from engagement.office.slices import MEETINGS, MESSAGES, Covered, Plan, midnight
 from engagement.progress import Progress, progress
 from engagement.run_state import RunState
-from engagement.warehouse import (
-    Connection,
-    transaction,
-    upsert_addresses,
-)
+from engagement.warehouse import Connection, upsert_addresses
 
 log = logging.getLogger(__name__)
 
@@ -480,7 +477,7 @@ class _Writer:
     def _write(self) -> None:
         addresses = self._book.drain()
         try:
-            with transaction(self._connection):
+            with marked_transaction(self._connection):
                 upsert_addresses(self._connection, addresses)
                 for kind in (MESSAGES, MEETINGS):
                     landings = [landing for landing in self._landings if landing.kind == kind]
