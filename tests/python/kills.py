@@ -40,8 +40,10 @@ PUBLISHING_SHARE = 0.35
 # Without a look at the process for longer a step cannot be met.
 SECONDS_BETWEEN_LOOKS = 0.001
 MOST_SECONDS_OF_A_COMMAND = 600.0
-# Seconds of kills that fall after what was measured, so that the very end of a command is met too.
+# How much longer than measured a command may take, so that its very end is met too.
 AFTER_THE_END = 1.1
+# A command that had ended before is killed within half of the time, and so on.
+MOST_ATTEMPTS = 8
 
 # How often each command is killed in a chain of extractions, and in which step (None: at any instant).
 EXTRACTIONS: Mapping[tuple[tuple[str, ...], str | None], float] = {
@@ -161,12 +163,21 @@ def timed(one: World, server: Server, truth: Truth, *arguments: str) -> None:
 
 
 def killed(
-    one: World, server: Server, truth: Truth, dice: random.Random, arguments: Sequence[str], step: str | None
+    one: World,
+    server: Server,
+    truth: Truth,
+    dice: random.Random,
+    arguments: Sequence[str],
+    step: str | None,
+    *,
+    share: float = 1.0,
 ) -> tuple[Command, str]:
-    """Starts a command and kills it somewhere in the step, or anywhere; in which step it then was."""
+    """Starts a command and kills it somewhere in the step, or anywhere, within this share of its usual time; in which
+    step it then was.
+    """
     name = " ".join(arguments)
     length = truth.seconds[name if step is None else f"{name} {step}"]
-    delay = dice.uniform(0, length * AFTER_THE_END)
+    delay = dice.uniform(0, length * AFTER_THE_END * share)
     whole_group = dice.random() < 0.5
     command = server.start(arguments, one.environment, one.root)
     settings = one.workspace.settings(services=())
@@ -186,7 +197,7 @@ def killed(
     if state.get("pid") != command.pid:
         return command, "before the first step"
     return command, state.get("step") or (
-        "between steps" if state.get("state") == "running" else "after the last step"
+        "before the first step" if state.get("state") == "running" else "after the last step"
     )
 
 
@@ -220,8 +231,10 @@ class Chain:
         return self.dice.choices(list(EXTRACTIONS), list(EXTRACTIONS.values()))[0]
 
     def _kill(self, number: int, arguments: Sequence[str], step: str | None) -> None:
-        for _ in range(3):
-            command, ended_in = killed(self.one, self.server, self.truth, self.dice, arguments, step)
+        for attempt in range(MOST_ATTEMPTS):
+            command, ended_in = killed(
+                self.one, self.server, self.truth, self.dice, arguments, step, share=0.5**attempt
+            )
             what = f"kill {number}, `{' '.join(arguments)}` in {ended_in}"
             self._look(what)
             if command.exit_code == -9:
