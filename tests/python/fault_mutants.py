@@ -36,7 +36,7 @@ NEEDED = (
     "profiles.yml",
     "pyproject.toml",
 )
-MOST_SECONDS = 120.0
+MOST_SECONDS = 300.0
 
 Verdict = Literal["caught", "NOT CAUGHT", "BROKEN"]
 
