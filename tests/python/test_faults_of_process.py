@@ -191,13 +191,19 @@ def test_fault_4_killed_inside_the_transaction_or_right_after_it_all_of_it_is_th
 # --- what was built
 
 
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("publisher")
+    with world(folder) as one:
+        publish_first_week(one, folder.parent)
+        yield one
+
+
 @pytest.fixture
-def built(company: World, server: Server, tmp_path_factory: pytest.TempPathFactory) -> World:
+def built(publisher: World) -> World:
     """After the first week was published."""
-    if not (company.states / "published").exists():
-        publish_first_week(company, tmp_path_factory.getbasetemp())
-    company.take_up("published")
-    return company
+    publisher.take_up("published")
+    return publisher
 
 
 def test_fault_5_what_a_dbt_that_was_killed_has_left_is_neither_published_nor_kept(
