@@ -35,6 +35,7 @@ NEEDED = (
     "dbt_project.yml",
     "profiles.yml",
     "pyproject.toml",
+    ".dbtignore",
 )
 MOST_SECONDS = 300.0
 
