@@ -63,6 +63,10 @@ mutants: install ## wrong variants of the models, one after another: each must m
 fault-mutants: install ## what handles each fault, taken out one after another: each must make its test fail
 	$(BIN)/python tests/python/fault_mutants.py
 
+.PHONY: kills
+kills: install ## a thousand kills at every step and at random instants: nothing lost, doubled or disturbed (KILLS="--kills 50")
+	$(BIN)/python tests/python/kills.py $(KILLS)
+
 .PHONY: mutants-docs
 mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
 	$(BIN)/python tests/python/mutants.py --docs

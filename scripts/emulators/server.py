@@ -384,6 +384,10 @@ class Handle:
         self._service.faults.append(fault)
         return fault
 
+    def recover(self) -> None:
+        """Drop every fault that `fail` has set, those that were never met among them."""
+        self._service.faults.clear()
+
     def stop(self) -> None:
         """Stop listening now, so that connections are refused; leaving the context does the same."""
         self._stop()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 FILE_MODE = 0o600
+# As `written_beside` names it: .run_state.json.4711.0a1b2c3d
+_BESIDE = re.compile(r"\..+\.(?P<pid>[1-9][0-9]*)\.[0-9a-f]{8}")
 # What the system says where there is no room, and where a disk or a folder refuses.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
@@ -53,6 +57,28 @@ def write(path: Path, content: bytes) -> None:
     with written_beside(path, content) as beside:
         os.replace(beside, path)
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers left in a folder before they had put it in its place. To be called by whoever
+    is alone there: what belongs to a process that is alive and not this one stays.
+    """
+    for path in folder.iterdir():
+        match = _BESIDE.fullmatch(path.name)
+        if match is None or (int(match["pid"]) != os.getpid() and _is_alive(int(match["pid"]))):
+            continue
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def sync_folder(path: Path) -> None:

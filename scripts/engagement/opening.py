@@ -38,7 +38,13 @@ _HOLDER = re.compile(r"(?:held in ([^\n]*?)\s*)?\(?PID (\d+)")
 
 # In this order: what made DuckDB give a file up stands in the words with which it refuses everything after that.
 _FULL = ("No space left", "Disk quota exceeded", "File too large", "max_temp_directory_size")
-_REFUSED = ("Read-only file system", "Permission denied", "Input/output error", "Operation not permitted")
+_REFUSED = (
+    "Read-only file system",
+    "Permission denied",
+    "Input/output error",
+    "Operation not permitted",
+    "fsync failed",
+)
 _GONE = ("No such file or directory",)
 _OTHER_LOG = ("WAL does not match", "checkpoint iteration does not match")
 _DAMAGED_LOG = ("replaying WAL", "Corrupt WAL", "not a valid WAL")

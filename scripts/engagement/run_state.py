@@ -22,9 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engagement import logs, stopping
+from engagement import durable, logs, stopping
 from engagement.config import Settings
-from engagement.durable import FILE_MODE, private_umask
+from engagement.durable import FILE_MODE
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (
     Connection,
@@ -58,6 +58,8 @@ def single_run(settings: Settings, *, command: str) -> Iterator[None]:
         owner = {"pid": os.getpid(), "command": command, "started_at": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        for folder in {settings.data_dir, settings.private_file.parent}:
+            durable.remove_leftovers(folder)
         yield
     finally:
         os.close(descriptor)
@@ -306,12 +308,9 @@ class RunState:
         }
 
     def save(self) -> None:
-        """Replaces run_state.json atomically."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        """Replaces run_state.json atomically, on the disk when this returns. OSError where it cannot be written."""
         with self._lock:
-            with private_umask():
-                beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", "utf-8")
-            os.replace(beside, self.path)
+            durable.write(self.path, (json.dumps(self.as_dict(), indent=2) + "\n").encode())
 
     def record(self, connection: Connection, *, state: str | None = None) -> None:
         """Puts this run (as `state`, where given) and those carried along into the raw tables of runs."""

@@ -1,6 +1,6 @@
 """The handling of every fault, taken out one after another: each time its test must fail (`make fault-mutants`).
 
-`tests/fault_mutants.yml` lists for every fault of test_faults.py what handles it, and which tests notice where that is
+`tests/fault_mutants.yml` lists for every fault of test_faults*.py what handles it, and which tests notice where that is
 gone. It is taken out of a copy of the project; the project itself is never changed.
 """
 
@@ -23,8 +23,8 @@ import variants
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "tests" / "fault_mutants.yml"
-TESTS = "tests/python/test_faults.py"
-FAULTS = (*range(16, 38), 42)
+TESTS = "tests/python/test_faults*.py"
+FAULTS = (*range(1, 8), *range(16, 38), 42)
 # What a run of the tests needs of the project.
 NEEDED = (
     "scripts",
@@ -35,8 +35,9 @@ NEEDED = (
     "dbt_project.yml",
     "profiles.yml",
     "pyproject.toml",
+    ".dbtignore",
 )
-MOST_SECONDS = 120.0
+MOST_SECONDS = 300.0
 
 Verdict = Literal["caught", "NOT CAUGHT", "BROKEN"]
 
@@ -76,6 +77,16 @@ def mutated(mutant: Mutant, project: Path = ROOT) -> str:
         raise ValueError(f"fault {mutant.fault}: {error}") from None
 
 
+def file_of(test: str, project: Path = ROOT) -> str:
+    """The file that a test stands in, within the project. ValueError where none or several have one of that name."""
+    files = [
+        path for path in sorted(project.glob(TESTS)) if f"def {test}(" in path.read_text(encoding="utf-8")
+    ]
+    if len(files) != 1:
+        raise ValueError(f"{test}: stands in {len(files)} files of tests")
+    return files[0].relative_to(project).as_posix()
+
+
 def copied(folder: Path) -> Path:
     """A copy of what the tests need of the project."""
     project = folder / "project"
@@ -104,14 +115,16 @@ def failing(project: Path, tests: Sequence[str], *options: str, seconds: float) 
         *options,
     ]
     done = subprocess.run(
-        [*command, *(f"{TESTS}::{test}" for test in tests)],
+        [*command, *(f"{file_of(test, project)}::{test}" for test in tests)],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(project / "scripts"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=seconds,
     )
-    failed = set(re.findall(rf"^FAILED {re.escape(TESTS)}::(\w+)", done.stdout, flags=re.MULTILINE))
+    failed = set(
+        re.findall(r"^FAILED tests/python/test_faults\w*\.py::(\w+)", done.stdout, flags=re.MULTILINE)
+    )
     lines = (done.stdout + done.stderr).strip().splitlines()
     # An error is no failure of a test: the mutant broke what is not its own.
     if done.returncode not in (0, 1) or (done.returncode == 1 and not failed):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import fault_mutants
-import test_faults
 from fault_mutants import Mutant
 
 MUTANTS = fault_mutants.load()
@@ -18,10 +17,11 @@ def test_every_fault_has_an_entry() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[f"{one.fault}: {one.handling}" for one in MUTANTS])
 def test_every_entry_fits_its_file_and_has_tests(mutant: Mutant) -> None:
     text = fault_mutants.mutated(mutant)
-    compile(text, mutant.file, "exec")
+    if mutant.file.endswith(".py"):
+        compile(text, mutant.file, "exec")
     assert mutant.handling.endswith(".") and mutant.caught_by
     for test in mutant.caught_by:
-        assert callable(getattr(test_faults, test))
+        assert fault_mutants.file_of(test)
         assert f"_{mutant.fault}_" in test
 
 
