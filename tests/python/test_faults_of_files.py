@@ -655,3 +655,8 @@ def test_fault_52_nobody_gets_the_private_file_between_two_models(copy: Workspac
     if said.returncode == BUSY:
         assert "has the private file open" in one_line(said.stderr)
     assert refused.is_set()
+
+
+def test_fault_53_what_is_published_is_in_the_format_of_duckdb_1_2(built: Workspace) -> None:
+    header = built.published_file.read_bytes()[:20]
+    assert header[8:12] == b"DUCK" and int.from_bytes(header[12:20], "little") == 65

@@ -306,7 +306,7 @@ def in_format(path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "said"), [(70, "newer one"), (63, "between the two")])
-def test_a_format_that_duckdb_does_not_read_is_refused_in_one_line(
+def test_fault_53_a_format_that_duckdb_does_not_read_is_refused_in_one_line(
     number: int, said: str, workspace: Workspace
 ) -> None:
     with warehouse.private_file(workspace.settings()):
@@ -347,7 +347,9 @@ def format_of(path: Path) -> str:
         return versions.storage_format(connection)
 
 
-def test_an_older_format_is_read_and_upgraded_to_that_of_the_installed_duckdb(workspace: Workspace) -> None:
+def test_fault_53_an_older_format_is_read_and_upgraded_to_that_of_the_installed_duckdb(
+    workspace: Workspace,
+) -> None:
     assert workspace.run("extract", "customers").exit_code == 0
     in_older_format(workspace.private_file)
     before = rows_of(workspace.private_file)
