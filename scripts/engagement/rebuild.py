@@ -33,6 +33,7 @@ from engagement.warehouse import (
     Connection,
     own_setting,
     set_own_setting,
+    spill_folder,
     transaction,
 )
 
@@ -212,7 +213,7 @@ def rebuild(
         shutil.rmtree(work, ignore_errors=True)
     # A log that was in the way once, and what DuckDB puts on disk when memory is short.
     target.with_name(target.name + ASIDE).unlink(missing_ok=True)
-    for spill in {target.with_name(target.name + ".tmp"), *settings.data_dir.glob("*.tmp")}:
+    for spill in {spill_folder(target), *settings.data_dir.glob("*.tmp")}:
         shutil.rmtree(spill, ignore_errors=True)
     return erased
 

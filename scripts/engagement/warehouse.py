@@ -151,11 +151,14 @@ def own_file(settings: Settings) -> Iterator[Connection]:
         require_current(connection, settings)
         settings.private_file.chmod(FILE_MODE)
         # Rows that DuckDB put on the disk when memory was short, and that a kill left: nobody else has the file open.
-        shutil.rmtree(
-            settings.private_file.with_name(settings.private_file.name + ".tmp"), ignore_errors=True
-        )
+        shutil.rmtree(spill_folder(settings.private_file), ignore_errors=True)
         _create_raw_tables(connection, settings.project_dir)
         yield connection
+
+
+def spill_folder(private_file: Path) -> Path:
+    """Where DuckDB puts rows of a file when memory is short."""
+    return private_file.with_name(private_file.name + ".tmp")
 
 
 def require_current(connection: Connection, settings: Settings) -> None:
