@@ -1,7 +1,7 @@
 """Kills commands at every step and at random instants, a thousand times (`make kills`); nothing may be lost, doubled or
 disturbed.
 
-    chain: a state is taken up ─► up to ten kills, each followed by a look at both files ─► one clean run ─► compared
+    chain: a state is taken up ─► up to 25 kills, each followed by a look at both files ─► one clean run ─► compared
 
 Two sorts of chains: extractions and builds, killed one after another and ended by a whole clean run; and publishing,
 ended by a clean publish. Beside each a reader opens, holds and queries the published file without a pause.
@@ -33,10 +33,10 @@ from engagement.run_state import read_run_state
 from kill_world import Rows, World, lost, strange, world
 from published_reader import Reads, reading
 
-KILLS_PER_CHAIN = 10
+KILLS_PER_CHAIN = 25
 # Of the kills in a chain of extractions and builds.
 BUILDS_PER_CHAIN = 3
-PUBLISHING_SHARE = 0.35
+PUBLISHING_SHARE = 0.4
 # Without a look at the process for longer a step cannot be met.
 SECONDS_BETWEEN_LOOKS = 0.001
 MOST_SECONDS_OF_A_COMMAND = 600.0

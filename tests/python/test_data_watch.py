@@ -344,6 +344,7 @@ def watched(private_file: Path) -> list[tuple[Any, ...]]:
         return connection.execute("select * from marts.data_watch order by all").fetchall()
 
 
+@pytest.mark.long
 def test_rows_depend_neither_on_order_nor_on_what_came_later(warehouse_file: Path) -> None:
     landed(warehouse_file, 5, datetime(2026, 7, 20))
     expected = watched(warehouse_file)

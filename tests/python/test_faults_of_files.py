@@ -21,15 +21,18 @@ from typing import Any
 
 import duckdb
 import pytest
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
-from conftest import NOW, ROOT, SENTINEL, Workspace, holding_open, small_tenant
+from conftest import NOW, ROOT, SENTINEL, Workspace, holding_open
 from emulators.firmographics import Company
-from emulators.graph import Handle, running
+from emulators.graph import Handle
 from emulators.leadspace import running as running_leadspace
 from emulators.tenant import Tenant
 from engagement import budget
+from engagement.build import build
 from engagement.errors import DamagedFileError
 from engagement.warehouse import connect
+from kill_world import publish_first_week, world
 from test_faults import Rows, assert_same, busy_tenant, faultless_rows, prepared, read
 
 DONE, CONFIGURATION, REFUSED, BUSY, RESOURCES, DAMAGED = 0, 2, 7, 8, 12, 14
@@ -141,24 +144,26 @@ def faultless(past: Past) -> Rows:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A whole run, and the file that it published."""
-    workspace = Workspace(tmp_path_factory.mktemp("built"))
-    with running(small_tenant()) as small:
-        workspace.connect_to(small)
-        done = workspace.run("run")
-        assert done.exit_code == DONE, done.output
-        yield workspace
+    """A whole run, and the file that it published; that of a company which other tests begin with as well."""
+    folder = tmp_path_factory.mktemp("built")
+    with world(folder) as company:
+        publish_first_week(company, folder.parent)
+        company.take_up("published")
+        yield company.workspace
 
 
 @pytest.fixture
 def copy(built: Workspace, tmp_path: Path) -> Workspace:
     """A copy of it, to be damaged."""
     copy = Workspace(tmp_path / "copy")
-    copy.environment |= {
-        name: value for name, value in built.environment.items() if name.endswith("_URL") or "AZURE" in name
-    }
-    for folder in ("data", "target"):
-        shutil.copytree(built.root / folder, copy.root / folder)
+    copy.environment |= built.environment
+    for name in built.root.iterdir():
+        if name.is_dir():
+            shutil.copytree(name, copy.root / name.name)
+        else:
+            shutil.copyfile(name, copy.root / name.name)
+    for variable in ("ENGAGEMENT_CONFIG", "ENGAGEMENT_DATA_DIR", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
+        copy.environment[variable] = str(copy.root / Path(built.environment[variable]).name)
     return copy
 
 
@@ -441,18 +446,20 @@ def test_fault_14_a_folder_that_vanishes_in_the_midst(
     assert_same(connected, faultless)
 
 
-def test_fault_15_too_little_memory_is_said_and_leaves_nothing_behind(copy: Workspace) -> None:
-    before = copy.published_file.read_bytes()
-    copy.environment["ENGAGEMENT_MEMORY_LIMIT"] = "3MB"
-    said = copy.run("run")
+def test_fault_15_too_little_memory_is_said_and_leaves_nothing_behind(
+    connected: Workspace, faultless: Rows
+) -> None:
+    connected.leave_sentinel()
+    connected.environment["ENGAGEMENT_MEMORY_LIMIT"] = "3MB"
+    said = connected.run("run")
     assert said.exit_code == RESOURCES, said.output
     assert "out of memory; close other programs, or give it more with ENGAGEMENT_MEMORY_LIMIT" in said.stderr
     one_line(said.stderr)
-    assert copy.published_file.read_bytes() == before
-    assert not list(copy.private_file.parent.glob("*.tmp"))
-    del copy.environment["ENGAGEMENT_MEMORY_LIMIT"]
-    done = copy.run("run")
-    assert done.exit_code == DONE, done.output
+    assert connected.published_file.read_bytes() == SENTINEL
+    assert not list(connected.private_file.parent.glob("*.tmp"))
+    del connected.environment["ENGAGEMENT_MEMORY_LIMIT"]
+    read(connected)
+    assert_same(connected, faultless)
 
 
 # Rows like those of mail, made where they are stored: a quarter from contacts, two copies a message, seven a thread.
@@ -629,32 +636,24 @@ def test_fault_52_a_run_goes_on_when_it_is_given_back(connected: Workspace, faul
     assert_same(connected, faultless)
 
 
-def test_fault_52_nobody_gets_the_private_file_between_two_models(copy: Workspace) -> None:
-    """It is held while dbt builds, so that a tool which opens it is refused, and the build goes on."""
-    with connect(copy.settings()):
-        pass
-    refused = threading.Event()
-    stop = threading.Event()
+def test_fault_52_nobody_gets_the_private_file_between_two_models(
+    connected: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held from before dbt begins until it has ended: a tool that tries meanwhile is refused."""
+    code = "import duckdb, sys; duckdb.connect(sys.argv[1], read_only=True)"
+    tried: list[int] = []
 
-    def try_to_open() -> None:
-        while not stop.is_set():
-            code = "import duckdb, sys; duckdb.connect(sys.argv[1], read_only=True)"
-            arguments = [sys.executable, "-c", code, str(copy.private_file)]
-            if subprocess.run(arguments, capture_output=True, check=False).returncode:
-                refused.set()
+    def between_two_models(*_: Any, **__: Any) -> dbtRunnerResult:
+        arguments = [sys.executable, "-c", code, str(connected.private_file)]
+        tried.append(subprocess.run(arguments, capture_output=True, check=False).returncode)
+        return dbtRunnerResult(success=True)
 
-    trying = threading.Thread(target=try_to_open)
-    trying.start()
-    try:
-        said = command(copy, "run")
-    finally:
-        stop.set()
-        trying.join()
-    # Whoever was first when a step opened it had it; nobody had it while one was going on.
-    assert said.returncode in (DONE, BUSY), said.stderr
-    if said.returncode == BUSY:
-        assert "has the private file open" in one_line(said.stderr)
-    assert refused.is_set()
+    read(connected)
+    monkeypatch.setattr(dbtRunner, "invoke", between_two_models)
+    build(connected.settings())
+    assert tried == [1]
+    between_two_models()
+    assert tried == [1, 0], "given back"
 
 
 def test_fault_53_what_is_published_is_in_the_format_of_duckdb_1_2(built: Workspace) -> None:

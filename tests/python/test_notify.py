@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -263,7 +264,8 @@ def test_a_notification_that_fails_is_a_warning(
         def full(*_: Any) -> None:
             raise OSError("no space at /home/zqsomebody")
 
-        monkeypatch.setattr(told.durable, "write", full)
+        # For what is told alone: the run itself has room.
+        monkeypatch.setattr(told, "durable", SimpleNamespace(write=full))
     as_run(monkeypatch, act)
     done = workspace.run("run")
     assert done.exit_code == exit_code
@@ -590,6 +592,7 @@ def test_a_text_is_one_line_of_a_length_that_is_read() -> None:
 # --- a whole run
 
 
+@pytest.mark.long
 def test_a_whole_run_in_which_a_mailbox_stays_unread(workspace: Workspace, receiver: Receiver) -> None:
     """With the emulator, dbt and the gate: done and published, exit code 9, and the message goes both ways."""
     from conftest import emulated

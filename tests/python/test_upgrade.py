@@ -459,14 +459,8 @@ def built(workspace: Workspace) -> dict[str, Any]:
         }
 
 
-@pytest.mark.parametrize(
-    "version",
-    [
-        pytest.param(version, marks=() if version == RELEASES[0] else pytest.mark.long)
-        for version in RELEASES
-        if version < CURRENT
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("version", [version for version in RELEASES if version < CURRENT])
 def test_what_dbt_builds_of_it_is_that_of_a_new_file_with_the_same_rows(version: int, tmp_path: Path) -> None:
     upgraded = of_release(tmp_path / "upgraded", version)
     assert upgraded.run("upgrade").exit_code == 0
