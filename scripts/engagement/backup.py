@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import audit, durable, old_copies, stopping, versions
+from engagement import audit, durable, old_copies, room, stopping, versions
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome, counted
@@ -183,12 +183,12 @@ def _copy(settings: Settings, work: Path, *, with_keys: bool) -> dict[str, dict[
         for name, path in places(settings).items()
         if path.is_file() and (with_keys or name not in KEYS)
     }
-    needed, free = sum(path.stat().st_size for path in there.values()), shutil.disk_usage(work).free
-    if free < needed:
-        raise ResourcesError(
-            f"{work.parent.name or work.parent}: too little room for a backup; {needed / 1e6:,.1f} MB are needed, and"
-            f" {free / 1e6:,.1f} MB are free; make room or name another folder"
-        )
+    room.require(
+        work,
+        sum(path.stat().st_size for path in there.values()),
+        what=f"{work.parent.name or work.parent}: too little room for a backup",
+        advice="make room or name another folder",
+    )
     return {
         name: {"bytes": path.stat().st_size, "sha256": copied(path, work / name)}
         for name, path in there.items()

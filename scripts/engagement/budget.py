@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from engagement import room
 from engagement.config import AddressFile, OfficeEnrichment, Settings
-from engagement.errors import ConfigurationError, ResourcesError
+from engagement.errors import ConfigurationError
 from engagement.office.mailboxes import listed_addresses
 from engagement.run_state import RunState, instant_of
 from engagement.warehouse import Connection, utc_now
@@ -62,7 +62,7 @@ class Budget:
             time = f"{duration(usual)} ({runs} took {took})"
         else:
             time = f"{duration(usual)} or more (a first run)"
-        return f"budget: up to {size(self.bytes_needed)} of disk ({size(self.bytes_free)} free), about {time}"
+        return f"budget: up to {room.size(self.bytes_needed)} of disk ({room.size(self.bytes_free)} free), about {time}"
 
     def facts(self) -> dict[str, Any]:
         """For --json and --json-logs."""
@@ -81,17 +81,18 @@ def require(settings: Settings, connection: Connection, state: RunState) -> Budg
     budget = estimate(settings, connection, state)
     log.info("%s", budget.line(), extra={"fields": budget.facts()})
     folder = settings.private_file.parent.name
-    if budget.bytes_free < budget.bytes_least:
-        raise ResourcesError(
-            f"{folder}: {size(budget.bytes_least)} of disk are needed and {size(budget.bytes_free)} are free; make"
-            " room, or choose another folder with ENGAGEMENT_DATA_DIR, then run again, nothing was contacted"
-        )
+    room.require(
+        settings.private_file.parent,
+        budget.bytes_least,
+        what=folder,
+        advice="make room, or choose another folder with ENGAGEMENT_DATA_DIR, then run again, nothing was contacted",
+    )
     if budget.bytes_free < budget.bytes_needed:
         log.warning(
             "warning: %s: %s of disk may be needed and %s are free; make room in time",
             folder,
-            size(budget.bytes_needed),
-            size(budget.bytes_free),
+            room.size(budget.bytes_needed),
+            room.size(budget.bytes_free),
         )
     return budget
 
@@ -114,7 +115,7 @@ def estimate(settings: Settings, connection: Connection, state: RunState) -> Bud
     return Budget(
         bytes_least=least,
         bytes_needed=least + private + TIMES_PUBLISHED * published,
-        bytes_free=shutil.disk_usage(settings.private_file.parent).free,
+        bytes_free=room.free(settings.private_file.parent),
         seconds=seconds,
         runs_compared=len(took),
     )
@@ -177,15 +178,6 @@ def _size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def size(count: float) -> str:
-    """Bytes as a person says them: '240 MB'."""
-    for unit, length in (("GB", 1e9), ("MB", 1e6)):
-        if count >= length:
-            number = count / length
-            return f"{number:,.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
-    return f"{count / 1e3:,.0f} kB"
 
 
 def duration(seconds: float) -> str:

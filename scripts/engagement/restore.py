@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import audit, durable, fresh, old_copies, stopping, versions
+from engagement import audit, durable, fresh, old_copies, room, stopping, versions
 from engagement.addresses import has_hash_key, hasher_of
 from engagement.backup import (
     AUDIT,
@@ -192,13 +192,12 @@ def _check_nobody_writes(settings: Settings) -> None:
 
 def _stage(folder: Path, manifest: dict[str, Any], work: Path) -> None:
     """Copies the files of a backup beside the private file. ConfigurationError where one is not as it was written."""
-    needed = sum(file["bytes"] for file in manifest["files"].values())
-    free = shutil.disk_usage(work).free
-    if free < needed:
-        raise ResourcesError(
-            f"{PRIVATE}: too little room to restore it; {needed / 1e6:,.1f} MB are needed beside it, and"
-            f" {free / 1e6:,.1f} MB are free; make room, then run again"
-        )
+    room.require(
+        work,
+        sum(file["bytes"] for file in manifest["files"].values()),
+        what=f"{PRIVATE}: too little room to restore it beside",
+        advice="make room, then run again",
+    )
     for name, file in manifest["files"].items():
         source = folder / name
         if not source.is_file() or source.is_symlink():

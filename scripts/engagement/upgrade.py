@@ -21,10 +21,10 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import fresh, old_copies, stopping, versions
+from engagement import fresh, old_copies, room, stopping, versions
 from engagement.config import Settings
 from engagement.durable import private_umask
-from engagement.errors import BusyError, EngagementError, ResourcesError
+from engagement.errors import BusyError, EngagementError
 from engagement.extract import running
 from engagement.migrations import MIGRATIONS, Migration
 from engagement.opening import explained
@@ -106,8 +106,8 @@ def upgrade(settings: Settings, *, dry_run: bool = False) -> Outcome:
         return Outcome(
             lines=[
                 *plan.lines(name),
-                f"nothing was changed; {_megabytes(needed)} have to be free in its folder, and"
-                f" {_megabytes(shutil.disk_usage(settings.private_file.parent).free)} are",
+                f"nothing was changed; {room.size(needed)} have to be free in its folder, and"
+                f" {room.size(room.free(settings.private_file.parent))} are",
             ],
             facts={"upgraded": False, **plan.facts(), "needed_bytes": needed},
         )
@@ -164,7 +164,12 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
     target = settings.private_file
     old_copies.take_in_log(settings)
     old_copies.remove_leftovers(target.parent)
-    _require_room(target)
+    room.require(
+        target.parent,
+        NEEDED_SIZES * target.stat().st_size,
+        what=f"{target.name}: too little room to upgrade it",
+        advice="make room, then run again",
+    )
     work = target.parent / f"{old_copies.UPGRADE_PREFIX}{secrets.token_hex(6)}"
     work.mkdir(mode=0o700)
     new = work / "private.duckdb"
@@ -198,19 +203,6 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return plan, rows, kept
-
-
-def _require_room(target: Path) -> None:
-    needed, free = NEEDED_SIZES * target.stat().st_size, shutil.disk_usage(target.parent).free
-    if free < needed:
-        raise ResourcesError(
-            f"{target.name}: too little room to upgrade it; {_megabytes(needed)} have to be free in its folder, and"
-            f" {_megabytes(free)} are; make room, then run again"
-        )
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB"
 
 
 @contextmanager

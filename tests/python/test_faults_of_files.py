@@ -203,7 +203,7 @@ def test_fault_8_room_is_looked_for_before_anything_is_asked(
         return estimate(*arguments)
 
     monkeypatch.setattr(budget, "estimate", noted)
-    monkeypatch.setattr(budget.shutil, "disk_usage", just_enough)
+    monkeypatch.setattr(shutil, "disk_usage", just_enough)
     graph.requests.clear()
     said = connected.run("extract", "office")
     assert said.exit_code == code, said.output

@@ -1,0 +1,31 @@
+"""Whether there is room on the disk for what is about to be written: looked for before anything is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from engagement.errors import ResourcesError
+
+
+def require(folder: Path, needed_bytes: int, *, what: str, advice: str) -> None:
+    """Raises ResourcesError where a folder's disk has less room: `what` names who needs it for what."""
+    free_bytes = free(folder)
+    if free_bytes < needed_bytes:
+        raise ResourcesError(
+            f"{what}: {size(needed_bytes)} of disk are needed and {size(free_bytes)} are free; {advice}"
+        )
+
+
+def free(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them: '240 MB'."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6)):
+        if count >= length:
+            number = count / length
+            return f"{number:,.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
+    return f"{count / 1e3:,.0f} kB"
