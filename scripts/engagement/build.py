@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -121,9 +122,9 @@ def _failed_nodes(result: Any) -> list[str]:
 
 
 def _first_line(text: str) -> str:
-    """dbt's messages go over many lines, the first of which often only names the node."""
+    """dbt's messages go over many lines, the first of which often only names the node, or the kind of error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].endswith(")") and " Error in " in lines[0]:
+    if len(lines) > 1 and re.fullmatch(r"\w+ Error( in .*\))?", lines[0]):
         lines = lines[1:]
     return lines[0][:300] if lines else "failed"
 
