@@ -1,9 +1,9 @@
 """dbt opens the private file once in a build of a test process, not for every model and test: a fifth of its time.
 
 The profile gives the file back whenever nothing is under way (`keep_open: false`), which with so many nodes on so few
-rows is much of what a build does. Here it is given back when dbt is done; what dbt says for its debugging, which no test
-reads, is not made out; and its artifacts are encoded in one go, and so by C. Builds in a process of their own do as the
-profile says.
+rows is much of what a build does. Here it is given back when dbt is done; what dbt says for its debugging, which no
+test reads, is not made out; and its artifacts are encoded in one go, and so by C. Builds in a process of their own do
+as the profile says.
 """
 
 from __future__ import annotations
