@@ -28,10 +28,11 @@ from emulators.firmographics import Company
 from emulators.graph import Handle
 from emulators.leadspace import running as running_leadspace
 from emulators.tenant import Tenant
-from engagement import budget
+from engagement import budget, rebuild
 from engagement.build import build
 from engagement.errors import DamagedFileError
-from engagement.warehouse import connect
+from engagement.tombstones import Tombstones
+from engagement.warehouse import connect, own_file
 from kill_world import publish_first_week, world
 from test_faults import Rows, assert_same, busy_tenant, faultless_rows, prepared, read
 
@@ -355,6 +356,11 @@ def test_fault_12_a_flipped_bit_in_the_log_costs_reading_again(connected: Worksp
     assert "private.duckdb.wal: is damaged; set aside as private.duckdb.wal.aside" in said
     assert "private.duckdb: lacks the last" in said
     assert_same(connected, faultless)
+    # What was set aside holds what the file held: it goes with the next rewriting, as an erasure does one.
+    settings = connected.settings()
+    with own_file(settings) as connection:
+        rebuild.rebuild(connection, settings, Tombstones.load(settings))
+    assert not list(connected.private_file.parent.glob("*.aside"))
 
 
 def test_fault_12_a_flipped_bit_in_the_published_file_is_told_and_mended(copy: Workspace) -> None:
