@@ -279,10 +279,11 @@ def test_fault_11_a_torn_log_is_noticed_and_its_mail_read_again(
 ) -> None:
     log = landed_in_the_log(connected)
     os.truncate(log, log.stat().st_size - 100)
-    said = read(connected)
-    assert "private.duckdb: lacks the last transaction that was written to it" in said
+    said = [connected.run("extract", "customers").stderr for _ in range(2)]
+    assert "private.duckdb: lacks the last transaction that was written to it" in said[0]
+    assert "lacks" not in said[1], "it is said once"
+    read(connected)
     assert_same(connected, faultless)
-    assert "lacks" not in read(connected), "it is said once"
 
 
 def test_fault_11_a_whole_log_is_not(connected: Workspace, faultless: Rows) -> None:
