@@ -274,7 +274,7 @@ def landed_in_the_log(workspace: Workspace) -> Path:
 
 
 def test_fault_11_a_torn_log_is_noticed_and_its_mail_read_again(
-    connected: Workspace, faultless: Rows
+    connected: Workspace, faultless: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = landed_in_the_log(connected)
     os.truncate(log, log.stat().st_size - 100)
