@@ -236,6 +236,7 @@ def published(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.long
 def test_fault_39_days_are_those_of_the_reporting_time_zone(in_india: Workspace) -> None:
     months = published(
         in_india,
@@ -275,6 +276,7 @@ def test_fault_39_the_machines_time_zone_publishes_the_same_numbers(
         assert rows[0] == rows[1], table
 
 
+@pytest.mark.long
 def test_fault_40_a_series_in_thirty_calendars_is_its_occurrences(in_india: Workspace) -> None:
     [row] = published(
         in_india,
@@ -292,6 +294,7 @@ def test_fault_40_a_series_in_thirty_calendars_is_its_occurrences(in_india: Work
     assert weeks == [(1, SERIES_MAILBOXES), (1, SERIES_MAILBOXES - 1), (1, SERIES_MAILBOXES)]
 
 
+@pytest.mark.long
 def test_fault_41_every_spelling_of_an_address_is_of_its_account_and_no_other(in_india: Workspace) -> None:
     found = published(
         in_india,

@@ -249,6 +249,7 @@ def test_fault_10_a_disk_that_is_full_while_publishing(copy: Workspace) -> None:
     assert copy.run("publish").exit_code == DONE
 
 
+@pytest.mark.long
 def test_fault_10_a_disk_that_is_full_while_dbt_builds(connected: Workspace) -> None:
     """A first build, for which the private file must grow."""
     connected.leave_sentinel()

@@ -59,6 +59,7 @@ def test_a_handful_of_kills_in_extractions(
     good(Chain(company, server, truth, "few").go("extraction", kills=5, builds=0, is_whole=False), 5)
 
 
+@pytest.mark.long
 def test_a_handful_of_kills_in_publishing(company: World, truth: Truth, server: Server) -> None:
     first = Truth(truth.before, truth.before, truth.marts, truth.seconds)
     good(Chain(company, server, first, "few").go("publishing", kills=2, builds=0), 2)

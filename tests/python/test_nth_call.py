@@ -129,8 +129,19 @@ CASES: Sequence[tuple[Action, tuple[Kind, ...], bool]] = (
 FEW = (CASES[0], CASES[1], CASES[3])
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)], ids=["few", "every"])
-@pytest.mark.parametrize("extraction", EXTRACTIONS)
+@pytest.mark.parametrize(
+    ("extraction", "every"),
+    [
+        pytest.param(
+            extraction,
+            every,
+            marks=pytest.mark.long if every or extraction == "leadspace" else (),
+            id=f"{extraction}-{name}",
+        )
+        for extraction in EXTRACTIONS
+        for every, name in ((False, "few"), (True, "every"))
+    ],
+)
 def test_every_call_of_an_extraction_may_fail(
     extraction: str, every: bool, read: Read, server: Server, tmp_path: Path
 ) -> None:
@@ -157,8 +168,15 @@ def test_every_call_of_an_extraction_may_fail(
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)], ids=["few", "every"])
-@pytest.mark.parametrize("how", ["reset", "500"])
-@pytest.mark.parametrize("extraction", ["office", "leadspace"])
+@pytest.mark.parametrize(
+    ("extraction", "how"),
+    [
+        ("office", "reset"),
+        ("leadspace", "500"),
+        pytest.param("office", "500", marks=pytest.mark.long),
+        pytest.param("leadspace", "reset", marks=pytest.mark.long),
+    ],
+)
 def test_every_request_of_an_extraction_may_fail_for_good(
     extraction: str, how: str, every: bool, read: Read, server: Server
 ) -> None:

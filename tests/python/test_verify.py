@@ -177,7 +177,9 @@ def copied(stranger: Workspace, version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "passes"), [("v1.0.0", True), ("v1.2.0", True), ("v1.3.0", False), ("latest", False)]
 )
-def test_fault_53_only_a_format_that_duckdb_1_2_reads_passes(version: str, passes: bool, stranger: Workspace) -> None:
+def test_fault_53_only_a_format_that_duckdb_1_2_reads_passes(
+    version: str, passes: bool, stranger: Workspace
+) -> None:
     copied(stranger, version)
     code, found = verified(stranger)
     storage = "table (whole file): storage: written in a newer format than v1.2.0"
