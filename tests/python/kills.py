@@ -21,7 +21,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -450,6 +450,16 @@ def table(total: Tally, seconds: float) -> str:
     return "\n".join(f"{name:<{width}}  {value:>8}" for name, value in rows)
 
 
+def as_json(total: Tally, seconds: float) -> str:
+    """The figures as one JSON object."""
+    # asdict would make another Counter of the pairs of one.
+    kills = dict(total.kills)
+    figures = asdict(replace(total, kills=Counter()))
+    return json.dumps(
+        {**figures, "kills": kills, "kills_count": sum(kills.values()), "seconds": round(seconds, 1)}
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 1 if anything was lost, doubled or failed."""
     parser = argparse.ArgumentParser(
@@ -470,9 +480,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     total = run(options.kills, minutes=options.minutes, seed=options.seed, workers=options.workers, tell=tell)
     seconds = time.monotonic() - began
-    print(
-        json.dumps({**asdict(total), "seconds": round(seconds, 1)}) if options.json else table(total, seconds)
-    )
+    print(as_json(total, seconds) if options.json else table(total, seconds))
     return 0 if total.is_good else 1
 
 

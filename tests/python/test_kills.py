@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -127,7 +128,16 @@ def test_fifty_kills() -> None:
     assert tally.publishes >= 2
 
 
-def test_as_many_kills_as_are_asked_for_and_a_third_of_them_in_publishing() -> None:
+def test_the_figures_are_json_too() -> None:
+    tally = Tally(missed=2)
+    tally.kills["dbt"] += 3
+    tally.kills["office"] += 1
+    figures = json.loads(kills.as_json(tally, 61.04))
+    assert figures["kills"] == {"dbt": 3, "office": 1} and figures["kills_count"] == 4
+    assert (figures["missed"], figures["seconds"], figures["reads"]["reads"]) == (2, 61.0, 0)
+
+
+def test_as_many_kills_as_are_asked_for_and_two_fifths_of_them_in_publishing() -> None:
     for count in (1, 7, 50, 1000):
         found = kills.jobs(count)
         assert sum(job.kills for job in found) == count
@@ -135,7 +145,8 @@ def test_as_many_kills_as_are_asked_for_and_a_third_of_them_in_publishing() -> N
         publishing = sum(job.kills for job in found if job.kind == "publishing")
         assert publishing == round(count * kills.PUBLISHING_SHARE)
     builds = sum(job.builds for job in kills.jobs(1000))
-    assert 150 <= builds <= 250
+    # A build takes as long as ten other commands.
+    assert 50 <= builds <= 150
 
 
 def test_a_reader_notices_a_file_that_is_gone(tmp_path: Path) -> None:
