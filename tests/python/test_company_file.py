@@ -75,6 +75,7 @@ def refreshed(service: Handle, tmp_path_factory: pytest.TempPathFactory) -> Work
     return workspace
 
 
+@pytest.mark.long
 def test_whom_the_file_knows_costs_no_credit(refreshed: Workspace, service: Handle) -> None:
     assert set(service.looked_up) == {("Northwind Traders", "", "NO")}
     assert refreshed.query(
@@ -86,6 +87,7 @@ def test_whom_the_file_knows_costs_no_credit(refreshed: Workspace, service: Hand
     ]
 
 
+@pytest.mark.long
 def test_every_attribute_has_the_value_of_the_best_source_and_names_it(refreshed: Workspace) -> None:
     with duckdb.connect(str(refreshed.published_file), read_only=True) as connection:
         assert connection.execute(
@@ -112,6 +114,7 @@ def test_every_attribute_has_the_value_of_the_best_source_and_names_it(refreshed
         ).fetchall() == [("Write to [address]",)]
 
 
+@pytest.mark.long
 def test_it_is_an_enrichment_like_any_other(refreshed: Workspace) -> None:
     with duckdb.connect(str(refreshed.published_file), read_only=True) as connection:
         assert connection.execute(

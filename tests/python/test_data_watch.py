@@ -72,6 +72,7 @@ def watch_of(workspace: Workspace) -> dict[tuple[str, str | None], list[Any]]:
         }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["show", pytest.param("band", marks=pytest.mark.long)])
 def test_a_whole_run_tells_of_what_was_planted(workspace: Workspace, mode: str) -> None:
     write_csv(workspace.root / "contacts.csv", CONTACTS)

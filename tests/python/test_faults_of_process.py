@@ -206,6 +206,7 @@ def built(publisher: World) -> World:
     return publisher
 
 
+@pytest.mark.long
 def test_fault_5_what_a_dbt_that_was_killed_has_left_is_neither_published_nor_kept(
     built: World, server: Server
 ) -> None:
@@ -256,6 +257,7 @@ def test_fault_5_killed_in_a_model_the_next_run_builds_what_an_undisturbed_one_d
         )
 
 
+@pytest.mark.long
 def test_fault_6_killed_anywhere_in_a_publish_readers_have_the_old_file_or_the_new_one(
     built: World, server: Server, tmp_path: Path
 ) -> None:

@@ -902,6 +902,7 @@ def verified(workspace: Workspace) -> click.testing.Result:
     return workspace.run("verify", str(workspace.published_file))
 
 
+@pytest.mark.long
 def test_where_it_is_published_it_stands_under_the_contacts_ids(published: Workspace) -> None:
     wanted = [(row["contact_id"], *expected(row)) for row in (a_person(1), a_person(2), a_person(3))]
     assert (
@@ -922,6 +923,7 @@ def test_where_it_is_published_it_stands_under_the_contacts_ids(published: Works
     assert done.exit_code == 0, done.stderr
 
 
+@pytest.mark.long
 def test_no_name_address_number_or_profile_is_anywhere(published: Workspace) -> None:
     assert (published.root / "data" / "run_state.json").exists()
     assert places_of(published) == []

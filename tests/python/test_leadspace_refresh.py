@@ -62,6 +62,7 @@ def refreshed(service: Handle, tmp_path_factory: pytest.TempPathFactory) -> Work
     return workspace
 
 
+@pytest.mark.long
 def test_customers_are_enriched_without_anybodys_mail(refreshed: Workspace) -> None:
     with duckdb.connect(str(refreshed.published_file), read_only=True) as connection:
         assert connection.execute("select as_of_date from marts.publication").fetchall() == [(None,)]
@@ -78,6 +79,7 @@ def test_customers_are_enriched_without_anybodys_mail(refreshed: Workspace) -> N
         ).fetchall() == [("A1", "Contoso Ltd")]
 
 
+@pytest.mark.long
 def test_the_customers_own_columns_pass_through_typed_and_masked(refreshed: Workspace) -> None:
     with duckdb.connect(str(refreshed.published_file), read_only=True) as connection:
         names = ", ".join(f'"{name}"' for name in OWN)
@@ -92,10 +94,12 @@ def test_the_customers_own_columns_pass_through_typed_and_masked(refreshed: Work
     ]
 
 
+@pytest.mark.long
 def test_only_what_is_needed_was_sent(service: Handle, refreshed: Workspace) -> None:
     assert dict(service.looked_up) == {("Contoso", "contoso.example", "DE"): 1, ("Fabrikam", "", "FR"): 1}
 
 
+@pytest.mark.long
 def test_status_has_no_day_to_name(refreshed: Workspace) -> None:
     result = refreshed.run("status")
     assert re.search(r"My enrichments, published .*ago|just now", result.stdout)

@@ -226,6 +226,7 @@ def published(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Published(one, nth.calls)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("first", "step"),
     [(1, 0), *(pytest.param(first, 16, marks=pytest.mark.long) for first in range(1, 17))],

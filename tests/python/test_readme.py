@@ -29,6 +29,7 @@ def query(published: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return connection.execute(sql, list(parameters)).fetchall()
 
 
+@pytest.mark.long
 def test_the_worked_example_of_the_score(published: Path) -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The score")[2]
     section = section.partition("A test recomputes this table")[0]

@@ -83,10 +83,12 @@ def _landed(run: CorpusRun, table: str) -> Counter[str]:
     )
 
 
+@pytest.mark.long
 def test_the_day_is_the_last_whole_one_before_the_clock_of_the_service(mail_run: CorpusRun) -> None:
     assert mail_run.facts["as_of"] == str(corpus.ENRON_DAY)
 
 
+@pytest.mark.long
 def test_every_copy_that_had_been_received_is_landed_in_its_mailbox(mail_run: CorpusRun) -> None:
     received = f"sent_at < timestamp '{corpus.ENRON_NOW - timedelta(minutes=10):%Y-%m-%d %H:%M:%S}'"
     expected = _stored("messages.parquet", received)
@@ -98,6 +100,7 @@ def test_every_copy_that_had_been_received_is_landed_in_its_mailbox(mail_run: Co
     assert meeting_mails == [(_stored("messages.parquet", f"{received} and is_meeting_mail").total(),)]
 
 
+@pytest.mark.long
 def test_every_calendar_entry_up_to_two_weeks_ahead_is_landed_in_its_mailbox(mail_run: CorpusRun) -> None:
     # the day that the fortnight ends in is read whole
     end = (corpus.ENRON_NOW + timedelta(days=15)).date()
@@ -106,6 +109,7 @@ def test_every_calendar_entry_up_to_two_weeks_ahead_is_landed_in_its_mailbox(mai
     assert _landed(mail_run, "office_meetings") == expected
 
 
+@pytest.mark.long
 def test_copies_of_one_message_share_its_key_and_its_thread(mail_run: CorpusRun) -> None:
     with duckdb.connect() as connection:
         expected = connection.execute(
@@ -125,6 +129,7 @@ def test_copies_of_one_message_share_its_key_and_its_thread(mail_run: CorpusRun)
     assert landed == expected
 
 
+@pytest.mark.long
 def test_every_cell_of_every_account_is_what_the_oracle_counts(
     mail_run: CorpusRun, accounts: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +147,7 @@ def test_every_cell_of_every_account_is_what_the_oracle_counts(
     assert accounts - set(expected), "no account without contact"
 
 
+@pytest.mark.long
 def test_everything_read_is_in_the_bucket_that_the_oracle_gives_it(
     mail_run: CorpusRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,6 +180,7 @@ def test_everything_read_is_in_the_bucket_that_the_oracle_gives_it(
     assert min(reasons[reason] for reason in ("personal_mail_domain", "no_contact_has_it")) > 10
 
 
+@pytest.mark.long
 def test_companies_are_matched_with_the_public_lists(
     mail_run: CorpusRun, accounts: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

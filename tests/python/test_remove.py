@@ -167,6 +167,7 @@ def test_where_none_is_left_the_file_is_published_without_data(copy: Workspace) 
         assert connection.execute("select count(*) from marts.account_engagement").fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_it_is_refused_while_it_is_active(copy: Workspace) -> None:
     said = ok(copy, "remove", "North", "--yes", code=2)
     assert "enrichments[0] (north): is active" in said and "active: false" in said
@@ -176,6 +177,7 @@ def test_it_is_refused_while_it_is_active(copy: Workspace) -> None:
     assert ids_held(copy) == {NORTH, SOUTH, COMPANY, MORE}
 
 
+@pytest.mark.long
 def test_killed_in_the_midst_its_bytes_go_with_the_next_command(
     copy: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
