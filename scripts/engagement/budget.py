@@ -18,7 +18,7 @@ from engagement import room
 from engagement.config import AddressFile, OfficeEnrichment, Settings
 from engagement.errors import ConfigurationError
 from engagement.office.mailboxes import listed_addresses
-from engagement.run_state import RunState, instant_of
+from engagement.run_state import RunState, seconds_taken
 from engagement.warehouse import Connection, utc_now
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,10 @@ def estimate(settings: Settings, connection: Connection, state: RunState) -> Bud
     copies = 0 if known is None else known[0]
     per_message = max(private / copies, 50.0) if copies >= ENOUGH_MESSAGES else BYTES_PER_MESSAGE
     least = math.ceil(messages * per_message) + FIXED_BYTES
-    took = _seconds_of_last(state)
+    # A clock that was set back in the midst tells nothing.
+    took = [seconds for seconds in seconds_taken(state.previous, state.command) if seconds >= 0][
+        :RUNS_COMPARED
+    ]
     if took:
         seconds = (min(took), median(took), max(took))
     else:
@@ -161,16 +164,6 @@ def _listed(settings: Settings, position: int, enrichment: OfficeEnrichment) -> 
             # It is said where the list is read.
             return 0
     return len(enrichment.addresses)
-
-
-def _seconds_of_last(state: RunState) -> list[float]:
-    took = []
-    for run in state.previous:
-        began, ended = instant_of(run.get("started_at")), instant_of(run.get("finished_at"))
-        if run.get("command") == state.command and run.get("state") == "done" and began and ended:
-            # A clock that was set back in the midst tells nothing.
-            took += [(ended - began).total_seconds()] if ended >= began else []
-    return took[:RUNS_COMPARED]
 
 
 def _size_of(path: Path) -> int:

@@ -19,7 +19,7 @@ import click
 from engagement import check as checking
 from engagement import consent as consenting
 from engagement import doctor as examining
-from engagement import durable, logs, notify, stopping
+from engagement import durable, logs, notify, room, stopping
 from engagement import extract as extracting
 from engagement import run as running
 from engagement import watch as watching
@@ -162,14 +162,7 @@ def _of_the_machine(error: BaseException) -> BaseException:
     if not isinstance(error, OSError) or error.errno not in (*durable.FULL, *durable.REFUSED):
         return error
     name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else "data"
-    if error.errno in durable.FULL:
-        return ResourcesError(
-            f"{name}: the disk is full, or a quota is; make room in its folder, then run again, what was read is kept"
-        )
-    return ResourcesError(
-        f"{name}: cannot be written or read ({(error.strerror or 'refused').lower()}); check the disk and the rights of"
-        " its folder, then run again"
-    )
+    return room.full(name) if error.errno in durable.FULL else room.refused(name, error.strerror or "refused")
 
 
 def _fail(

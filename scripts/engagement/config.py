@@ -624,6 +624,11 @@ def run_lock_of(data_dir: Path) -> Path:
     return data_dir / "run.lock"
 
 
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program that we start: what it needs of our secrets it is told."""
+    return {name: value for name, value in environment.items() if name not in SECRET_VARIABLES}
+
+
 def watch_state_of(data_dir: Path) -> Path:
     """The file that remembers who was notified of what."""
     return data_dir / "watch_state.json"

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from engagement.config import SECRET_VARIABLES, Destination
+from engagement.config import Destination, without_secrets
 from engagement.http import (
     RETRIED_STATUSES,
     Patience,
@@ -108,7 +108,7 @@ def _command(destination: Destination, body: bytes, seconds: float) -> Problem |
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=destination.folder,
-            env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
+            env=without_secrets(os.environ),
             # A Ctrl-C on our terminal is for us; and so all that it starts can be ended with it.
             start_new_session=True,
         )

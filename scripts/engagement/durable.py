@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +62,20 @@ def write(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def locked(descriptor: int, *, wait_seconds: float) -> bool:
+    """Takes the lock of a file for this process alone, waiting so long for it; whether it has it."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers left in a folder before they had put it in its place. To be called by whoever
     is alone there: what belongs to a process that is alive and not this one stays.
@@ -69,6 +86,19 @@ def remove_leftovers(folder: Path) -> None:
             continue
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def remove_folders(folder: Path, *prefixes: str) -> None:
+    """Removes the working folders with these prefixes that killed commands left in a folder. None is in use but, for a
+    moment, by the process that a killed one had started: it is given a while.
+    """
+    for prefix in prefixes:
+        for leftover in folder.glob(f"{prefix}*"):
+            for _ in range(50):
+                shutil.rmtree(leftover, ignore_errors=True)
+                if not leftover.exists():
+                    break
+                time.sleep(0.1)
 
 
 def _is_alive(pid: int) -> bool:

@@ -20,7 +20,14 @@ from pathlib import Path
 from engagement import durable
 from engagement.config import Settings
 from engagement.opening import Connection
-from engagement.warehouse import COMMITS, LOOKUPS_LOST, own_setting, set_own_setting, transaction
+from engagement.warehouse import (
+    COMMITS,
+    LOOKUPS_LOST,
+    drop_own_setting,
+    own_setting,
+    set_own_setting,
+    transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +80,7 @@ def lacks_lookups(connection: Connection) -> bool:
 def accept_lost_lookups(connection: Connection) -> None:
     """A person agrees that they may be charged again."""
     with transaction(connection):
-        connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [LOOKUPS_LOST])
+        drop_own_setting(connection, LOOKUPS_LOST)
 
 
 def _commits(connection: Connection) -> int:

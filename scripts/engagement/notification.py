@@ -140,12 +140,6 @@ def _published(settings: Settings, status: Mapping[str, Any]) -> dict[str, Any] 
     }
 
 
-def data_watch(settings: Settings) -> list[dict[str, Any]]:
-    """What the published watch on the data found, in the order of `engagement status`, at most so many rows."""
-    watch: list[dict[str, Any]] = read_status(settings)["watch"]
-    return watch[:MOST_FINDINGS]
-
-
 class Guard:
     """Takes out of every text what must not leave: addresses, ids of people, secrets, queries of addresses."""
 
@@ -232,8 +226,8 @@ def state_of_publication(settings: Settings, *, run_id: str | None) -> str:
         sentences.append(f"Next due {moment(due)}.")
     warnings = [
         row["finding"]
-        for row in data_watch(settings)
-        if row.get("severity") == "warning" and row.get("finding")
+        for row in status["watch"][:MOST_FINDINGS]
+        if row["severity"] == "warning" and row["finding"]
     ]
     if warnings:
         shown = " ".join(warnings[:MOST_FINDINGS_IN_WORDS])

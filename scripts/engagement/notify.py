@@ -22,6 +22,7 @@ from engagement.errors import (
 )
 from engagement.outcome import Outcome
 from engagement.run_state import SUCCESSFUL, read_run_state
+from engagement.status import read_status
 from engagement.warehouse import utc_now
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _end_of(outcome: Outcome, run: Mapping[str, Any], settings: Settings) -> Run
     if outcome.exit_code != DONE:
         return FAILED
     states = {entry["state"] for entry in (run.get("enrichments") or {}).values()}
-    has_found = any(row.get("severity") == "warning" for row in notification.data_watch(settings))
+    has_found = any(row["severity"] == "warning" for row in read_status(settings)["watch"])
     return WARNINGS if states - {SUCCESSFUL} or has_found else PLAIN
 
 

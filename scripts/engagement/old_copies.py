@@ -15,7 +15,8 @@ from engagement.config import Settings
 from engagement.durable import FILE_MODE, sync_folder
 from engagement.warehouse import connect
 
-UPGRADE_PREFIX, RESTORE_PREFIX = ".upgrading-", ".restoring-"
+# Of the working folders of upgrades and restores.
+UPGRADE_PREFIX, RESTORE_PREFIX = WORK_PREFIXES = (".upgrading-", ".restoring-")
 
 
 def copy_name(private_file: Path, what: str) -> Path:
@@ -68,10 +69,3 @@ def remove(private_file: Path) -> list[Path]:
     if removed:
         sync_folder(private_file.parent)
     return removed
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Working folders of upgrades and restores that were killed; to be called while none can go on."""
-    for prefix in (UPGRADE_PREFIX, RESTORE_PREFIX):
-        for leftover in folder.glob(f"{prefix}*"):
-            shutil.rmtree(leftover, ignore_errors=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import stopping, versions
+from engagement import room, stopping, versions
 from engagement.durable import private_umask
 from engagement.errors import (
     BusyError,
@@ -25,8 +25,7 @@ from engagement.errors import (
     ResourcesError,
     ServiceError,
 )
-
-Connection = duckdb.DuckDBPyConnection
+from engagement.versions import Connection as Connection
 
 log = logging.getLogger(__name__)
 
@@ -90,17 +89,13 @@ def _connected(path: Path, read_only: bool, wait_seconds: float) -> Connection:
         try:
             return duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
-            text = str(error)
-            if "Could not set lock" not in text:
-                if not read_only and _set_log_aside(path, text):
+            holder = holder_of(error)
+            if holder is None:
+                if not read_only and _set_log_aside(path, str(error)):
                     continue
                 raise _cannot_open(error, path) from None
-        holder = _holder_of(text)
         if time.monotonic() >= until:
-            waited = f", also after {wait_seconds:.0f} s" if waits else ""
-            raise BusyError(
-                f"{path.name}: {holder} has the private file open{waited}; close it there, then run again"
-            )
+            raise is_held(path, holder, f", also after {wait_seconds:.0f} s" if waits else "")
         if not waits:
             waits = True
             log.warning(
@@ -136,8 +131,18 @@ def _set_log_aside(path: Path, text: str) -> bool:
     return True
 
 
-def _holder_of(text: str) -> str:
-    """'process 4711 (dbeaver)', as far as DuckDB says it."""
+def is_held(path: Path, holder: str, waited: str = "") -> BusyError:
+    """What is said where another process has a private file open."""
+    return BusyError(
+        f"{path.name}: {holder} has the private file open{waited}; close it there, then run again"
+    )
+
+
+def holder_of(error: duckdb.Error) -> str | None:
+    """'process 4711 (dbeaver)', as far as DuckDB says it; None where it refuses a file for another reason."""
+    text = str(error)
+    if "Could not set lock" not in text:
+        return None
     match = _HOLDER.search(text)
     if match is None:
         return "another process"
@@ -164,20 +169,14 @@ def explained(text: str, path: Path) -> EngagementError | None:
     the disk, the memory or the file itself.
     """
     if any(words in text for words in _FULL):
-        return ResourcesError(
-            f"{path.name}: the disk is full, or a quota is; make room in its folder, then run again, what was read"
-            " is kept"
-        )
+        return room.full(path.name)
     if "Out of Memory" in text:
         return ResourcesError(
             f"{path.name}: out of memory; close other programs, or give it more with ENGAGEMENT_MEMORY_LIMIT, then run"
             " again, what was read is kept"
         )
     if refused := next((words for words in _REFUSED if words in text), None):
-        return ResourcesError(
-            f"{path.name}: cannot be written or read ({refused.lower()}); check the disk and the rights of its folder,"
-            " then run again"
-        )
+        return room.refused(path.name, refused)
     if (problem := _problem_of_log(text)) is not None:
         return DamagedFileError(
             f"{path.name}.wal: {problem}; run any `engagement extract`, which sets it aside and reads again what"

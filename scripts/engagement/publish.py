@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import rebuild, stopping, warehouse
+from engagement import durable, rebuild, stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
 from engagement.contract import OPTIONAL_OUTPUTS, PUBLICATION, Column, Contract, quoted, read_contract
 from engagement.errors import PublishRefusedError
@@ -52,7 +52,8 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
     started = time.monotonic()
     target = settings.published_file
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    remove_leftovers(target.parent)
+    # Only one run goes on at a time.
+    durable.remove_folders(target.parent, WORK_PREFIX)
     work = target.parent / f"{WORK_PREFIX}{run_id}"
     work.mkdir(mode=0o700)
     try:
@@ -336,15 +337,3 @@ def known_strings(settings: Settings) -> list[bytes]:
         for address in enrichment.addresses
     ]
     return [text.encode() for text in (*secret_values(settings), *addresses[: warehouse.SAMPLED_KEYS])]
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Working folders of publishes that were killed. Only one run goes on at a time, so none of them is in use but,
-    for a moment, by the process that a killed one had started.
-    """
-    for leftover in folder.glob(f"{WORK_PREFIX}*"):
-        for _ in range(50):
-            shutil.rmtree(leftover, ignore_errors=True)
-            if not leftover.exists():
-                break
-            time.sleep(0.1)

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engagement import fresh, old_copies, stopping
+from engagement import durable, fresh, old_copies, stopping
 from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
 from engagement.config import Settings
 from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError, ResourcesError
@@ -31,6 +31,7 @@ from engagement.warehouse import (
     REBUILD_WANTED,
     TOMBSTONES_APPLIED,
     Connection,
+    drop_own_setting,
     own_setting,
     set_own_setting,
     spill_folder,
@@ -95,17 +96,14 @@ def settle(connection: Connection, settings: Settings) -> bool:
     were: who was erased would come back.
     """
     # The file is open for writing here, so no other rewriting goes on.
-    remove_leftovers(settings.private_file.parent)
-    old_copies.remove_leftovers(settings.private_file.parent)
+    durable.remove_folders(settings.private_file.parent, WORK_PREFIX, *old_copies.WORK_PREFIXES)
     tombstones = Tombstones.load(settings)
     wanted = own_setting(connection, REBUILD_WANTED) is not None
     if not wanted and not _differs(connection, tombstones):
         return False
     if not _holds_anything(connection):
         with transaction(connection):
-            connection.execute(
-                "delete from raw.settings where enrichment_id = '' and key = ?", [REBUILD_WANTED]
-            )
+            drop_own_setting(connection, REBUILD_WANTED)
             set_own_setting(connection, TOMBSTONES_APPLIED, tombstones.fingerprint)
         return False
     if not wanted:
@@ -347,9 +345,3 @@ def _in_fresh_process(settings: Settings, job: dict[str, Any]) -> str:
             f"{settings.private_file.name}: cannot be rewritten ({job['step']}: {error}), so nothing was replaced;"
             " make room in its folder (four times its size), then run again"
         ) from None
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Working folders of rebuilds that were killed."""
-    for leftover in folder.glob(f"{WORK_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)

@@ -61,7 +61,7 @@ def restore(settings: Settings, folder: Path, *, agrees: Callable[[str], bool]) 
         return Outcome(lines=[_NOT_RESTORED], facts={"restored": False})
     with single_run(settings, command="restore"):
         _check_nobody_writes(settings)
-        old_copies.remove_leftovers(target.parent)
+        durable.remove_folders(target.parent, *old_copies.WORK_PREFIXES)
         work = target.parent / f"{old_copies.RESTORE_PREFIX}{secrets.token_hex(6)}"
         work.mkdir(mode=0o700)
         try:

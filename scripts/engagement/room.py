@@ -1,4 +1,4 @@
-"""Whether there is room on the disk for what is about to be written: looked for before anything is."""
+"""Whether there is room on the disk for what is about to be written, and what is said where there is none."""
 
 from __future__ import annotations
 
@@ -20,6 +20,21 @@ def require(folder: Path, needed_bytes: int, *, what: str, advice: str) -> None:
 def free(folder: Path) -> int:
     """Bytes that may still be written to the disk of a folder."""
     return shutil.disk_usage(folder).free
+
+
+def full(name: str) -> ResourcesError:
+    """What is said where the disk of a file, or a quota, turned out to be full."""
+    return ResourcesError(
+        f"{name}: the disk is full, or a quota is; make room in its folder, then run again, what was read is kept"
+    )
+
+
+def refused(name: str, why: str) -> ResourcesError:
+    """What is said where a disk or a folder refuses."""
+    return ResourcesError(
+        f"{name}: cannot be written or read ({why.lower()}); check the disk and the rights of its folder, then run"
+        " again"
+    )
 
 
 def size(count: float) -> str:

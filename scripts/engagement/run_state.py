@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -53,7 +53,8 @@ def single_run(settings: Settings, *, command: str) -> Iterator[None]:
     prepare_data_dir(settings)
     descriptor = os.open(settings.run_lock_file, os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
-        if not _locked(descriptor):
+        # `engagement status` holds it for a moment to see whether it is free.
+        if not durable.locked(descriptor, wait_seconds=0.1):
             raise BusyError(_who_holds(descriptor))
         owner = {"pid": os.getpid(), "command": command, "started_at": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"}
         os.ftruncate(descriptor, 0)
@@ -63,18 +64,6 @@ def single_run(settings: Settings, *, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    """Takes the lock; a few tries, since `engagement status` holds it for a moment to see whether it is free."""
-    for _ in range(5):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
 
 
 def is_free(descriptor: int) -> bool:
@@ -246,13 +235,13 @@ class RunState:
                 entry.state = CANCELLED
             elif isinstance(error, EngagementError):
                 entry.detail = error.message
-            if entry.state == "running":
-                entry.state = FAILED
-            entry.finished_at = instant_text(utc_now())
             # The error goes on its way, also where the disk that made it has no room for this either.
             with contextlib.suppress(OSError):
-                self.save()
+                self._end(entry)
             raise
+        self._end(entry)
+
+    def _end(self, entry: EnrichmentRun) -> None:
         if entry.state == "running":
             entry.state = FAILED
         entry.finished_at = instant_text(utc_now())
@@ -405,6 +394,16 @@ def read_last_run(settings: Settings) -> dict[str, Any]:
     if again.get("run_id") == state["run_id"] and again.get("state") == "running":
         again["state"] = "killed"
     return again
+
+
+def seconds_taken(runs: Iterable[Mapping[str, Any]], command: str | None) -> Iterator[float]:
+    """How long those of these runs took that are of this command and done, in their order; below 0 where the clock was
+    set back meanwhile.
+    """
+    for run in runs:
+        began, ended = instant_of(run.get("started_at")), instant_of(run.get("finished_at"))
+        if run.get("command") == command and run.get("state") == "done" and began and ended:
+            yield (ended - began).total_seconds()
 
 
 def _is_run(run: Any) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from engagement.config import SECRET_VARIABLES
+from engagement.config import without_secrets
 
 # Ten are promised; the rest is for whoever waits to notice.
 END_SECONDS = 7.0
@@ -134,7 +134,7 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
         stderr=subprocess.PIPE,
         text=True,
         # What it needs of our secrets it is told; an environment can be read by whoever may look at the process.
-        env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
+        env=without_secrets(os.environ),
     )
     _children.append(process)
     try:

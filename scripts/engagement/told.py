@@ -6,10 +6,8 @@ minutes, but again after a day, and once when it is over.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -73,7 +71,7 @@ def remembering(data_dir: Path, *, wait_seconds: float = 1.0) -> Iterator[dict[s
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "watch.lock", os.O_RDWR | os.O_CREAT, durable.FILE_MODE)
     try:
-        if not _locked(descriptor, wait_seconds):
+        if not durable.locked(descriptor, wait_seconds=wait_seconds):
             yield None
             return
         told = read(data_dir)
@@ -86,19 +84,6 @@ def remembering(data_dir: Path, *, wait_seconds: float = 1.0) -> Iterator[dict[s
                 durable.write(watch_state_of(data_dir), (json.dumps(content, indent=2) + "\n").encode())
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int, wait_seconds: float) -> bool:
-    until = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
 
 
 def told_now(event: str, key: str, now: datetime) -> Told:

@@ -21,19 +21,19 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import fresh, old_copies, room, stopping, versions
+from engagement import durable, fresh, old_copies, room, stopping, versions
 from engagement.config import Settings
 from engagement.durable import private_umask
-from engagement.errors import BusyError, EngagementError
+from engagement.errors import EngagementError
 from engagement.extract import running
 from engagement.migrations import MIGRATIONS, Migration
-from engagement.opening import explained
+from engagement.opening import explained, holder_of, is_held
 from engagement.outcome import Outcome, counted
 from engagement.published_file import literal
 from engagement.raw_tables import figures
 from engagement.rebuild import OF_THE_NEWEST_REFRESH
 from engagement.versions import VERSION, Connection
-from engagement.warehouse import connect, raw_schema, transaction
+from engagement.warehouse import connect, raw_schema, set_own_setting, transaction
 
 # Times the file's size that have to be free: the new file, and once more what a migration carries through.
 NEEDED_SIZES = 2
@@ -163,7 +163,7 @@ def _upgrade(settings: Settings) -> tuple[Plan, dict[str, int], Path]:
     """Does it: what was done, the rows of each table, and where the old file is."""
     target = settings.private_file
     old_copies.take_in_log(settings)
-    old_copies.remove_leftovers(target.parent)
+    durable.remove_folders(target.parent, *old_copies.WORK_PREFIXES)
     room.require(
         target.parent,
         NEEDED_SIZES * target.stat().st_size,
@@ -214,12 +214,9 @@ def _both(settings: Settings, work: Path) -> Iterator[Connection]:
         try:
             connection.execute(f"attach {literal(str(settings.private_file))} as before (read_only)")
         except duckdb.IOException as error:
-            if "Could not set lock" not in str(error):
+            if (holder := holder_of(error)) is None:
                 raise
-            raise BusyError(
-                f"{settings.private_file.name}: another process has the private file open; close it there, then run"
-                " again"
-            ) from None
+            raise is_held(settings.private_file, holder) from None
         yield connection
 
 
@@ -289,11 +286,7 @@ def _lay_out(connection: Connection, settings: Settings, carried: set[str]) -> N
             connection.execute(f'drop table raw."{table}__before"')
     for table in before.keys() - schema.keys() - carried:
         _copy_as_it_is(connection, table)
-    connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [VERSION])
-    connection.execute(
-        "insert into raw.settings (enrichment_id, key, value) values ('', ?, ?)",
-        [VERSION, str(versions.current_version(settings.project_dir))],
-    )
+    set_own_setting(connection, VERSION, str(versions.current_version(settings.project_dir)))
 
 
 def _compare(connection: Connection, settings: Settings, plan: Plan) -> dict[str, int]:

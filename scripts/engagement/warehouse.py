@@ -313,8 +313,13 @@ def own_setting(connection: Connection, key: str) -> str | None:
 
 def set_own_setting(connection: Connection, key: str, value: str) -> None:
     """Sets one; to be called inside a transaction."""
-    connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [key])
+    drop_own_setting(connection, key)
     append(connection, "settings", [("", key, value)])
+
+
+def drop_own_setting(connection: Connection, key: str) -> None:
+    """Takes one away; to be called inside a transaction."""
+    connection.execute("delete from raw.settings where enrichment_id = '' and key = ?", [key])
 
 
 def upsert_addresses(connection: Connection, rows: Sequence[Row]) -> None:

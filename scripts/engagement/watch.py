@@ -28,6 +28,7 @@ from engagement.run_state import (
     instant_text,
     is_run_going_on,
     read_last_run,
+    seconds_taken,
 )
 from engagement.status import read_status, run_in_words
 from engagement.told import CLOCK_SLACK, Told
@@ -70,8 +71,9 @@ def watch(settings: Settings) -> Outcome:
                 found = list(incidents(settings, memory, now))
                 lines, recovered = _tell(settings, settings.destination, found, memory, now)
     outcome = Outcome(exit_code=RUNS_NEED_ATTENTION if found else DONE)
+    guard = notification.Guard(settings)
     for incident in found:
-        outcome.lines.append(f"{incident.event}: {notification.Guard(settings).text(incident.text)}")
+        outcome.lines.append(f"{incident.event}: {guard.text(incident.text)}")
         outcome.lines.append(f"  {lines.get(incident.name, 'not notified')}")
     if not found:
         outcome.lines.append(f"nothing is wrong. {run_in_words(read_status(settings)['run'], now)}")
@@ -80,7 +82,7 @@ def watch(settings: Settings) -> Outcome:
         "incidents": [
             {
                 "event": incident.event,
-                "text": notification.Guard(settings).text(incident.text),
+                "text": guard.text(incident.text),
                 "since": instant_text(incident.since),
                 "run_id": (incident.run or {}).get("run_id"),
                 "notified": lines.get(incident.name, "not notified"),
@@ -197,7 +199,9 @@ def _going_on(state: Mapping[str, Any], now: datetime) -> Iterator[Incident]:
     began = instant_of(state.get("started_at"))
     if began is None:
         return
-    longest = max(_durations(state), default=None)
+    # The clock may have been set back meanwhile.
+    took = [max(seconds, 0.0) for seconds in seconds_taken(state["previous"], state.get("command"))]
+    longest = timedelta(seconds=max(took)) if took else None
     limit = FIRST_LONG if longest is None else max(SHORTEST_LONG, TIMES_LONGEST * longest)
     if now - began <= limit:
         return
@@ -213,14 +217,6 @@ def _going_on(state: Mapping[str, Any], now: datetime) -> Iterator[Incident]:
         " the next goes on from there."
     )
     yield Incident(told.GOING_ON, "run_long", str(state["run_id"]), text, began, state)
-
-
-def _durations(state: Mapping[str, Any]) -> Iterator[timedelta]:
-    for run in state["previous"]:
-        began, ended = instant_of(run.get("started_at")), instant_of(run.get("finished_at"))
-        if run.get("command") == state.get("command") and run.get("state") == "done" and began and ended:
-            # The clock may have been set back meanwhile.
-            yield max(ended - began, timedelta(0))
 
 
 def _clock(state: Mapping[str, Any], now: datetime) -> Iterator[Incident]:
