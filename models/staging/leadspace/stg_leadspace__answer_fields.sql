@@ -56,13 +56,7 @@ companies as (
 names as (
 
     select
-        enrichment_id,
-        run_id,
-        batch_id,
-        fingerprint,
-        run_from_newest,
-        run_received_at,
-        company,
+        *,
         {{ exploded_json_names('company') }} as field
     from companies
 
@@ -71,13 +65,7 @@ names as (
 members as (
 
     select
-        enrichment_id,
-        run_id,
-        batch_id,
-        fingerprint,
-        run_from_newest,
-        run_received_at,
-        field,
+        *,
         {{ json_member('company', 'field') }} as member
     from names
 
@@ -86,14 +74,7 @@ members as (
 inner_names as (
 
     select
-        enrichment_id,
-        run_id,
-        batch_id,
-        fingerprint,
-        run_from_newest,
-        run_received_at,
-        field,
-        member,
+        *,
         {{ exploded_json_names('member') }} as inner_field
     from members
     where {{ json_shape('member') }} = 'object'
