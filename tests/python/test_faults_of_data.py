@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from conftest import NOW, OURS, Workspace, meeting, message, person, write_csv
+from conftest import ACCOUNTS, NOW, OURS, Workspace, meeting, message, person, write_csv
 from emulators.graph import Handle, running
 from emulators.identifiers import exchange_ical_uid
 from emulators.tenant import Attendee, Event, Message, Tenant
@@ -28,21 +28,8 @@ ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
 REPORTING_ZONE = "Europe/Berlin"
 LATIN, CYRILLIC = "paypal.example", "pаypal.example"  # noqa: RUF001  (that is the point)
 IDN, IDN_ASCII = "münchen-chemie.example", "xn--mnchen-chemie-wob.example"
-ACCOUNTS = [
-    {
-        "account_id": "A1",
-        "name": "Contoso",
-        "website": "https://contoso.example",
-        "country": "DE",
-        "tier": "1",
-    },
-    {
-        "account_id": "A2",
-        "name": "Fabrikam",
-        "website": "https://fabrikam.example",
-        "country": "FR",
-        "tier": "2",
-    },
+COMPANIES = [
+    *ACCOUNTS,
     {
         "account_id": "A3",
         "name": "Chemie",
@@ -214,7 +201,7 @@ def refreshed(service: Handle, root: Path, zone: str) -> Workspace:
     workspace = Workspace(root)
     workspace.connect_to(service)
     workspace.environment["TZ"] = zone
-    write_csv(workspace.root / "accounts.csv", ACCOUNTS)
+    write_csv(workspace.root / "accounts.csv", COMPANIES)
     workspace.configure(
         lambda raw: raw["reporting"].update(time_zone=REPORTING_ZONE),
         addresses=[one.mail for one in PEOPLE],

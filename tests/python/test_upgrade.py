@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import textwrap
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from engagement import old_copies, versions, warehouse
 from engagement.migrations import MIGRATIONS
 from engagement.rebuild import OF_THE_NEWEST_REFRESH
 from engagement.versions import VERSION, current_version
+from other_duckdb import python_with_duckdb
 from project_fixtures import run_dbt
 from release_sample import HASH_KEY, PRIVATE, PUBLISHED, SAMPLES, unpack
 
@@ -366,17 +366,7 @@ def test_fault_53_an_older_format_is_read_and_upgraded_to_that_of_the_installed_
 @pytest.mark.long
 def test_a_private_file_that_an_earlier_duckdb_wrote_is_upgraded(oldest: Workspace, tmp_path: Path) -> None:
     """The raw tables of the oldest release, written by the line of DuckDB before ours."""
-    environment = tmp_path / "earlier"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", f"duckdb=={EARLIER_DUCKDB}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if installed.returncode != 0:
-        pytest.skip(f"duckdb {EARLIER_DUCKDB} cannot be installed here")
+    python = python_with_duckdb(EARLIER_DUCKDB, tmp_path / "earlier")
     before = rows_of(oldest.private_file)
     parquet = tmp_path / "parquet"
     with duckdb.connect(str(oldest.private_file)) as connection:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from conftest import ROOT, Workspace, small_tenant
 from emulators.firmographics import Company
 from emulators.graph import running
 from emulators.leadspace import running as running_leadspace
+from other_duckdb import python_with_duckdb
 
 # The oldest that must read a published file.
 OLDEST_DUCKDB = "1.2.2"
@@ -235,17 +235,7 @@ def test_a_damaged_file_is_refused(stranger: Workspace) -> None:
 
 @pytest.mark.long
 def test_fault_53_duckdb_1_2_reads_every_table(published: Workspace, tmp_path: Path) -> None:
-    environment = tmp_path / "old"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", f"duckdb=={OLDEST_DUCKDB}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if installed.returncode != 0:
-        pytest.skip(f"duckdb {OLDEST_DUCKDB} cannot be installed here")
+    python = python_with_duckdb(OLDEST_DUCKDB, tmp_path / "old")
     code = """
 import duckdb, json, sys
 assert duckdb.__version__ == sys.argv[2]
