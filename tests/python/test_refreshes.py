@@ -368,3 +368,34 @@ def test_other_seeds_ask_for_a_whole_refresh_whichever_command_loads_them(
         assert connection.execute("select is_complete, is_in_part from raw.refreshes").fetchall() == [
             (True, False)
         ]
+
+
+@pytest.mark.long
+def test_a_changed_segment_is_no_reason_to_build_everything_again_and_a_changed_rule_of_counting_is(
+    tmp_path: Path,
+) -> None:
+    project = tmp_path / "project"
+    for name in ("models", "macros", "seeds", "tests/generic", "tests/singular"):
+        shutil.copytree(ROOT / name, project / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(ROOT / name, project / name)
+    workspace = Workspace(tmp_path / "workspace")
+    with warehouse.private_file(workspace.settings(services=())):
+        pass
+    path = workspace.private_file
+
+    def run() -> tuple[bool, bool]:
+        run_dbt("run", "--select", *OF_MAIL, project=project, target=tmp_path / "target", private_file=path)
+        with duckdb.connect(str(path), read_only=True) as connection:
+            [row] = connection.execute("select is_complete, is_in_part from raw.refreshes").fetchall()
+        return bool(row[0]), bool(row[1])
+
+    def change_model(name: str) -> None:
+        model = project / "models" / name
+        model.write_text(model.read_text(encoding="utf-8") + "-- changed\n", encoding="utf-8")
+
+    assert run() == (True, False)
+    change_model("segments/segment_stale.sql")
+    assert run() == (True, True)
+    change_model("intermediate/int_periods.sql")
+    assert run() == (True, False)
