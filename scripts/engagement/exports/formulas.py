@@ -1,0 +1,28 @@
+"""Cells that a spreadsheet would compute, made text, in SQL: what OWASP says of CSV injection.
+
+A spreadsheet computes a cell that begins with = + - or @, in their full width as well, and some pass over white space
+before it, or take a line inside a cell for a cell. A single quote before it makes it text.
+"""
+
+from __future__ import annotations
+
+# Controls, white space of every kind and what has no width: what may be passed over. Tab and line ends are among it.
+_SKIPPED = (
+    r"[\x{0}-\x{20}\x{7f}-\x{a0}\x{ad}\x{61c}\x{1680}\x{180e}\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}"
+    r"\x{3000}\x{feff}]"
+)
+_SIGN = r"[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
+_BEGIN = rf"^(?:{_SKIPPED}*{_SIGN}|[\t\r\n])"
+_LINE = rf"([\r\n]{_SKIPPED}*)({_SIGN})"
+_TAB_OF_LINE = r"([\r\n])([\t\r])"
+
+
+def as_text(cell: str) -> str:
+    """An SQL expression of the same text, which no spreadsheet computes; `cell` is an expression of text."""
+    # Most cells have neither, so one search decides.
+    lines = f"regexp_replace({cell}, '{_LINE}', '\\1''\\2', 'g')"
+    lines = f"regexp_replace({lines}, '{_TAB_OF_LINE}', '\\1''\\2', 'g')"
+    return (
+        f"case when not regexp_matches({cell}, '{_BEGIN}|[\\r\\n]') then {cell}"
+        f" when regexp_matches({cell}, '{_BEGIN}') then '''' || {lines} else {lines} end"
+    )
