@@ -403,7 +403,9 @@ def test_a_disk_that_is_full_at_any_step_leaves_the_last_export(
         if step == "open":
             real = os.open
             patched.setattr(
-                hashing.os, "open", lambda path, *rest: (full if "one-" in str(path) else real)(path, *rest)
+                hashing.os,
+                "open",
+                lambda path, *rest, **named: (full if "one-" in str(path) else real)(path, *rest, **named),
             )
         elif step == "write":
             patched.setattr(hashing.hashlib, "sha256", lambda: type("Digest", (), {"update": full})())

@@ -162,13 +162,14 @@ class Export(_Part):
 class Destination:
     """Where an export goes: a folder where `scheme` is empty, else a service.
 
-    `place` is the bucket, the container or the host with its port; `account` Azure's, `user` SFTP's.
+    `place` is the bucket, the container or the host with its port; `account` and `host` are Azure's, `user` SFTP's.
     """
 
     scheme: str
     place: str
     path: str
     account: str | None = None
+    host: str | None = None
     user: str | None = None
     port: int | None = None
 
@@ -218,7 +219,13 @@ def destination_of(text: str) -> Destination:
         raise ValueError(_ALLOWED)
     path = "/".join(folders)
     if scheme in AZURE_SCHEMES:
-        return Destination(scheme, user or host, path, account=host.partition(".")[0] if user else None)
+        return Destination(
+            scheme,
+            user or host,
+            path,
+            account=host.partition(".")[0] if user else None,
+            host=host if user else None,
+        )
     return Destination(scheme, host, path, user=user, port=port)
 
 

@@ -127,28 +127,43 @@ def _azure(
         raise ConfigurationError(
             f"{name}: environment: none of {', '.join(AZURE_SECRETS)} is set; set one of them"
         )
-    secrets: dict[str, Any] = (
-        {"connection_string": text}
-        if text is not None
-        else {"account_name": account, "account_key": key}
-        if key is not None
-        else {"account_name": account, "sas_token": token}
-    )
+    from azure.storage.blob.aio import BlobServiceClient
+
+    # Without these a server that is not there is tried for a minute and a half.
+    patience = {
+        "retry_total": 2,
+        "initial_backoff": 1,
+        "increment_base": 2,
+        "connection_timeout": CONNECT_SECONDS,
+    }
     try:
+        if text is not None:
+            client = BlobServiceClient.from_connection_string(text, **patience)
+        else:
+            client = BlobServiceClient(_blob_url(destination, account), credential=key or token, **patience)
         files: AbstractFileSystem = library.AzureBlobFileSystem(
-            **secrets,
-            anon=False,
+            account_name=client.account_name,
+            anon=True,
             assume_container_exists=True,
             skip_instance_cache=True,
             use_listings_cache=False,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
         )
     except ValueError:
         raise ConfigurationError(
             f"{name}: environment: {', '.join(AZURE_SECRETS)}: what is set is none of Azure's; copy it anew"
         ) from None
+    files.service_client = client
     return files
+
+
+def _blob_url(destination: Destination, account: str | None) -> str:
+    """Where the blobs of an account are, also where `to` names its data lake or another cloud."""
+    host = destination.host or str(account)
+    return (
+        f"https://{host.replace('.dfs.', '.blob.')}"
+        if "." in host
+        else f"https://{host}.blob.core.windows.net"
+    )
 
 
 def _sftp(
@@ -188,7 +203,6 @@ def _sftp(
         connect_timeout=CONNECT_SECONDS,
         login_timeout=READ_SECONDS,
         skip_instance_cache=True,
-        use_listings_cache=False,
     )
     return files
 
@@ -248,7 +262,7 @@ def _is_of_the_network(error: BaseException, kinds: set[str]) -> bool:
                 "FSTimeoutError",
                 "DisconnectError",
             ),
-            *("ProxyConnectionError", "SSLError", "ClientConnectorError"),
+            *("ProxyConnectionError", "SSLError", "HTTPClientError"),
         }
     )
 
