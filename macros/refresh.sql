@@ -27,7 +27,8 @@
     {%- do parts.append(run_query(files_fingerprint(seed.root_path ~ '/macros/**/*.sql')).columns[0].values()[0]) -%}
     {%- for name in [
         'score_version', 'reply_limit_hours', 'reciprocity_prior_messages', 'chance_days', 'backtest_dates',
-        'medium_confidence_from', 'high_confidence_from'
+        'medium_confidence_from', 'high_confidence_from', 'rhythm_least_days', 'going_silent_after_gaps',
+        'silent_after_gaps', 'segment_history_weeks'
     ] -%}
         {%- do parts.append(name ~ ' ' ~ var(name)) -%}
     {%- endfor -%}

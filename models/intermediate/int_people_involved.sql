@@ -66,6 +66,7 @@ select
     side,
     person_key,
     happened_on,
-    min(known_on) as known_on
+    known_on,
+    count(*) as interactions_count
 from both_channels
-group by enrichment_id, account_id, channel, side, person_key, happened_on
+group by enrichment_id, account_id, channel, side, person_key, happened_on, known_on

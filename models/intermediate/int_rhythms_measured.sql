@@ -1,14 +1,18 @@
+{{ config(
+    materialized=refreshed(),
+    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+    post_hook="{{ without_gone('int_score_rows_judged', {
+        'enrichment_id': 'enrichment_id', 'account_id': 'account_id', 'scored_on': 'scored_on', 'known_by_on': 'known_by_on',
+    }) }}",
+) }}
+
 with
 
 scores as (
 
-    select distinct
-        enrichment_id,
-        account_id,
-        scored_on,
-        known_by_on
-    from {{ ref('int_score_rows') }}
-    where score_series in ('year', 'backtest')
+    select judged.*
+    from {{ ref('int_score_rows_judged') }} as judged
+    {{ only_touched('judged', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 

@@ -26,7 +26,9 @@ MARTS = (
     "account_recency",
     "account_score_components",
     "account_score_history",
-    "stale_accounts",
+    "segment_counts",
+    "segment_history",
+    "segment_members",
 )
 
 
@@ -154,5 +156,5 @@ def test_the_order_of_rows_changes_nothing(warehouse_file: Path) -> None:
     found = marts()
     assert {name for name in MARTS if found[name] != expected[name]} == set()
     assert all(
-        expected[name] for name in ("account_engagement", "account_score_components", "stale_accounts")
+        expected[name] for name in ("account_engagement", "account_score_components", "segment_members")
     )

@@ -60,13 +60,9 @@ select
     country,
     days_since_last_email,
     days_since_last_meeting,
-    days_since_last_email is null and days_since_last_meeting is null as is_never_engaged,
-    -- Never counts as long ago, but never at all is another thing than stale (D6.8).
-    coalesce(days_since_last_email > {{ var('stale_after_days') }}, true)
-    and coalesce(days_since_last_meeting > {{ var('stale_after_days') }}, true)
-    and (days_since_last_email is not null or days_since_last_meeting is not null) as is_stale,
-    coalesce(days_since_last_email > {{ var('stale_after_days') }}, false)
-    and coalesce(days_since_last_meeting > {{ var('stale_after_days') }}, false) as is_stale_strict,
+    {{ is_never_engaged('days_since_last_email', 'days_since_last_meeting') }} as is_never_engaged,
+    {{ is_stale('days_since_last_email', 'days_since_last_meeting') }} as is_stale,
+    {{ is_stale_strict('days_since_last_email', 'days_since_last_meeting') }} as is_stale_strict,
     engagement_started_on,
     last_email_on,
     last_meeting_on,

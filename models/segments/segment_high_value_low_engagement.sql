@@ -1,0 +1,1 @@
+{{ segment_intersect(['high_value', 'low_engagement']) }}
