@@ -92,14 +92,14 @@ def refused(workspace: Workspace, *arguments: str) -> tuple[int, list[str]]:
         (None, None),
     ],
 )
-def test_a_cell_is_made_text_where_a_spreadsheet_would_compute_it(
+def test_fault_45_a_cell_is_made_text_where_a_spreadsheet_would_compute_it(
     cell: str | None, expected: str | None
 ) -> None:
     found = duckdb.execute(f"select {formulas.as_text('$1::varchar')}", [cell]).fetchone()
     assert found == (expected,)
 
 
-def test_no_text_of_random_signs_is_left_that_would_be_computed() -> None:
+def test_fault_45_no_text_of_random_signs_is_left_that_would_be_computed() -> None:
     """Whatever a reader takes for a cell: the whole of it, or a line; and with white space before it passed over."""
     found = duckdb.execute(
         f"""
@@ -118,7 +118,7 @@ def test_no_text_of_random_signs_is_left_that_would_be_computed() -> None:
     assert found == (11**4, 0)
 
 
-def test_text_is_safe_and_numbers_stay_numbers(published: Workspace) -> None:
+def test_fault_45_text_is_safe_and_numbers_stay_numbers(published: Workspace) -> None:
     export_of(
         published,
         {"segment": "stale", "columns": ["account_name", "engagement_score", "entered_on", "is_stale"]},
@@ -141,7 +141,7 @@ def test_it_is_off_by_a_key_alone(published: Workspace) -> None:
     assert manifest["is_formula_safe"] is False
 
 
-def test_names_of_columns_are_cells_too(workspace: Workspace) -> None:
+def test_fault_45_names_of_columns_are_cells_too(workspace: Workspace) -> None:
     publish_world(workspace.published_file)
     with duckdb.connect(str(workspace.published_file)) as connection:
         connection.execute('create table marts.named as select 1 as "=cmd", 2 as plain')
@@ -200,7 +200,7 @@ def test_without_columns_all_of_its_own(published: Workspace) -> None:
     export_of(published, {"segment": "asleep"})
     result = published.run("export")
     assert result.exit_code == 0, result.output
-    assert "warning: one: segment asleep is not active, so its members are old" in result.stderr
+    assert "warning: one: segment asleep is not active, and its members are not kept up" in result.stderr
     part = published.root / "out/one/2026/06/30/one-0001.csv"
     assert part.read_text("utf-8").splitlines()[0] == (
         "segment_id,segment_name,enrichment_id,account_id,account_name,entered_on,reason"

@@ -116,7 +116,9 @@ def _of_segment(
     sql += f" order by {', '.join(f'{quoted(base)}.{key}' for key in keys)}"
     warnings = []
     if not segment.is_active:
-        warnings.append(f"{export.name}: segment {segment.segment_id} is not active, so its members are old")
+        warnings.append(
+            f"{export.name}: segment {segment.segment_id} is not active, and its members are not kept up"
+        )
     return Selection(fields, sql, segment, tuple(warnings))
 
 
