@@ -20,11 +20,10 @@ _TAB_OF_LINE = r"([\r\n])([\t\r])"
 def as_text(cell: str) -> str:
     """An SQL expression of the same text, which no spreadsheet computes; `cell` is an expression of text."""
     # Nearly every cell is one line that begins with a letter or a digit, and to see that costs a fifth of a search.
-    is_plain = (
-        f"({cell} >= '0' and {cell} < ':' or {cell} >= 'A' and {cell} < '[' or {cell} >= 'a' and {cell} < '{{')"
-        f" and not contains({cell}, chr(10)) and not contains({cell}, chr(13))"
-    )
+    is_line = f"not contains({cell}, chr(10)) and not contains({cell}, chr(13))"
+    is_plain = f"({cell} >= '0' and {cell} < ':' or {cell} >= 'A' and {cell} < '[' or {cell} >= 'a' and {cell} < '{{')"
+    begun = f"case when regexp_matches({cell}, '{_BEGIN}') then '''' else '' end"
     lines = f"regexp_replace({cell}, '{_LINE}', '\\1''\\2', 'g')"
     lines = f"regexp_replace({lines}, '{_TAB_OF_LINE}', '\\1''\\2', 'g')"
-    begun = f"regexp_matches({cell}, '{_BEGIN}')"
-    return f"case when {is_plain} then {cell} when {begun} then '''' || {lines} else {lines} end"
+    rest = f"when {is_line} then {begun} || {cell} else {begun} || {lines} end"
+    return f"case when {is_plain} and {is_line} then {cell} {rest}"
