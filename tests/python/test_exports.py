@@ -474,7 +474,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("step", ["parts", "manifest", "before", "after"])
+@pytest.mark.parametrize(
+    "step",
+    ["before", "after", *(pytest.param(step, marks=pytest.mark.long) for step in ("parts", "manifest"))],
+)
 def test_killed_at_any_step_an_export_is_whole(published: Workspace, step: str) -> None:
     export_of(published, {"table": "marts.odd", "path": "{name}"})
     place = made(published)["place"]
@@ -633,6 +636,22 @@ def test_one_that_fails_does_not_stop_the_others(published: Workspace) -> None:
     assert [one["name"] for one in facts["failed"]] == ["first", "third"]
     assert len(re.findall("^error: ", result.stderr, re.MULTILINE)) == 2
     assert (published.root / "out/second/2026/06/30/manifest.json").is_file()
+
+
+def test_rows_that_cannot_be_read_are_one_line(workspace: Workspace) -> None:
+    publish_world(workspace.published_file)
+    with duckdb.connect(str(workspace.published_file)) as connection:
+        connection.execute(
+            "create view marts.broken as select cast(text as integer) as number from marts.odd"
+        )
+    export_of(workspace, {"table": "marts.broken"}, {"name": "two", "table": "marts.odd"})
+    result = workspace.run("export")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: one: the rows of table marts.broken cannot be read (ConversionException); publish again, or look at the"
+        " view or model behind it\n"
+    )
+    assert names_below(workspace.root / "out")[0] == "two"
 
 
 def test_chosen_by_name(published: Workspace) -> None:
@@ -832,6 +851,49 @@ def test_after_a_run_what_was_not_foreseen_is_told_by_its_kind(
     assert outcome.facts["failed"] == [
         {"name": "one", "exit_code": 1, "errors": ["one: unexpected KeyError"]}
     ]
+
+
+@pytest.mark.long
+def test_a_whole_run_exports_what_it_published(workspace: Workspace) -> None:
+    """With the emulator, dbt and the gate: the run is published and done, an export after it failed, exit code 15."""
+    from conftest import emulated, small_tenant
+
+    exports = [
+        {
+            "name": "engaged",
+            "segment": "stale",
+            "columns": ["account_id", "reason", "engagement_score", "usual_gap_days", "tier"],
+            "to": "out",
+            "after_run": True,
+        },
+        {
+            "name": "engagement",
+            "table": "enrichment.Office",
+            "to": "out",
+            "format": "parquet",
+            "after_run": True,
+        },
+        {"name": "bad", "table": "marts.nothing", "to": "out", "after_run": True},
+        {"name": "later", "table": "marts.account_scores", "to": "out"},
+    ]
+    with emulated(small_tenant(), workspace):
+        workspace.configure(lambda raw: raw.update(exports=exports))
+        done = workspace.run("run", "--json")
+    assert done.exit_code == 15, done.output
+    facts = json.loads(done.stdout)
+    assert "exports" in facts["steps"]
+    assert [one["name"] for one in facts["exports"]["exports"]] == ["engaged", "engagement"]
+    assert facts["exports"]["failed"][0]["errors"][0].startswith("bad: there is no table 'marts.nothing'")
+    state = json.loads((workspace.root / "data/run_state.json").read_text("utf-8"))
+    assert (state["state"], state["published_run_id"]) == ("done", facts["run_id"])
+    [manifest_file] = (workspace.root / "out/engagement").rglob("manifest.json")
+    manifest = json.loads(manifest_file.read_text("utf-8"))
+    assert manifest["run_id"] == facts["run_id"] and manifest["as_of_date"] == facts["as_of"]
+    assert manifest["score_version"] == "v1"
+    part = manifest_file.parent / manifest["parts"][0]["file"]
+    assert len(rows_of(part)) == manifest["rows"] == facts["tables"]["account_engagement"]
+    again = workspace.run("export", "later", "engaged")
+    assert again.exit_code == 0, again.output
 
 
 def test_ctrl_c_ends_an_export_and_leaves_nothing(published: Workspace, tmp_path: Path) -> None:

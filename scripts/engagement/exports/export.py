@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from engagement import durable, room, stopping
 from engagement.config import Settings
 from engagement.errors import (
@@ -176,6 +178,13 @@ def _made(settings: Settings, one: Export, *, dry_run: bool = False) -> Exported
         if stopping.number_of(error) is not None:
             raise
         raise _of_the_disk(error, one) from None
+    except duckdb.Error as error:
+        # Interrupted by a signal, it says so in its own way.
+        stopping.check()
+        raise EngagementError(
+            f"{one.name}: the rows of {one.what} cannot be read ({type(error).__name__}); publish again, or look at the"
+            " view or model behind it"
+        ) from None
 
 
 def _of_the_disk(error: OSError, one: Export) -> EngagementError:
@@ -190,7 +199,7 @@ def _of_the_disk(error: OSError, one: Export) -> EngagementError:
 def _made_here(settings: Settings, one: Export, root: Path) -> Exported:
     with (
         folder.working_folder(settings.data_dir, one.name, prefix=folder.SPILL_PREFIX) as spill,
-        published.opened(settings.published_file, spill) as connection,
+        published.opened(settings.published_file, spill, memory_limit=settings.memory_limit) as connection,
     ):
         publication = published.publication(connection, settings.published_file)
         target = root / path_of(one.path, one.name, publication.day)
@@ -207,7 +216,9 @@ def _made_here(settings: Settings, one: Export, root: Path) -> Exported:
 
 def _made_remotely(settings: Settings, one: Export, destination: Destination, *, dry_run: bool) -> Exported:
     with folder.working_folder(settings.data_dir, one.name, prefix=folder.SPILL_PREFIX) as work:
-        with published.opened(settings.published_file, work) as connection:
+        with published.opened(
+            settings.published_file, work, memory_limit=settings.memory_limit
+        ) as connection:
             publication = published.publication(connection, settings.published_file)
             below = path_of(one.path, one.name, publication.day)
             place = f"{destination.label.rstrip('/')}/{below}"

@@ -48,8 +48,9 @@ class Segment:
 
 
 @contextmanager
-def opened(path: Path, spill_folder: Path) -> Iterator[Connection]:
-    """The published file, read only, its session in UTC; what does not fit into memory goes to `spill_folder`.
+def opened(path: Path, spill_folder: Path, *, memory_limit: str | None = None) -> Iterator[Connection]:
+    """The published file, read only, its session in UTC; what does not fit into memory (`memory_limit` as DuckDB reads
+    it, else four fifths of the machine's) goes to `spill_folder`.
 
     ConfigurationError where nothing was published, or it cannot be read.
     """
@@ -65,6 +66,8 @@ def opened(path: Path, spill_folder: Path) -> Iterator[Connection]:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute(f"set temp_directory = {literal(str(spill_folder))}")
+        if memory_limit is not None:
+            connection.execute(f"set memory_limit = {literal(memory_limit)}")
         with stopping.interrupting(connection.interrupt):
             yield connection
     finally:

@@ -130,7 +130,7 @@ def _azure(
     from azure.storage.blob.aio import BlobServiceClient
 
     # Without these a server that is not there is tried for a minute and a half.
-    patience = {
+    patience: dict[str, Any] = {
         "retry_total": 2,
         "initial_backoff": 1,
         "increment_base": 2,
