@@ -32,6 +32,7 @@ import duckdb
 
 from engagement import small_numbers
 from engagement.contract import (
+    DATAVERSE_SCHEMA,
     DUCKDB_TYPES,
     ENRICHED_CUSTOMERS,
     OPTIONAL_OUTPUTS,
@@ -284,7 +285,7 @@ def completed_contract(
     except duckdb.Error:
         # Names of the file's own make no tables.
         connection.execute("use memory")
-        for schema in ("marts", "enrichment"):
+        for schema in ("marts", "enrichment", DATAVERSE_SCHEMA):
             connection.execute(f"drop schema if exists allowed.{schema} cascade")
         refusals.append(
             Refusal(
