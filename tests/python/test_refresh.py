@@ -29,6 +29,7 @@ from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 from engagement.publish import publish, published_day
 
 MARTS = (
+    "account_activity",
     "account_engagement",
     "account_hierarchy_engagement",
     "account_lookups",
@@ -46,12 +47,18 @@ MARTS = (
     "backtest_early_warnings",
     "backtest_lift",
     "backtest_measures",
+    "business_measures",
     "company_changes",
     "company_file_companies",
     "company_history",
     "company_values",
+    "customer_card_months",
+    "customer_cards",
     "customer_issues",
+    "customer_measures",
+    "customer_measures_rolled_up",
     "customer_profiles",
+    "days",
     "enriched_customers",
     "leadspace_companies",
     "leadspace_contacts",
@@ -66,6 +73,8 @@ MARTS = (
     "office_days",
     "office_gaps",
     "office_overview",
+    "original_enrichments",
+    "original_segment_memberships",
     "original_user_entity",
     "stale_accounts",
     "unmatched_domains",
@@ -75,7 +84,9 @@ RUN_MARTS = (
     "audit_events", "data_watch", "enriched_accounts_over_time", "enrichments", "leadspace_runs", "run_history",
     "run_steps",
 )  # fmt: skip
-VIEWS = ("original_account_engagement", "original_leadspace_companies")
+VIEWS = (
+    "original_account_engagement", "original_leadspace_companies", "original_unified_activities", "segment_activity",
+)  # fmt: skip
 COMPANIES = [
     Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),
     Company("Nobody's Customer", "nobody.example", "France"),
@@ -155,6 +166,9 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
         ).fetchall()
         assert {(schema, name) for schema, name, _ in tables} == {
             *(("marts", name) for name in (*MARTS, *RUN_MARTS, *VIEWS, "publication")),
+            ("dataverse", "Enrichment"),
+            ("dataverse", "SegmentMembership"),
+            ("dataverse", "UnifiedActivity"),
             ("enrichment", "Leadspace"),
             ("enrichment", "Office"),
             ("enrichment", "Office_UserEntity"),

@@ -40,6 +40,11 @@ MARTS = (
     "unmatched_domains",
     "enriched_customers",
     "customer_issues",
+    "customer_cards",
+    "customer_measures",
+    "customer_measures_rolled_up",
+    "account_activity",
+    "business_measures",
 )
 FIGURES = small_numbers.BANDED["account_engagement"]
 CHANNELS = {

@@ -153,12 +153,17 @@ groups_summed as (
         cast(coalesce(sum(customer_measures.emails_from_account_count), 0) as double) as emails_from_account,
         cast(coalesce(sum(customer_measures.meetings_count), 0) as double) as meetings,
         cast(coalesce(sum(customer_measures.replies_count), 0) as double) as replies,
-        -- Weighed by the replies that the means are of: means that are not shown have none.
-        sum(customer_measures.reply_time_mean_hours * customer_measures.replies_count)
-        / nullif(
+        -- Weighed by the replies that the means are of; in whole milliseconds, whose sums are the same in any order.
+        cast(
+            sum(
+                cast(
+                    round(customer_measures.reply_time_mean_hours * customer_measures.replies_count * 3600000, 0) as bigint
+                )
+            ) as double
+        ) / nullif(
             sum(case when customer_measures.reply_time_mean_hours is not null then customer_measures.replies_count end),
             0
-        ) as reply_time_mean_hours,
+        ) / 3600000 as reply_time_mean_hours,
         cast(avg(customer_measures.engagement_score) as double) as engagement_score_mean
     from groups
     left join customer_measures
