@@ -139,8 +139,9 @@ component_changes as (
         score_changes.enrichment_id,
         score_changes.account_id,
         score_changes.component,
-        cast(sum(coalesce(score_changes.points_earned, 0) - coalesce(score_changes.previous_points, 0)) as decimal(9, 4))
-            as change_points
+        cast(
+            sum(coalesce(score_changes.points_earned, 0) - coalesce(score_changes.previous_points, 0)) as decimal(9, 4)
+        ) as change_points
     from score_changes
     inner join newest_weeks on score_changes.enrichment_id = newest_weeks.enrichment_id
     where score_changes.week_ends_on > cast(newest_weeks.week_ends_on - interval {{ 7 * weeks }} day as date)
@@ -183,7 +184,7 @@ select
     customers.account_name,
     customers.website,
     customers.country,
-    {{ own_column('accounts.attributes_json', "'" ~ var('owner_attribute') ~ "'") }} as owner,
+    {{ own_column('accounts.attributes_json', "'" ~ var('owner_attribute') ~ "'") }} as account_owner,
     customers.parent_account_id,
     {{ addresses_masked('parents.account_name') }} as parent_account_name,
     children.child_account_ids,

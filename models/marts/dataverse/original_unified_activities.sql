@@ -22,7 +22,9 @@ activities as (
         enrichments.output_table,
         weeks.primary_key,
         'Email' as activity_type,
-        cast(weeks.emails_to_account_count + weeks.emails_from_account_count as string) || ' e-mails' as title,
+        cast(weeks.emails_to_account_count + weeks.emails_from_account_count as string)
+        || case weeks.emails_to_account_count + weeks.emails_from_account_count when 1 then ' e-mail' else ' e-mails' end
+            as title,
         cast(weeks.emails_to_account_count as string) || ' to the account, '
         || cast(weeks.emails_from_account_count as string) || ' from it, in the week from '
         || cast(weeks.aggregation_starts_on as string) as description,
@@ -41,7 +43,8 @@ activities as (
         enrichments.output_table,
         weeks.primary_key,
         'Meeting' as activity_type,
-        cast(weeks.meetings_count as string) || ' meetings' as title,
+        cast(weeks.meetings_count as string)
+        || case weeks.meetings_count when 1 then ' meeting' else ' meetings' end as title,
         cast(weeks.meetings_to_account_count as string) || ' by us, '
         || cast(weeks.meetings_from_account_count as string) || ' by the account, in the week from '
         || cast(weeks.aggregation_starts_on as string) as description,

@@ -12,6 +12,10 @@
     'reply_time_mean_hours': 'hours',
     'engagement_score_mean': 'points',
 } -%}
+{%- set unit_of_measure -%}
+    case measures_stacked.measure
+    {%- for measure, unit in measures.items() %} when '{{ measure }}' then '{{ unit }}'{% endfor %} end
+{%- endset -%}
 with
 
 enrichments as (
@@ -48,7 +52,11 @@ customer_cards as (
 
 customer_measures as (
 
-    select * from {{ ref('customer_measures') }}
+    select
+        *,
+        -- Whole numbers, whose sums are the same in any order.
+        cast(round(reply_time_mean_hours * replies_count * 3600000, 0) as bigint) as reply_milliseconds
+    from {{ ref('customer_measures') }}
 
 ),
 
@@ -105,7 +113,7 @@ dimensions_of_accounts as (
 
 ),
 
-groups as (
+account_groups as (
 
     select
         customer_measures.enrichment_id,
@@ -141,11 +149,11 @@ groups as (
 groups_summed as (
 
     select
-        groups.enrichment_id,
-        groups.dimension,
-        groups.dimension_value,
-        cast(count(groups.account_id) as bigint) as accounts_count,
-        cast(count(groups.account_id) as double) as accounts,
+        account_groups.enrichment_id,
+        account_groups.dimension,
+        account_groups.dimension_value,
+        cast(count(account_groups.account_id) as bigint) as accounts_count,
+        cast(count(account_groups.account_id) as double) as accounts,
         cast(sum(case when customer_measures.is_engaged then 1 else 0 end) as double) as accounts_engaged,
         cast(sum(case when customer_measures.is_enriched then 1 else 0 end) as double) as accounts_enriched,
         cast(coalesce(sum(customer_measures.emails_count), 0) as double) as emails,
@@ -153,24 +161,16 @@ groups_summed as (
         cast(coalesce(sum(customer_measures.emails_from_account_count), 0) as double) as emails_from_account,
         cast(coalesce(sum(customer_measures.meetings_count), 0) as double) as meetings,
         cast(coalesce(sum(customer_measures.replies_count), 0) as double) as replies,
-        -- Weighed by the replies that the means are of; in whole milliseconds, whose sums are the same in any order.
-        cast(
-            sum(
-                cast(
-                    round(customer_measures.reply_time_mean_hours * customer_measures.replies_count * 3600000, 0) as bigint
-                )
-            ) as double
-        ) / nullif(
-            sum(case when customer_measures.reply_time_mean_hours is not null then customer_measures.replies_count end),
-            0
-        ) / 3600000 as reply_time_mean_hours,
+        -- A mean weighs the replies that it is of.
+        cast(sum(customer_measures.reply_milliseconds) as double)
+        / nullif(sum(customer_measures.replies_count), 0) / 3600000 as reply_time_mean_hours,
         cast(avg(customer_measures.engagement_score) as double) as engagement_score_mean
-    from groups
+    from account_groups
     left join customer_measures
         on
-            groups.enrichment_id = customer_measures.enrichment_id
-            and groups.account_id = customer_measures.account_id
-    group by groups.enrichment_id, groups.dimension, groups.dimension_value
+            account_groups.enrichment_id = customer_measures.enrichment_id
+            and account_groups.account_id = customer_measures.account_id
+    group by account_groups.enrichment_id, account_groups.dimension, account_groups.dimension_value
 
 ),
 
@@ -202,11 +202,7 @@ select
     measures_stacked.dimension,
     measures_stacked.dimension_value,
     measures_stacked.measure_value,
-    case measures_stacked.measure
-        {%- for measure, unit in measures.items() %}
-        when '{{ measure }}' then '{{ unit }}'
-        {%- endfor %}
-    end as unit,
+    {{ unit_of_measure }} as unit,
     measures_stacked.accounts_count,
     as_of.as_of_date
 from measures_stacked

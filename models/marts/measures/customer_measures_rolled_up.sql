@@ -9,7 +9,11 @@ hierarchies as (
 
 customer_measures as (
 
-    select * from {{ ref('customer_measures') }}
+    select
+        *,
+        -- Whole numbers, whose sums are the same in any order.
+        cast(round(reply_time_mean_hours * replies_count * 3600000, 0) as bigint) as reply_milliseconds
+    from {{ ref('customer_measures') }}
 
 ),
 
@@ -64,17 +68,9 @@ trees_summed as (
         cast(sum(case when customer_measures.is_engaged then 1 else 0 end) as bigint) as accounts_engaged_count,
         cast(sum(case when customer_measures.is_enriched then 1 else 0 end) as bigint) as accounts_enriched_count,
         cast(sum(customer_measures.replies_count) as bigint) as replies_count,
-        -- Each account's mean weighs as many replies as it is of; in whole milliseconds, whose sums are the same in any order.
-        cast(
-            sum(
-                cast(
-                    round(customer_measures.reply_time_mean_hours * customer_measures.replies_count * 3600000, 0) as bigint
-                )
-            ) as double
-        ) / nullif(
-            sum(case when customer_measures.reply_time_mean_hours is not null then customer_measures.replies_count end),
-            0
-        ) / 3600000 as reply_time_mean_hours
+        -- A mean weighs the replies that it is of.
+        cast(sum(customer_measures.reply_milliseconds) as double)
+        / nullif(sum(customer_measures.replies_count), 0) / 3600000 as reply_time_mean_hours
     from trees
     inner join customer_measures
         on
