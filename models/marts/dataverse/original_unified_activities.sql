@@ -23,7 +23,8 @@ activities as (
         weeks.primary_key,
         'Email' as activity_type,
         cast(weeks.emails_to_account_count + weeks.emails_from_account_count as string)
-        || case weeks.emails_to_account_count + weeks.emails_from_account_count when 1 then ' e-mail' else ' e-mails' end
+        || ' e-mail'
+        || case weeks.emails_to_account_count + weeks.emails_from_account_count when 1 then '' else 's' end
             as title,
         cast(weeks.emails_to_account_count as string) || ' to the account, '
         || cast(weeks.emails_from_account_count as string) || ' from it, in the week from '
@@ -44,7 +45,7 @@ activities as (
         weeks.primary_key,
         'Meeting' as activity_type,
         cast(weeks.meetings_count as string)
-        || case weeks.meetings_count when 1 then ' meeting' else ' meetings' end as title,
+        || ' meeting' || case weeks.meetings_count when 1 then '' else 's' end as title,
         cast(weeks.meetings_to_account_count as string) || ' by us, '
         || cast(weeks.meetings_from_account_count as string) || ' by the account, in the week from '
         || cast(weeks.aggregation_starts_on as string) as description,

@@ -1,5 +1,5 @@
 {%- set measures = {
-    'accounts': 'accounts',
+    'all_accounts': 'accounts',
     'accounts_engaged': 'accounts',
     'accounts_enriched': 'accounts',
     'engaged_ratio': 'ratio',
@@ -153,7 +153,7 @@ groups_summed as (
         account_groups.dimension,
         account_groups.dimension_value,
         cast(count(account_groups.account_id) as bigint) as accounts_count,
-        cast(count(account_groups.account_id) as double) as accounts,
+        cast(count(account_groups.account_id) as double) as all_accounts,
         cast(sum(case when customer_measures.is_engaged then 1 else 0 end) as double) as accounts_engaged,
         cast(sum(case when customer_measures.is_enriched then 1 else 0 end) as double) as accounts_enriched,
         cast(coalesce(sum(customer_measures.emails_count), 0) as double) as emails,
@@ -178,8 +178,8 @@ groups_measured as (
 
     select
         *,
-        accounts_engaged / nullif(accounts, 0) as engaged_ratio,
-        accounts_enriched / nullif(accounts, 0) as enriched_ratio
+        accounts_engaged / nullif(all_accounts, 0) as engaged_ratio,
+        accounts_enriched / nullif(all_accounts, 0) as enriched_ratio
     from groups_summed
 
 ),
