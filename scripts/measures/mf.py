@@ -43,7 +43,7 @@ def profiles() -> Path:
     changed = text.replace("  target: private\n", f"  target: {TARGET}\n")
     if changed == text:
         raise SystemExit(
-            "profiles.yml: no line 'target: private'; put it back, or correct scripts/measures/mf.py"
+            "mf: profiles.yml: no line 'target: private'; put it back, or correct scripts/measures/mf.py"
         )
     folder = FOLDER / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
