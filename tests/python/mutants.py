@@ -51,6 +51,7 @@ GROUPS = {
     "Leadspace": "Lookups and what becomes of them",
     "Consent": "What nobody consents to any more",
     "Watch": "The watch on the data",
+    "Measures": "Measures, customer cards and the tables of Dataverse",
 }
 
 HEAD = """\
