@@ -64,9 +64,9 @@ account_years as (
 
 ),
 
-segments as (
+members as (
 
-    {{ segment_memberships() }}
+    select * from {{ ref('segment_members') }}
 
 ),
 
@@ -117,7 +117,7 @@ segments_listed as (
         enrichment_id,
         account_id,
         {{ joined_texts('segment_id', ',') }} as segments
-    from segments
+    from members
     group by enrichment_id, account_id
 
 ),
@@ -295,5 +295,5 @@ left join account_years
         and customers.account_id = account_years.account_id
 left join segments_listed
     on
-        customers.office_enrichment_id = segments_listed.enrichment_id
+        coalesce(customers.office_enrichment_id, 'none') = segments_listed.enrichment_id
         and customers.account_id = segments_listed.account_id

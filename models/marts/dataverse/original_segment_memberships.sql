@@ -1,8 +1,8 @@
 with
 
-segments as (
+members as (
 
-    {{ segment_memberships() }}
+    select * from {{ ref('segment_members') }}
 
 ),
 
@@ -12,7 +12,7 @@ segments_listed as (
         account_id,
         account_id || '|account-engagement|Account' as identifier,
         {{ joined_texts('segment_id', ',') }} as segment_ids
-    from segments
+    from members
     group by account_id
 
 )

@@ -60,9 +60,9 @@ customer_measures as (
 
 ),
 
-segments as (
+members as (
 
-    {{ segment_memberships() }}
+    select * from {{ ref('segment_members') }}
 
 ),
 
@@ -130,7 +130,7 @@ account_groups as (
         'segment' as dimension,
         segment_id as dimension_value,
         account_id
-    from segments
+    from members
 
     union all
 

@@ -8,28 +8,23 @@ account_activity as (
 
 ),
 
--- As segment_memberships has them; what is published as a view calls no macro.
-segments as (
+members as (
 
-    select
-        enrichment_id,
-        'stale_accounts' as segment_id,
-        account_id
-    from {{ ref('stale_accounts') }}
+    select * from {{ ref('segment_members') }}
 
 )
 
 select
     account_activity.enrichment_id,
-    segments.segment_id,
+    members.segment_id,
     account_activity.account_id,
     account_activity.emails_count,
     account_activity.meetings_count,
     account_activity.replies_count,
     account_activity.reply_time_hours,
     account_activity.starts_on
-from segments
+from members
 inner join account_activity
     on
-        segments.enrichment_id = account_activity.enrichment_id
-        and segments.account_id = account_activity.account_id
+        members.enrichment_id = account_activity.enrichment_id
+        and members.account_id = account_activity.account_id
