@@ -1,0 +1,236 @@
+{#- Attributes by which segments are compared. Which of them take part in what stands in the seed segment_attributes; here
+    stands what each is: its kind, and the mart and the expression by which a reader of the published file finds it (null
+    where no mart has it). The customer's own columns take part too, without a row anywhere. -#}
+{% macro known_segment_attributes() -%}
+    {%- set known = {'country': {'kind': 'category', 'published_in': 'enriched_customers'}} -%}
+    {%- for attribute in ['company_country', 'company_region', 'company_state', 'company_city', 'industry', 'sub_industry',
+        'sic_code', 'naics_code', 'ownership_type', 'employees_range', 'annual_revenue_range'] -%}
+        {%- do known.update({attribute: {'kind': 'category', 'published_in': 'customer_profiles'}}) -%}
+    {%- endfor -%}
+    {%- for attribute in ['employees_count', 'annual_revenue_usd'] -%}
+        {%- do known.update({attribute: {'kind': 'number', 'published_in': 'customer_profiles'}}) -%}
+    {%- endfor -%}
+    {%- do known.update({
+        'days_since_enriched': {'kind': 'number'},
+        'engagement_score': {'kind': 'number', 'published_in': 'account_engagement'},
+        'own_score_change_points': {'kind': 'number'},
+    }) -%}
+    {%- for attribute in ['emails_to_account_count', 'emails_from_account_count', 'meetings_count'] -%}
+        {%- do known.update({attribute: {
+            'kind': 'number', 'published_in': 'account_engagement', 'published_as': 'coalesce(' ~ attribute ~ ', 0)',
+        }}) -%}
+    {%- endfor -%}
+    {%- do known.update({
+        'interactions_count': {
+            'kind': 'number', 'published_in': 'account_traffic', 'published_as': 'coalesce(interactions_count, 0)',
+        },
+        'inbound_count': {
+            'kind': 'number', 'published_in': 'account_engagement',
+            'published_as': 'coalesce(emails_from_account_count + meetings_from_account_count, 0)',
+        },
+        'outbound_count': {
+            'kind': 'number', 'published_in': 'account_engagement',
+            'published_as': 'coalesce(emails_to_account_count + meetings_to_account_count, 0)',
+        },
+        'days_since_last_email': {'kind': 'number', 'published_in': 'account_recency'},
+        'days_since_last_meeting': {'kind': 'number', 'published_in': 'account_recency'},
+        'rhythm_state': {
+            'kind': 'category', 'published_in': 'account_outlook',
+            'published_as': "coalesce(rhythm_state, 'never_active')",
+        },
+        'silence_days': {'kind': 'number', 'published_in': 'account_outlook'},
+        'usual_gap_days': {'kind': 'number', 'published_in': 'account_outlook'},
+        'top_contact_share_ratio': {'kind': 'number', 'published_in': 'account_traffic'},
+    }) -%}
+    {{ return(known) }}
+{%- endmacro %}
+
+{#- The same as rows (attribute, kind, published_in, published_as). -#}
+{% macro known_segment_attribute_rows() -%}
+    {%- for attribute, facts in known_segment_attributes().items() %}
+        {{ 'union all' if not loop.first }}
+        select
+            '{{ attribute }}' as attribute,
+            '{{ facts.kind }}' as kind,
+            {{ _text(facts.published_in) }} as published_in,
+            {{ _text((facts.published_as or attribute) if facts.published_in else none) }} as published_as
+    {%- endfor %}
+{%- endmacro %}
+
+{#- Columns of a relation as rows (attribute, value), in the list of a select: those of a kind, cast to its type before. -#}
+{% macro segment_attributes_stacked(kinds, value) -%}
+    {{ return(stacked(_known_of(kinds), 'attribute', value)) }}
+{%- endmacro %}
+
+{% macro segment_attributes_cast(kinds, data_type) -%}
+    {%- set parts = [] -%}
+    {%- for attribute in _known_of(kinds) -%}
+        {%- do parts.append('cast(' ~ attribute ~ ' as ' ~ data_type ~ ') as ' ~ attribute) -%}
+    {%- endfor -%}
+    {{ return(parts | join(',\n        ')) }}
+{%- endmacro %}
+
+{% macro _known_of(kinds) -%}
+    {%- set chosen = [] -%}
+    {%- for attribute, facts in known_segment_attributes().items() if facts.kind in kinds -%}
+        {%- do chosen.append(attribute) -%}
+    {%- endfor -%}
+    {{ return(chosen) }}
+{%- endmacro %}
+
+
+{#- A number that can be compared, or null: neither infinite nor none at all. -#}
+{% macro finite(number) -%}
+    {{ return('case when ' ~ number ~ ' between -1e300 and 1e300 then ' ~ number ~ ' end') }}
+{%- endmacro %}
+
+{#- Words of a number: 1200, not 1200.0. -#}
+{% macro number_said(number) -%}
+    {{ return(
+        'case when ' ~ number ~ ' = floor(' ~ number ~ ') and abs(' ~ number ~ ') < 1e15 then cast(cast(' ~ number
+        ~ ' as bigint) as string) else cast(' ~ number ~ ' as string) end'
+    ) }}
+{%- endmacro %}
+
+{#- A condition as one option of a shell takes it: quoted, with what the shell would read itself escaped. -#}
+{% macro option_quoted(text) -%}
+    {%- set quoted = namespace(text='replace(' ~ text ~ ', chr(92), chr(92) || chr(92))') -%}
+    {%- for code in [34, 36, 96] -%}
+        {%- set quoted.text = 'replace(' ~ quoted.text ~ ', chr(' ~ code ~ '), chr(92) || chr(' ~ code ~ '))' -%}
+    {%- endfor -%}
+    {{ return('chr(34) || ' ~ quoted.text ~ ' || chr(34)') }}
+{%- endmacro %}
+
+{#- The two sides of a condition (`operator` = or >=) on an attribute: words of the accounts that fulfil it, and of all
+    others. -#}
+{% macro condition_met(attribute, value_text, value_number) -%}
+    {{ return(
+        attribute ~ ' || case when ' ~ value_number ~ " is null then ' = ' || " ~ value_text ~ " else ' >= ' || "
+        ~ number_said(value_number) ~ ' end'
+    ) }}
+{%- endmacro %}
+
+{% macro condition_not_met(attribute, value_text, value_number) -%}
+    {{ return(
+        attribute ~ ' || case when ' ~ value_number ~ " is null then ' != ' || " ~ value_text ~ " else ' < ' || "
+        ~ number_said(value_number) ~ ' end'
+    ) }}
+{%- endmacro %}
+
+
+{#- Chance (0..1) of a t at least as far from 0 (two-sided) with so many degrees of freedom: Wallace's normal deviate, and
+    the Chebyshev fit of the complementary error function whose relative error stays below 1.2e-7. Within 2 % of Student's
+    own from 4 degrees of freedom on, where it is not below one in a million. -#}
+{% macro t_significance(t_value, degrees) -%}
+    {%- set z = '((8 * ' ~ degrees ~ ' + 1) / (8 * ' ~ degrees ~ ' + 3) * sqrt(' ~ degrees ~ ' * ln(1 + ' ~ t_value ~ ' * '
+        ~ t_value ~ ' / ' ~ degrees ~ ')) / sqrt(2.0))' -%}
+    {%- set k = '(1 / (1 + 0.5 * ' ~ z ~ '))' -%}
+    {%- set fit = namespace(text='0.17087277') -%}
+    {%- for factor in ['-0.82215223', '1.48851587', '-1.13520398', '0.27886807', '-0.18628806', '0.09678418', '0.37409196',
+        '1.00002368', '-1.26551223'] -%}
+        {%- set fit.text = '(' ~ factor ~ ' + ' ~ k ~ ' * ' ~ fit.text ~ ')' -%}
+    {%- endfor -%}
+    {{ return('least(1.0, ' ~ k ~ ' * exp(' ~ fit.text ~ ' - ' ~ z ~ ' * ' ~ z ~ '))') }}
+{%- endmacro %}
+
+
+{#- Post-hook of the seed segment_attributes (`relation` names a table to be checked in its stead): what is wrong stops the
+    build with one line. -#}
+{% macro check_segment_attributes(relation=none) -%}
+    {%- set known = known_segment_attributes() -%}
+    {%- set measure = var('suggestion_measure') -%}
+    {%- set query -%}
+        with
+        seed as (
+            select
+                *,
+                count(*) over (partition by attribute) as rows_count
+            from {{ relation or this }}
+        ),
+        known as ({{ known_segment_attribute_rows() }}),
+        checked as (
+            select
+                seed.*,
+                known.kind as known_kind
+            from seed
+            left join known on seed.attribute = known.attribute
+        ),
+        findings as (
+            select coalesce(attribute, '(none)') || ': no such attribute (there are {{ known.keys() | join(', ') }})' as finding
+            from checked
+            where known_kind is null
+            union all
+            select distinct attribute || ': stands twice'
+            from checked
+            where rows_count > 1
+            union all
+            select attribute || ': its kind has to be ' || known_kind
+            from checked
+            where known_kind is not null and coalesce(kind, '') != known_kind
+            union all
+            select attribute || ': has no label'
+            from checked
+            where coalesce(label, '') = ''
+            union all
+            select attribute || ': has no family'
+            from checked
+            where coalesce(family, '') = ''
+            union all
+            select attribute || ': in_differentiators, in_quick_segments and in_suggestions have to be true or false'
+            from checked
+            where in_differentiators is null or in_quick_segments is null or in_suggestions is null
+            {%- if measure in known %}
+            union all
+            select '{{ measure }}: var suggestion_measure asks for it, and it is no number or not here'
+            from (select count(*) as rows_count from checked where attribute = '{{ measure }}' and known_kind = 'number') as chosen
+            where rows_count = 0
+            {%- endif %}
+        )
+        select finding from findings
+        order by finding
+    {%- endset -%}
+    {%- do raise_findings('seeds/segment_attributes.csv', query) -%}
+{%- endmacro %}
+
+
+{#- A rule of one or two conditions in words; each may be fulfilled by another one instead (its `_missing`, null where there
+    is none): and binds before or. -#}
+{% macro conditions_joined(first, first_missing, second, second_missing) -%}
+    {{ return(_joined(first, first_missing, second, second_missing, "''", "' and '", "' or '")) }}
+{%- endmacro %}
+
+{#- The same as options of `engagement segment new`; null where a value looks like an address, since it is masked then. -#}
+{% macro condition_option(first, first_missing='cast(null as string)', second='cast(null as string)',
+    second_missing='cast(null as string)') -%}
+    {%- set rule = conditions_joined(first, first_missing, second, second_missing) -%}
+    {%- set options = _joined(
+        option_quoted(first), option_quoted(first_missing), option_quoted(second), option_quoted(second_missing),
+        "'--where '", "' --and '", "' --or '"
+    ) -%}
+    {{ return('case when ' ~ addresses_masked(rule) ~ ' = ' ~ rule ~ ' then ' ~ options ~ ' end') }}
+{%- endmacro %}
+
+{% macro _joined(first, first_missing, second, second_missing, begin, and_word, or_word) -%}
+    {%- set both = [] -%}
+    {%- for left in [first, first_missing] -%}
+        {%- set firsts = begin if loop.first else or_word -%}
+        {%- do both.append(
+            'coalesce(' ~ firsts ~ ' || ' ~ left ~ ' || coalesce(' ~ and_word ~ ' || ' ~ second ~ ", ''), '') || coalesce("
+            ~ or_word ~ ' || ' ~ left ~ ' || ' ~ and_word ~ ' || ' ~ second_missing ~ ", '')"
+        ) -%}
+    {%- endfor -%}
+    {{ return('(' ~ both | join(' || ') ~ ')') }}
+{%- endmacro %}
+
+
+{#- How much of a measure's variance is between the two sides of a condition, times the accounts; null where a side is smaller
+    than var suggestion_least_accounts. Sums are exact, so that conditions that choose the same accounts tie. -#}
+{% macro variance_between(met_count, met_sum, all_count, all_sum) -%}
+    {%- set rest_count = '(' ~ all_count ~ ' - ' ~ met_count ~ ')' -%}
+    {%- set least = var('suggestion_least_accounts') -%}
+    {{ return(
+        'case when ' ~ met_count ~ ' >= ' ~ least ~ ' and ' ~ rest_count ~ ' >= ' ~ least ~ ' then round(cast(' ~ met_count
+        ~ ' as double) * ' ~ rest_count ~ ' / ' ~ all_count ~ ' * power(cast(' ~ met_sum ~ ' as double) / ' ~ met_count
+        ~ ' - cast(' ~ all_sum ~ ' - ' ~ met_sum ~ ' as double) / ' ~ rest_count ~ ', 2), 9) end'
+    ) }}
+{%- endmacro %}
