@@ -168,13 +168,13 @@
             from checked
             where known_kind is not null and coalesce(kind, '') != known_kind
             union all
-            select attribute || ': has no label'
+            select attribute || ': has no attribute_label'
             from checked
-            where coalesce(label, '') = ''
+            where coalesce(attribute_label, '') = ''
             union all
-            select attribute || ': has no family'
+            select attribute || ': has no attribute_family'
             from checked
-            where coalesce(family, '') = ''
+            where coalesce(attribute_family, '') = ''
             union all
             select attribute || ': in_differentiators, in_quick_segments and in_suggestions have to be true or false'
             from checked
@@ -233,4 +233,18 @@
         ~ ' as double) * ' ~ rest_count ~ ' / ' ~ all_count ~ ' * power(cast(' ~ met_sum ~ ' as double) / ' ~ met_count
         ~ ' - cast(' ~ all_sum ~ ' - ' ~ met_sum ~ ' as double) / ' ~ rest_count ~ ', 2), 9) end'
     ) }}
+{%- endmacro %}
+
+
+{#- The percentile (10, 25, 50, 75, 90; of several the lowest) that a number is: the smallest number that so many percent of the
+    known ones do not exceed. Null where it is none, and for texts. -#}
+{% macro percentile_reached(value_number, up_to_count, value_count, known_count) -%}
+    {%- set branches = [] -%}
+    {%- for percentile in [10, 25, 50, 75, 90] -%}
+        {%- do branches.append(
+            'when ' ~ up_to_count ~ ' * 100 >= ' ~ percentile ~ ' * ' ~ known_count ~ ' and (' ~ up_to_count ~ ' - '
+            ~ value_count ~ ') * 100 < ' ~ percentile ~ ' * ' ~ known_count ~ ' then ' ~ percentile
+        ) -%}
+    {%- endfor -%}
+    {{ return('cast(case when ' ~ value_number ~ ' is null then null ' ~ branches | join(' ') ~ ' end as bigint)') }}
 {%- endmacro %}

@@ -20,7 +20,9 @@ measured as (
         value_number as measure_value,
         cast(value_number as decimal(28, 6)) as measure_exact
     from attribute_values
-    where attribute = '{{ var("suggestion_measure") }}' and value_number between -1e21 and 1e21
+    where
+        attribute = '{{ var("suggestion_measure") }}'
+        and value_number between -1e21 and 1e21
 
 ),
 
@@ -33,12 +35,16 @@ accounts_matched as (
         measured.measure_exact
     from conditions
     inner join attribute_values
-        on conditions.enrichment_id = attribute_values.enrichment_id and conditions.attribute = attribute_values.attribute
+        on
+            conditions.enrichment_id = attribute_values.enrichment_id
+            and conditions.attribute = attribute_values.attribute
     inner join measured
         on
             attribute_values.enrichment_id = measured.enrichment_id
             and attribute_values.account_id = measured.account_id
-    where attribute_values.value_text = conditions.value_text or attribute_values.value_number >= conditions.value_number
+    where
+        attribute_values.value_text = conditions.value_text
+        or attribute_values.value_number >= conditions.value_number
 
 ),
 
@@ -70,8 +76,9 @@ first_gains as (
     select
         conditions_summed.enrichment_id,
         conditions_summed.candidate_position,
-        {{ variance_between('conditions_summed.met_count', 'conditions_summed.met_sum', 'totals.all_count', 'totals.all_sum') }}
-            as gain
+        {{ variance_between(
+            'conditions_summed.met_count', 'conditions_summed.met_sum', 'totals.all_count', 'totals.all_sum'
+        ) }} as gain
     from conditions_summed
     inner join totals on conditions_summed.enrichment_id = totals.enrichment_id
 
@@ -86,7 +93,7 @@ first_splits as (
             partition by enrichment_id
             order by
                 gain desc nulls last,
-                candidate_position nulls last
+                candidate_position asc nulls last
         ) as split_place
     from first_gains
     where gain > 0
@@ -147,7 +154,9 @@ second_gains as (
         summed.enrichment_id,
         summed.is_first_met,
         summed.candidate_position,
-        {{ variance_between('summed.met_count', 'summed.met_sum', 'side_totals.all_count', 'side_totals.all_sum') }} as gain
+        {{ variance_between(
+            'summed.met_count', 'summed.met_sum', 'side_totals.all_count', 'side_totals.all_sum'
+        ) }} as gain
     from side_conditions_summed as summed
     inner join side_totals
         on summed.enrichment_id = side_totals.enrichment_id and summed.is_first_met = side_totals.is_first_met
@@ -164,7 +173,7 @@ second_splits as (
             partition by enrichment_id, is_first_met
             order by
                 gain desc nulls last,
-                candidate_position nulls last
+                candidate_position asc nulls last
         ) as split_place
     from second_gains
     where gain > 0
@@ -178,7 +187,9 @@ select
     accounts_in_sides.first_position,
     accounts_in_sides.is_first_met,
     second_splits.candidate_position as second_position,
-    case when second_splits.candidate_position is not null then accounts_matched.account_id is not null end as is_second_met
+    case
+        when second_splits.candidate_position is not null then accounts_matched.account_id is not null
+    end as is_second_met
 from accounts_in_sides
 left join second_splits
     on

@@ -32,16 +32,16 @@ values_placed as (
         row_number() over (
             partition by enrichment_id, attribute
             order by
-                value_number nulls last,
+                value_number asc nulls last,
                 accounts_count desc nulls last,
-                value_text nulls last
+                value_text asc nulls last
         ) as value_position,
         cast(sum(accounts_count) over (
             partition by enrichment_id, attribute
             order by
-                value_number nulls last,
+                value_number asc nulls last,
                 accounts_count desc nulls last,
-                value_text nulls last
+                value_text asc nulls last
             rows between unbounded preceding and current row
         ) as bigint) as up_to_count,
         cast(sum(accounts_count) over (partition by enrichment_id, attribute) as bigint) as known_count
@@ -54,15 +54,7 @@ percentiles_marked as (
 
     select
         *,
-        cast(case
-            {%- for percentile in [10, 25, 50, 75, 90] %}
-            when
-                value_number is not null
-                and up_to_count * 100 >= {{ percentile }} * known_count
-                and (up_to_count - accounts_count) * 100 < {{ percentile }} * known_count
-                then {{ percentile }}
-            {%- endfor %}
-        end as bigint) as percentile
+        {{ percentile_reached('value_number', 'up_to_count', 'accounts_count', 'known_count') }} as percentile
     from values_placed
 
 )

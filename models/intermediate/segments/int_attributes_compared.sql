@@ -1,3 +1,5 @@
+{%- set value_attribute = var('value_attribute') or '' -%}
+
 with
 
 seed_attributes as (
@@ -23,9 +25,9 @@ own_attributes as (
 
 select
     seed_attributes.attribute,
-    seed_attributes.label,
+    seed_attributes.attribute_label,
     seed_attributes.kind,
-    seed_attributes.family,
+    seed_attributes.attribute_family,
     false as is_own,
     seed_attributes.in_differentiators,
     seed_attributes.in_quick_segments,
@@ -40,12 +42,12 @@ union all
 -- The customer's own columns; one that is called like a column of the project is not told apart from it, and left out.
 select
     own_attributes.attribute,
-    replace(own_attributes.attribute, '_', ' ') as label,
+    replace(own_attributes.attribute, '_', ' ') as attribute_label,
     own_attributes.kind,
     case
-        when own_attributes.attribute = '{{ var("value_attribute") or "" }}' then 'value'
+        when own_attributes.attribute = '{{ value_attribute }}' then 'value'
         else 'own ' || own_attributes.attribute
-    end as family,
+    end as attribute_family,
     true as is_own,
     true as in_differentiators,
     true as in_quick_segments,

@@ -115,8 +115,8 @@ gaps_ranked as (
             order by
                 abs(gap_count) desc nulls last,
                 gap_count desc nulls last,
-                is_missing nulls last,
-                value_text nulls last
+                is_missing asc nulls last,
+                value_text asc nulls last
         ) as gap_place
     from gaps_measured
 
@@ -126,9 +126,10 @@ select
     segment_id,
     enrichment_id,
     attribute,
-    cast(sum(abs(gap_count)) as double) / nullif(2 * cast(max(members_count) as double) * max(others_count), 0) as difference_ratio,
-    -- What two samples of one distribution exceed by chance at most that often: what is expected (Jensen) and what it may be
-    -- more (McDiarmid).
+    cast(sum(abs(gap_count)) as double) / nullif(2 * cast(max(members_count) as double) * max(others_count), 0)
+        as difference_ratio,
+    -- What two samples of one distribution exceed by chance at most that often: what is expected (Jensen), and what
+    -- it may be more (McDiarmid).
     sum(
         sqrt(
             cast(accounts_count as double) * (members_count + others_count - accounts_count)
@@ -142,7 +143,7 @@ select
             * (1e0 / nullif(members_count, 0) + 1e0 / nullif(others_count, 0))
         )
     ) as chance_ratio,
-    max(case when gap_place = 1 then coalesce(value_text, 'unknown') end) as statement,
+    max(case when gap_place = 1 then coalesce(value_text, 'unknown') end) as widest_at,
     max(case when gap_place = 1 then members_with_count end) as members_with_count,
     max(case when gap_place = 1 then others_with_count end) as others_with_count
 from gaps_ranked

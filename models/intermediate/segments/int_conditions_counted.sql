@@ -11,9 +11,9 @@ values_counted as (
     select
         counted.enrichment_id,
         counted.attribute,
-        attributes.label,
+        attributes.attribute_label,
         attributes.kind,
-        attributes.family,
+        attributes.attribute_family,
         attributes.in_quick_segments,
         attributes.in_suggestions,
         counted.value_text,

@@ -32,8 +32,8 @@ values_known as (
 
 ),
 
--- Between two values of members the share of the members stands still, so that the largest difference is at one of them, or
--- just before one.
+-- Between two values of members the share of the members stands still, so that the largest difference is at one of
+-- them, or just before one.
 member_values as (
 
     select
@@ -176,7 +176,7 @@ statements_chosen as (
             partition by segment_id, enrichment_id, attribute
             order by
                 largest_gap desc nulls last,
-                value_number nulls first
+                value_number asc nulls first
         ) as gap_place
     from gaps_compared
 
@@ -224,7 +224,7 @@ select
         when 'missing' then 'unknown'
         when 'known' then 'known'
         else replace(statement_kind, '_', ' ') || ' ' || {{ number_said('value_number') }}
-    end as statement,
+    end as widest_at,
     members_with_count,
     others_with_count
 from statements_counted

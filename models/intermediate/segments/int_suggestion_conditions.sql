@@ -2,7 +2,7 @@ with
 
 measures as (
 
-    select family from {{ ref('int_attributes_compared') }}
+    select attribute_family from {{ ref('int_attributes_compared') }}
     where attribute = '{{ var("suggestion_measure") }}'
 
 ),
@@ -15,7 +15,7 @@ conditions as (
         least(conditions_counted.accounts_count, conditions_counted.judged_count - conditions_counted.accounts_count)
             as smaller_side_count
     from {{ ref('int_conditions_counted') }} as conditions_counted
-    inner join measures on conditions_counted.family != measures.family
+    inner join measures on conditions_counted.attribute_family != measures.attribute_family
     where conditions_counted.in_suggestions
 
 ),
@@ -29,9 +29,9 @@ conditions_ranked as (
             partition by enrichment_id
             order by
                 smaller_side_count desc nulls last,
-                attribute nulls last,
-                value_text nulls last,
-                value_number nulls last
+                attribute asc nulls last,
+                value_text asc nulls last,
+                value_number asc nulls last
         ) as candidate_rank
     from conditions
     where smaller_side_count >= {{ var('suggestion_least_accounts') }}

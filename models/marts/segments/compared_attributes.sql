@@ -8,9 +8,9 @@ attributes as (
 
 select
     attribute,
-    label,
+    attribute_label,
     kind as attribute_kind,
-    family,
+    attribute_family,
     is_own,
     in_differentiators,
     in_quick_segments,

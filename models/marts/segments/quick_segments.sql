@@ -18,9 +18,11 @@ select
     conditions_counted.enrichment_id,
     conditions_counted.attribute,
     conditions_counted.condition_position,
-    conditions_counted.label || case when conditions_counted.value_number is null then ': ' else ': at least ' end
-    || coalesce({{ addresses_masked('conditions_counted.value_text') }}, {{ number_said('conditions_counted.value_number') }})
-        as condition_in_words,
+    conditions_counted.attribute_label
+    || coalesce(
+        ': ' || {{ addresses_masked('conditions_counted.value_text') }},
+        ': at least ' || {{ number_said('conditions_counted.value_number') }}
+    ) as condition_in_words,
     conditions_counted.percentile,
     conditions_counted.accounts_count,
     cast(conditions_counted.accounts_count as double) / conditions_counted.judged_count as accounts_ratio,

@@ -40,22 +40,26 @@ select
     row_number() over (
         partition by differences_judged.segment_id, differences_judged.enrichment_id
         order by
-            differences_judged.is_uncertain nulls last,
+            differences_judged.is_uncertain asc nulls last,
             differences_judged.difference_ratio desc nulls last,
-            differences_judged.attribute nulls last
+            differences_judged.attribute asc nulls last
     ) as difference_rank,
     differences_judged.difference_ratio,
     differences_judged.chance_ratio,
     differences_judged.is_uncertain,
     case
-        when segments_counted.members_count = 0 then attributes.label || ': nobody is in the segment'
-        when segments_counted.others_count = 0 then attributes.label || ': every account is in the segment'
-        when differences_judged.difference_ratio = 0 then attributes.label || ': no difference'
+        when segments_counted.members_count = 0 then attributes.attribute_label || ': nobody is in the segment'
+        when segments_counted.others_count = 0 then attributes.attribute_label || ': every account is in the segment'
+        when differences_judged.difference_ratio = 0 then attributes.attribute_label || ': no difference'
         else
-            attributes.label || ': ' || {{ addresses_masked('differences_judged.statement') }} || ' '
-            || {{ percent_said('differences_judged.members_with_count / cast(segments_counted.members_count as double)') }}
+            attributes.attribute_label || ': ' || {{ addresses_masked('differences_judged.widest_at') }} || ' '
+            || {{ percent_said(
+                'differences_judged.members_with_count / cast(segments_counted.members_count as double)'
+            ) }}
             || ' of the members, '
-            || {{ percent_said('differences_judged.others_with_count / cast(segments_counted.others_count as double)') }}
+            || {{ percent_said(
+                'differences_judged.others_with_count / cast(segments_counted.others_count as double)'
+            ) }}
             || ' of the others'
     end as difference_in_words,
     segments_counted.members_count,

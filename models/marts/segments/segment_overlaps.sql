@@ -30,15 +30,15 @@ pairs_counted as (
     select
         members.enrichment_id,
         members.segment_id,
-        others.segment_id as other_segment_id,
+        other_members.segment_id as other_segment_id,
         count(*) as both_count
     from members
-    inner join members as others
+    inner join members as other_members
         on
-            members.enrichment_id = others.enrichment_id
-            and members.account_id = others.account_id
-            and members.segment_id < others.segment_id
-    group by members.enrichment_id, members.segment_id, others.segment_id
+            members.enrichment_id = other_members.enrichment_id
+            and members.account_id = other_members.account_id
+            and members.segment_id < other_members.segment_id
+    group by members.enrichment_id, members.segment_id, other_members.segment_id
 
 ),
 
@@ -48,22 +48,22 @@ pairs as (
         segments_counted.enrichment_id,
         segments_counted.segment_id,
         segments_counted.segment_name,
-        others.segment_id as other_segment_id,
-        others.segment_name as other_segment_name,
+        other_segments.segment_id as other_segment_id,
+        other_segments.segment_name as other_segment_name,
         segments_counted.members_count,
-        others.members_count as other_members_count,
+        other_segments.members_count as other_members_count,
         coalesce(pairs_counted.both_count, 0) as both_count,
         segments_counted.judged_on
     from segments_counted
-    inner join segments_counted as others
+    inner join segments_counted as other_segments
         on
-            segments_counted.enrichment_id = others.enrichment_id
-            and segments_counted.segment_id < others.segment_id
+            segments_counted.enrichment_id = other_segments.enrichment_id
+            and segments_counted.segment_id < other_segments.segment_id
     left join pairs_counted
         on
             segments_counted.enrichment_id = pairs_counted.enrichment_id
             and segments_counted.segment_id = pairs_counted.segment_id
-            and others.segment_id = pairs_counted.other_segment_id
+            and other_segments.segment_id = pairs_counted.other_segment_id
 
 )
 

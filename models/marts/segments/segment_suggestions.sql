@@ -33,11 +33,14 @@ groups_described as (
             groups_tested.chance_ratio * first_conditions.candidates_count
             * case when groups_tested.second_position is null then 1 else first_conditions.candidates_count end
         ) as corrected_chance_ratio,
-        case when groups_tested.is_first_met then first_conditions.condition_met else first_conditions.condition_not_met end
-            as first_condition,
+        case
+            when groups_tested.is_first_met then first_conditions.condition_met else first_conditions.condition_not_met
+        end as first_condition,
         case when not groups_tested.is_first_met then first_conditions.condition_missing end as first_missing,
-        case when groups_tested.is_second_met then second_conditions.condition_met else second_conditions.condition_not_met end
-            as second_condition,
+        case
+            when groups_tested.is_second_met then second_conditions.condition_met
+            else second_conditions.condition_not_met
+        end as second_condition,
         case when not groups_tested.is_second_met then second_conditions.condition_missing end as second_missing
     from groups_tested
     inner join conditions as first_conditions
@@ -58,9 +61,9 @@ groups_suggested as (
         row_number() over (
             partition by enrichment_id
             order by
-                corrected_chance_ratio nulls last,
+                corrected_chance_ratio asc nulls last,
                 abs(measure_mean - others_measure_mean) desc nulls last,
-                group_position nulls last
+                group_position asc nulls last
         ) as suggestion_rank
     from groups_described
     where
@@ -76,7 +79,7 @@ select
     {{ addresses_masked(conditions_joined(
         'groups_suggested.first_condition', 'groups_suggested.first_missing', 'groups_suggested.second_condition',
         'groups_suggested.second_missing'
-    )) }} as rule,
+    )) }} as rule_in_words,
     {{ condition_option(
         'groups_suggested.first_condition', 'groups_suggested.first_missing', 'groups_suggested.second_condition',
         'groups_suggested.second_missing'
