@@ -118,19 +118,27 @@
 {%- endmacro %}
 
 
-{#- Chance (0..1) of a t at least as far from 0 (two-sided) with so many degrees of freedom: Wallace's normal deviate, and
-    the Chebyshev fit of the complementary error function whose relative error stays below 1.2e-7. Within 2 % of Student's
-    own from 4 degrees of freedom on, where it is not below one in a million. -#}
-{% macro t_significance(t_value, degrees) -%}
-    {%- set z = '((8 * ' ~ degrees ~ ' + 1) / (8 * ' ~ degrees ~ ' + 3) * sqrt(' ~ degrees ~ ' * ln(1 + ' ~ t_value ~ ' * '
-        ~ t_value ~ ' / ' ~ degrees ~ ')) / sqrt(2.0))' -%}
+{#- Standard normal deviate that is as rare as a t with so many degrees of freedom (Hill 1970, ACM algorithm 395), from
+    `square`, its column (degrees - 0.5) * ln(1 + t * t / degrees). -#}
+{% macro t_as_normal(square, degrees) -%}
+    {%- set b = '(48 * power(' ~ degrees ~ ' - 0.5, 2))' -%}
+    {{ return(
+        'sqrt(' ~ square ~ ') * (1 + (' ~ square ~ ' + 3 + (((-0.4 * ' ~ square ~ ' - 3.3) * ' ~ square ~ ' - 24) * ' ~ square
+        ~ ' - 85.5) / (0.8 * ' ~ square ~ ' * ' ~ square ~ ' + 100 + ' ~ b ~ ')) / ' ~ b ~ ')'
+    ) }}
+{%- endmacro %}
+
+{#- Chance (0..1) of a standard normal deviate at least as far from 0, on both sides: the Chebyshev fit of the complementary
+    error function, whose relative error stays below 1.2e-7 however small it is. -#}
+{% macro normal_chance(deviate) -%}
+    {%- set z = '(abs(' ~ deviate ~ ') / sqrt(2e0))' -%}
     {%- set k = '(1 / (1 + 0.5 * ' ~ z ~ '))' -%}
     {%- set fit = namespace(text='0.17087277') -%}
     {%- for factor in ['-0.82215223', '1.48851587', '-1.13520398', '0.27886807', '-0.18628806', '0.09678418', '0.37409196',
         '1.00002368', '-1.26551223'] -%}
         {%- set fit.text = '(' ~ factor ~ ' + ' ~ k ~ ' * ' ~ fit.text ~ ')' -%}
     {%- endfor -%}
-    {{ return('least(1.0, ' ~ k ~ ' * exp(' ~ fit.text ~ ' - ' ~ z ~ ' * ' ~ z ~ '))') }}
+    {{ return('least(1e0, ' ~ k ~ ' * exp(' ~ fit.text ~ ' - ' ~ z ~ ' * ' ~ z ~ '))') }}
 {%- endmacro %}
 
 

@@ -87,6 +87,24 @@ groups_tested as (
         ) as degrees_of_freedom
     from groups_spread
 
+),
+
+groups_squared as (
+
+    select
+        *,
+        (degrees_of_freedom - 0.5) * ln(1 + t_value * t_value / degrees_of_freedom) as normal_square
+    from groups_tested
+
+),
+
+groups_as_normal as (
+
+    select
+        *,
+        {{ t_as_normal('normal_square', 'degrees_of_freedom') }} as normal_deviate
+    from groups_squared
+
 )
 
 select
@@ -109,6 +127,6 @@ select
     -- Without any spread on either side two different means are no chance.
     case
         when t_value is null then case when measure_mean = others_measure_mean then 1e0 else 0e0 end
-        else {{ t_significance('t_value', 'degrees_of_freedom') }}
+        else {{ normal_chance('normal_deviate') }}
     end as chance_ratio
-from groups_tested
+from groups_as_normal
