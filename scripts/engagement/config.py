@@ -37,7 +37,7 @@ REFRESH_PERIODS = {
     "monthly": dt.timedelta(days=30),
 }
 RETENTION_DAYS = (366, 3650)
-SEGMENTS = Path("models", "marts", "segments")
+SEGMENTS = Path("models", "segments")
 SMALLEST_SELECTION, LARGEST_SELECTION = 2, 2500
 DEFAULT_AUTHORITY_URL = "https://login.microsoftonline.com"
 DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
@@ -153,7 +153,7 @@ def _address(value: object) -> object:
 
 def _dataset(value: object) -> object:
     if isinstance(value, str) and not _SEGMENT.fullmatch(value):
-        raise _refuse("customers, or segment:<name of a segment table>")
+        raise _refuse("customers, or segment:<id of a segment>")
     return value
 
 
@@ -1303,8 +1303,10 @@ def _no_website(position: int, entry: dict[str, Any], raw: dict[str, Any]) -> It
 
 
 def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:
-    """Data sets that name no model of models/marts/segments."""
-    known = sorted(path.stem for path in (project_dir / SEGMENTS).glob("*.sql"))
+    """Data sets that name no segment: there is no models/segments/segment_<id>.sql."""
+    known = sorted(
+        path.stem.removeprefix("segment_") for path in (project_dir / SEGMENTS).glob("segment_*.sql")
+    )
     for position, enrichment in enumerate(configuration.enrichments):
         if isinstance(enrichment, LeadspaceEnrichment) and enrichment.segment not in (None, *known):
             near = difflib.get_close_matches(str(enrichment.segment), known, 1)
