@@ -84,8 +84,8 @@
     {{ return('case when ' ~ number ~ ' between -1e300 and 1e300 then ' ~ number ~ ' end') }}
 {%- endmacro %}
 
-{#- Words of a number: 1200, not 1200.0. -#}
-{% macro number_said(number) -%}
+{#- Words of a number with all its digits, as a rule takes it: 1200, not 1,200 or 1200.0. -#}
+{% macro number_exactly_said(number) -%}
     {{ return(
         'case when ' ~ number ~ ' = floor(' ~ number ~ ') and abs(' ~ number ~ ') < 1e15 then cast(cast(' ~ number
         ~ ' as bigint) as string) else cast(' ~ number ~ ' as string) end'
@@ -106,14 +106,14 @@
 {% macro condition_met(attribute, value_text, value_number) -%}
     {{ return(
         attribute ~ ' || case when ' ~ value_number ~ " is null then ' = ' || " ~ value_text ~ " else ' >= ' || "
-        ~ number_said(value_number) ~ ' end'
+        ~ number_exactly_said(value_number) ~ ' end'
     ) }}
 {%- endmacro %}
 
 {% macro condition_not_met(attribute, value_text, value_number) -%}
     {{ return(
         attribute ~ ' || case when ' ~ value_number ~ " is null then ' != ' || " ~ value_text ~ " else ' < ' || "
-        ~ number_said(value_number) ~ ' end'
+        ~ number_exactly_said(value_number) ~ ' end'
     ) }}
 {%- endmacro %}
 

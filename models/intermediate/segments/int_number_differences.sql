@@ -223,7 +223,7 @@ select
     case statement_kind
         when 'missing' then 'unknown'
         when 'known' then 'known'
-        else replace(statement_kind, '_', ' ') || ' ' || {{ number_said('value_number') }}
+        else replace(statement_kind, '_', ' ') || ' ' || {{ number_exactly_said('value_number') }}
     end as widest_at,
     members_with_count,
     others_with_count

@@ -21,7 +21,7 @@ select
     conditions_counted.attribute_label
     || coalesce(
         ': ' || {{ addresses_masked('conditions_counted.value_text') }},
-        ': at least ' || {{ number_said('conditions_counted.value_number') }}
+        ': at least ' || {{ number_exactly_said('conditions_counted.value_number') }}
     ) as condition_in_words,
     conditions_counted.percentile,
     conditions_counted.accounts_count,

@@ -64,10 +64,10 @@ buckets_said as (
             when kind != 'number' and bucket_position = {{ var('distribution_values') }} + 2
                 then cast(values_count as string) || ' other values'
             when kind != 'number' then value_text
-            when from_number = to_number then {{ number_said('from_number') }}
-            when is_first then 'below ' || {{ number_said('below_number') }}
-            when below_number is null then 'at least ' || {{ number_said('from_number') }}
-            else {{ number_said('from_number') }} || ' to below ' || {{ number_said('below_number') }}
+            when from_number = to_number then {{ number_exactly_said('from_number') }}
+            when is_first then 'below ' || {{ number_exactly_said('below_number') }}
+            when below_number is null then 'at least ' || {{ number_exactly_said('from_number') }}
+            else {{ number_exactly_said('from_number') }} || ' to below ' || {{ number_exactly_said('below_number') }}
         end as bucket,
         accounts_count
     from buckets_bounded

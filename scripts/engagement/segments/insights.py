@@ -272,9 +272,10 @@ def suggest(settings: Settings, *, measure: str | None) -> Outcome:
             )
         rows = _rows(
             connection,
-            "select enrichment_id, suggestion_rank, rule_in_words, rule_options, conditions_count, accounts_count, others_count,"
-            " measure_mean, others_measure_mean, measure_difference, t_value, corrected_chance_ratio, candidates_count"
-            " from marts.segment_suggestions order by enrichment_id, suggestion_rank",
+            "select enrichment_id, suggestion_rank, rule_in_words, rule_options, conditions_count, accounts_count,"
+            " others_count, measure_mean, others_measure_mean, measure_difference, t_value,"
+            " corrected_chance_ratio, candidates_count from marts.segment_suggestions"
+            " order by enrichment_id, suggestion_rank",
         )
     facts = {"measure": made_for, "suggestions": rows}
     return Outcome(facts=facts, summary=lambda: _print_suggestions(label, rows))
@@ -284,7 +285,9 @@ def suggest(settings: Settings, *, measure: str | None) -> Outcome:
 # reading
 
 
-def _rows(connection: Connection, query: str, parameters: list[Any] | dict[str, Any] | None = None) -> list[Row]:
+def _rows(
+    connection: Connection, query: str, parameters: list[Any] | dict[str, Any] | None = None
+) -> list[Row]:
     result = connection.execute(query, parameters)
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
