@@ -79,9 +79,14 @@
 {%- endmacro %}
 
 
-{#- A number that can be compared, or null: neither infinite nor none at all. -#}
-{% macro finite(number) -%}
-    {{ return('case when ' ~ number ~ ' between -1e300 and 1e300 then ' ~ number ~ ' end') }}
+{#- A number that can be compared and written in a rule, or null where it is infinite or none at all. A rule takes nine
+    decimals (from a million on three), so what is finer is cut off downwards: at least the cut number is at least this one. -#}
+{% macro comparable_number(number) -%}
+    {{ return(
+        'case when not ' ~ number ~ ' between -1e300 and 1e300 then null when abs(' ~ number ~ ') < 1e6 then floor('
+        ~ number ~ ' * 1e9 + 0.001) / 1e9 when abs(' ~ number ~ ') < 1e12 then floor(' ~ number
+        ~ ' * 1e3 + 0.001) / 1e3 else floor(' ~ number ~ ') end'
+    ) }}
 {%- endmacro %}
 
 {#- Words of a number with all its digits, as a rule takes it: 1200, not 1,200 or 1200.0. -#}

@@ -760,8 +760,8 @@ def fit_weights_(
 _agreed = click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 
 
-@cli.group()
-def segment() -> None:
+@cli.group("segment")
+def segment_() -> None:
     """What segments have in common, what tells them apart, and which could be made.
 
     \b
@@ -783,7 +783,7 @@ _limit_of_rows = click.option(
 )
 
 
-@segment.command("overlap")
+@segment_.command("overlap")
 @click.argument("segments", metavar="SEGMENT SEGMENT...", nargs=-1, required=True)
 @click.option("--by", metavar="ATTRIBUTE", help="Count what is in common by the values of an attribute.")
 @_limit_of_rows
@@ -811,7 +811,7 @@ def segment_overlap(
     )
 
 
-@segment.command("differentiators")
+@segment_.command("differentiators")
 @click.argument("segment_id", metavar="SEGMENT")
 @click.option("--against", metavar="OTHER", help="A second segment, instead of all other accounts.")
 @_limit_of_rows
@@ -840,7 +840,7 @@ def segment_differentiators(
     )
 
 
-@segment.command("quick")
+@segment_.command("quick")
 @click.argument("attribute", required=False)
 @_limit_of_rows
 @_as_json
@@ -865,7 +865,7 @@ def segment_quick(attribute: str | None, limit: int, as_json: bool, verbose: boo
     )
 
 
-@segment.command("suggest")
+@segment_.command("suggest")
 @click.option(
     "--measure", metavar="ATTRIBUTE", help="The measure they are to differ in; asks for a build of it."
 )

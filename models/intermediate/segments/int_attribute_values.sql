@@ -78,7 +78,7 @@ values_stacked as (
         attribute,
         false as is_own,
         cast(null as string) as value_text,
-        {{ finite('value_number') }} as value_number
+        {{ comparable_number('value_number') }} as value_number
     from numbers_stacked
 
     union all

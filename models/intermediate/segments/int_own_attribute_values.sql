@@ -49,6 +49,6 @@ select
     attribute,
     kind,
     value_text,
-    {{ finite('value_number') }} as value_number
+    {{ comparable_number('value_number') }} as value_number
 from own_values_typed
-where value_text is not null or {{ finite('value_number') }} is not null
+where value_text is not null or {{ comparable_number('value_number') }} is not null
