@@ -129,15 +129,15 @@
     {%- set b = '(48 * power(' ~ degrees ~ ' - 0.5, 2))' -%}
     {{ return(
         'sqrt(' ~ square ~ ') * (1 + (' ~ square ~ ' + 3 + (((-0.4 * ' ~ square ~ ' - 3.3) * ' ~ square ~ ' - 24) * ' ~ square
-        ~ ' - 85.5) / (0.8 * ' ~ square ~ ' * ' ~ square ~ ' + 100 + ' ~ b ~ ')) / ' ~ b ~ ')'
+        ~ ' - 85.5) / nullif(0.8 * ' ~ square ~ ' * ' ~ square ~ ' + 100 + ' ~ b ~ ', 0)) / nullif(' ~ b ~ ', 0))'
     ) }}
 {%- endmacro %}
 
 {#- Chance (0..1) of a standard normal deviate at least as far from 0, on both sides: the Chebyshev fit of the complementary
     error function, whose relative error stays below 1.2e-7 however small it is. -#}
 {% macro normal_chance(deviate) -%}
-    {%- set z = '(abs(' ~ deviate ~ ') / sqrt(2e0))' -%}
-    {%- set k = '(1 / (1 + 0.5 * ' ~ z ~ '))' -%}
+    {%- set z = '(abs(' ~ deviate ~ ') * sqrt(0.5e0))' -%}
+    {%- set k = '(1 / nullif(1 + 0.5 * ' ~ z ~ ', 0))' -%}
     {%- set fit = namespace(text='0.17087277') -%}
     {%- for factor in ['-0.82215223', '1.48851587', '-1.13520398', '0.27886807', '-0.18628806', '0.09678418', '0.37409196',
         '1.00002368', '-1.26551223'] -%}
@@ -243,8 +243,8 @@
     {%- set least = var('suggestion_least_accounts') -%}
     {{ return(
         'case when ' ~ met_count ~ ' >= ' ~ least ~ ' and ' ~ rest_count ~ ' >= ' ~ least ~ ' then round(cast(' ~ met_count
-        ~ ' as double) * ' ~ rest_count ~ ' / ' ~ all_count ~ ' * power(cast(' ~ met_sum ~ ' as double) / ' ~ met_count
-        ~ ' - cast(' ~ all_sum ~ ' - ' ~ met_sum ~ ' as double) / ' ~ rest_count ~ ', 2), 9) end'
+        ~ ' as double) * ' ~ rest_count ~ ' / nullif(' ~ all_count ~ ', 0) * power(cast(' ~ met_sum ~ ' as double) / nullif(' ~ met_count
+        ~ ', 0) - cast(' ~ all_sum ~ ' - ' ~ met_sum ~ ' as double) / nullif(' ~ rest_count ~ ', 0), 2), 9) end'
     ) }}
 {%- endmacro %}
 

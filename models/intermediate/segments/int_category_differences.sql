@@ -133,7 +133,7 @@ select
     sum(
         sqrt(
             cast(accounts_count as double) * (members_count + others_count - accounts_count)
-            / (cast(members_count + others_count as double) * (members_count + others_count))
+            / nullif(cast(members_count + others_count as double) * (members_count + others_count), 0)
             * (1e0 / nullif(members_count, 0) + 1e0 / nullif(others_count, 0))
         )
     ) / 2

@@ -69,8 +69,8 @@ groups_spread as (
 
     select
         *,
-        measure_variance / accounts_count as mean_variance,
-        others_measure_variance / others_count as others_mean_variance
+        measure_variance / nullif(accounts_count, 0) as mean_variance,
+        others_measure_variance / nullif(others_count, 0) as others_mean_variance
     from groups_measured
 
 ),
@@ -83,7 +83,9 @@ groups_tested as (
         (measure_mean - others_measure_mean) / nullif(sqrt(mean_variance + others_mean_variance), 0) as t_value,
         power(mean_variance + others_mean_variance, 2)
         / nullif(
-            power(mean_variance, 2) / (accounts_count - 1) + power(others_mean_variance, 2) / (others_count - 1), 0
+            power(mean_variance, 2) / nullif(accounts_count - 1, 0)
+            + power(others_mean_variance, 2) / nullif(others_count - 1, 0),
+            0
         ) as degrees_of_freedom
     from groups_spread
 
@@ -93,7 +95,7 @@ groups_squared as (
 
     select
         *,
-        (degrees_of_freedom - 0.5) * ln(1 + t_value * t_value / degrees_of_freedom) as normal_square
+        (degrees_of_freedom - 0.5) * ln(1 + t_value * t_value / nullif(degrees_of_freedom, 0)) as normal_square
     from groups_tested
 
 ),

@@ -25,7 +25,7 @@ select
     ) as condition_in_words,
     conditions_counted.percentile,
     conditions_counted.accounts_count,
-    cast(conditions_counted.accounts_count as double) / conditions_counted.judged_count as accounts_ratio,
+    cast(conditions_counted.accounts_count as double) / nullif(conditions_counted.judged_count, 0) as accounts_ratio,
     {{ condition_option("conditions_counted.condition_met") }} as rule_options,
     segment_dates.judged_on as as_of_date
 from conditions_counted
