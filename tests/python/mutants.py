@@ -51,6 +51,7 @@ GROUPS = {
     "Leadspace": "Lookups and what becomes of them",
     "Consent": "What nobody consents to any more",
     "Watch": "The watch on the data",
+    "Segments": "Who is in a segment, since when, and its history",
     "Insights": "What segments have in common, what tells them apart, and which could be made",
 }
 
