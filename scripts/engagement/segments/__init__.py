@@ -1,0 +1,1 @@
+"""Segments of accounts: what the commands under `engagement segment` do."""
