@@ -95,9 +95,9 @@
         {{ names[0] }}.judged_on,
         {{ members | join(' ' ~ operator ~ ' ') }} as is_member,
         {{ reasons | join(" || '; ' || ") }} as reason
-    from {{ ref(names[0]) }}
+    from {{ ref(names[0]) }} as {{ names[0] }}
     {%- for name in names[1:] %}
-    inner join {{ ref(name) }}
+    inner join {{ ref(name) }} as {{ name }}
         on
             {{ names[0] }}.enrichment_id = {{ name }}.enrichment_id
             and {{ names[0] }}.account_id = {{ name }}.account_id

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from engagement.segments.attributes import ATTRIBUTES_MODEL, Attribute
 from engagement.segments.rule import Rule
 
 _ATTRIBUTES, _CHILDREN, _PARENTS = "attributes", "children", "parents"
+# What sqlfluff allows; a long value cannot be broken.
+LONGEST_LINE = 120
 _KEYS = ("enrichment_id", "account_id", "judged_on")
 
 
@@ -28,7 +31,9 @@ def model_sql(rule: Rule) -> str:
         lines += [")" if position == len(relations) - 1 else "),", ""]
     lines += ["select", *(f"    {prefix}{key}," for key in _KEYS)]
     member = _member(rule, _ATTRIBUTES if is_joined else "")
-    member[-1] += " as is_member,"
+    # A column that is called so already needs no other name.
+    is_one_column = len(member) == 1 and re.fullmatch(r"\w+\.is_member", member[0])
+    member[-1] += "," if is_one_column else " as is_member,"
     lines += [f"    {line}" for line in member]
     reason = _reason(rule, _ATTRIBUTES if is_joined else "")
     reason[-1] += " as reason"
@@ -43,7 +48,7 @@ def model_sql(rule: Rule) -> str:
                 f"        {'and ' if key != _KEYS[0] else ''}{_ATTRIBUTES}.{key} = {name}.{key}"
                 for key in _KEYS
             ]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}{'  -- noqa: LT05' if len(line) > LONGEST_LINE else ''}\n" for line in lines)
 
 
 def frozen_sql(segment_id: str) -> str:
