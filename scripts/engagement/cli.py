@@ -869,7 +869,9 @@ class _RuleCommand(click.Command):
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         given = {name: iter(values.get(name) or ()) for name in _RULE_OPTIONS}
         ctx.meta[_RULE] = [
-            (name.rstrip("_"), next(given[name])) for parameter in order if (name := str(parameter.name)) in given
+            (name.rstrip("_"), next(given[name]))
+            for parameter in order
+            if (name := str(parameter.name)) in given
         ]
         return super().parse_args(ctx, args)
 
@@ -965,7 +967,9 @@ def segment_show(segment: str, limit: int, as_json: bool, verbose: bool) -> None
 @click.option("--parent-of", metavar="ACCOUNT", help="Only accounts above this one, by its id.")
 @click.option("--in-all-of", metavar="SEGMENTS", callback=_listed, help="Only who is in all of these.")
 @click.option("--in-any-of", metavar="SEGMENTS", callback=_listed, help="Only who is in any of these.")
-@click.option("--except", "in_none_of", metavar="SEGMENTS", callback=_listed, help="Nobody who is in one of these.")
+@click.option(
+    "--except", "in_none_of", metavar="SEGMENTS", callback=_listed, help="Nobody who is in one of these."
+)
 @click.option("--tags", metavar="TAGS", callback=_listed, help="Tags, with commas between them.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show the SQL, and whom it would select.")
 @_as_json
@@ -1052,6 +1056,58 @@ def segment_freeze(
         lambda settings: freeze(
             settings, segment, as_id=as_id, name=name, owner=owner, description=description
         ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("digest")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="What changed after this day, instead of since the last digest; not remembered.",
+)
+@click.option("--owner", metavar="NAME", help="The accounts of this owner alone; nobody: those without one.")
+@click.option(
+    "--by", metavar="COLUMN", help="The column of the owners, instead of digest.owner in enrichments.yml."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["markdown", "html", "json"]), default="markdown", show_default=True
+)
+@click.option(
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where it is written."
+)
+@click.option("--remember", is_flag=True, help="The next one begins here, in spite of --since or --owner.")
+@_as_json
+@_logging
+def digest_(
+    since: date | None,
+    owner: str | None,
+    by: str | None,
+    form: str,
+    out: Path | None,
+    remember: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Say what changed since the last digest, for every owner of accounts.
+
+    \b
+    Examples:
+      engagement digest
+      engagement digest --since 2026-06-01 --owner "Anja Vogel"
+      engagement digest --format html --out digest.html
+
+    Reads the published file alone. Who became stale, goes silent, entered and left segments, moved by own doing, and of
+    whose company something new is known. Nobody's mail is named (docs/digest.md, also for sending it).
+    """
+    from engagement.digest.command import digest
+
+    _conclude(
+        lambda settings: digest(settings, since=since, owner=owner, by=by, form=form, out=out, keep=remember),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

@@ -231,7 +231,11 @@ def metadata(
         for given in unit_test["given"]:
             lines += [f"      - input: {given['input']}", "        rows:"]
             lines += [f"          - {_row(row)}" for row in given["rows"]]
-        lines += ["    expect:", "      rows:", *(f"        - {_row(row)}" for row in unit_test["expect"]["rows"])]
+        lines += [
+            "    expect:",
+            "      rows:",
+            *(f"        - {_row(row)}" for row in unit_test["expect"]["rows"]),
+        ]
     return "\n".join(lines) + "\n"
 
 

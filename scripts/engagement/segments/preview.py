@@ -84,7 +84,9 @@ def preview(settings: Settings, segment_id: str, rule: Rule, variables: dict[str
 
     try:
         with connect(settings, read_only=True) as connection:
-            [(accounts,)] = connection.execute(f"select count(distinct account_id) from {_CURRENT}").fetchall()
+            [(accounts,)] = connection.execute(
+                f"select count(distinct account_id) from {_CURRENT}"
+            ).fetchall()
             for option, account in (("--child-of", rule.child_of), ("--parent-of", rule.parent_of)):
                 if account is not None and accounts:
                     found = connection.execute(

@@ -35,7 +35,9 @@ def published(settings: Settings, *, what: str = "segments") -> Iterator[duckdb.
         ) from None
 
 
-def records(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+def records(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[Row]:
     """The rows of a query by their columns' names."""
     result = connection.execute(query, dict(values) if isinstance(values, Mapping) else list(values))
     names = [column[0] for column in result.description or ()]
@@ -47,7 +49,9 @@ def segment_row(connection: duckdb.DuckDBPyConnection, segment_id: str) -> Row:
     rows = records(connection, "select * from marts.segments where segment_id = ?", [segment_id])
     if rows:
         return rows[0]
-    known = [row["segment_id"] for row in records(connection, "select segment_id from marts.segments order by 1")]
+    known = [
+        row["segment_id"] for row in records(connection, "select segment_id from marts.segments order by 1")
+    ]
     raise ConfigurationError(f"there is no published segment {segment_id!r}; {hint(segment_id, known)}")
 
 

@@ -247,7 +247,9 @@ def _number(attribute: Attribute, given: str) -> Decimal:
         digits = int(decimals[2])
         whole = Decimal(10) ** (int(decimals[1]) - digits)
     if abs(value) >= whole:
-        raise ConfigurationError(f"{_short(given)} is more than {attribute.name} can be; it is below {whole:,f}")
+        raise ConfigurationError(
+            f"{_short(given)} is more than {attribute.name} can be; it is below {whole:,f}"
+        )
     rounded = round(value, digits)
     if rounded != value:
         raise ConfigurationError(

@@ -110,7 +110,9 @@ def list_segments(settings: Settings) -> Outcome:
     known = {row["segment_id"] for row in segments}
     waiting = [one for one in files.described(settings.project_dir) if one not in known]
     if waiting:
-        log.warning("warning: not published yet: %s; `engagement run` judges them", ", ".join(sorted(waiting)))
+        log.warning(
+            "warning: not published yet: %s; `engagement run` judges them", ", ".join(sorted(waiting))
+        )
     return Outcome(
         facts={"segments": segments, "not_published": sorted(waiting)},
         summary=lambda: _print_list(segments, console()),
@@ -165,7 +167,11 @@ def _print_list(segments: list[Row], printed: Console) -> None:
             row["segment_name"],
             row["owner"] or "-",
             _count(row["members_count"]),
-            "-" if row["change_count"] is None else f"{row['change_count']:+,}" if row["change_count"] else "0",
+            "-"
+            if row["change_count"] is None
+            else f"{row['change_count']:+,}"
+            if row["change_count"]
+            else "0",
             row["finding"] or "",
         )
     printed.print(table)
@@ -179,7 +185,9 @@ def _print_segment(facts: dict[str, Any], rows_count: int, printed: Console) -> 
         f" tags: {facts['tags'] or 'none'}",
         soft_wrap=True,
     )
-    printed.print(f"  rule: {facts['sql_file'] or 'its model is not in this project any more'}", soft_wrap=True)
+    printed.print(
+        f"  rule: {facts['sql_file'] or 'its model is not in this project any more'}", soft_wrap=True
+    )
     if facts["members_count"] is not None:
         of = counted(facts["accounts_count"], "account")
         printed.print(f"  {facts['members_count']:,} of {of}, as of {facts['as_of_date']}", soft_wrap=True)
@@ -194,7 +202,10 @@ def _print_segment(facts: dict[str, Any], rows_count: int, printed: Console) -> 
         "Members at the end of each week",
         [("on", "left"), ("members", "right"), ("entered", "right"), ("left", "right")],
         [
-            [str(row["counted_on"]), *(_count(row[f"{part}_count"]) for part in ("members", "entered", "left"))]
+            [
+                str(row["counted_on"]),
+                *(_count(row[f"{part}_count"]) for part in ("members", "entered", "left")),
+            ]
             for row in facts["trend"]
         ],
     )
@@ -216,15 +227,18 @@ def _print_segment(facts: dict[str, Any], rows_count: int, printed: Console) -> 
         "Who entered and left last",
         [("on", "left"), ("", "left"), ("account", "left"), ("reason", "left")],
         [
-            [str(row["moved_on"]), row["move"], row["account_name"] or row["account_id"], row["reason"] or "-"]
+            [
+                str(row["moved_on"]),
+                row["move"],
+                row["account_name"] or row["account_id"],
+                row["reason"] or "-",
+            ]
             for row in facts["moves"]
         ],
     )
 
 
-def _print_table(
-    printed: Console, title: str, columns: list[tuple[str, Any]], rows: list[list[str]]
-) -> None:
+def _print_table(printed: Console, title: str, columns: list[tuple[str, Any]], rows: list[list[str]]) -> None:
     if not rows:
         return
     table = Table(title=title, title_justify="left", box=None)

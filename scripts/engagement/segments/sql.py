@@ -111,9 +111,7 @@ def _member(rule: Rule, relation: str) -> list[str]:
     if len(rule.in_any_of) == 1:
         terms += [[f"segment_{rule.in_any_of[0]}.is_member"]]
     elif rule.in_any_of:
-        terms.append(
-            _in_brackets(_joined([[f"segment_{part}.is_member"] for part in rule.in_any_of], "or"))
-        )
+        terms.append(_in_brackets(_joined([[f"segment_{part}.is_member"] for part in rule.in_any_of], "or")))
     terms += [[f"not segment_{part}.is_member"] for part in rule.in_none_of]
     return _joined(terms, "and")
 

@@ -139,16 +139,14 @@ def _values_meeting(rule: Rule, group: Sequence[Condition]) -> dict[Attribute, A
     for attribute in rule.attributes:
         wanted = [condition for condition in group if condition.attribute == attribute]
         others = [c for c in rule.conditions if c.attribute == attribute and c not in wanted]
-        candidates = [
-            probe for c in rule.conditions if c.attribute == attribute for probe in _probes(c)
-        ]
+        candidates = [probe for c in rule.conditions if c.attribute == attribute for probe in _probes(c)]
         contained = [str(c.value) for c in wanted if c.operator == CONTAINS]
         candidates += [" ".join(contained)] if contained else []
         values[attribute] = max(
             candidates,
             key=lambda value: (
-                sum(condition.is_met_by(value) for condition in wanted),  # noqa: B023
-                -sum(condition.is_met_by(value) for condition in others),  # noqa: B023
+                sum(condition.is_met_by(value) for condition in wanted),
+                -sum(condition.is_met_by(value) for condition in others),
             ),
         )
     return values
