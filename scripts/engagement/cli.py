@@ -974,9 +974,7 @@ def segment_show(segment: str, limit: int, as_json: bool, verbose: bool) -> None
 @click.option("--dry-run", is_flag=True, help="Write nothing: show the SQL, and whom it would select.")
 @_as_json
 @_logging
-@click.pass_context
 def segment_new(
-    context: click.Context,
     segment_id: str,
     name: str,
     owner: str,
@@ -1003,18 +1001,20 @@ def segment_new(
           --in-all-of high_value --in-any-of stale,going_silent --dry-run
 
     CONDITION is ATTRIBUTE OPERATOR VALUE, with = != < <= > >= or contains, or ATTRIBUTE and one of: is null, is not
-    null, is true, is false. --and binds closer than --or. What is unknown meets no condition but is null. Attributes are
-    those of the model int_account_attributes_dated, and your own of customers.accounts.attributes (docs/segments.md).
+    null, is true, is false. --and binds closer than --or. What is unknown meets no condition but is null. Attributes
+    are those of the model int_account_attributes_dated, and your own of customers.accounts.attributes
+    (docs/segments.md).
     """
     from engagement.segments.new import new
 
+    conditions = click.get_current_context().meta[_RULE]
     _conclude(
         lambda settings: new(
             settings,
             segment_id,
             name=name,
             owner=owner,
-            conditions=context.meta[_RULE],
+            conditions=conditions,
             description=description,
             audience=audience,
             child_of=child_of,

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
+from engagement.contract import quoted
 from engagement.digest.period import Period
-from engagement.publish import quoted
 from engagement.scores import shipped_version
 from engagement.segments.published import Row, records
 
@@ -45,7 +45,8 @@ SEGMENTS = """
 MOVES = """
     with
     entered as (
-        select segment_id, enrichment_id, account_id, 'entered' as move, entered_on as moved_on, entered_reason as reason
+        select
+            segment_id, enrichment_id, account_id, 'entered' as move, entered_on as moved_on, entered_reason as reason
         from marts.segment_history
         where is_entry_seen and left_on is null and entered_on > $since and entered_on <= $as_of
     ),

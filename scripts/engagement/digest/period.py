@@ -17,8 +17,8 @@ STATE = "digest_state.json"
 
 @dataclass(frozen=True)
 class Period:
-    """Days after `since` up to the as-of date. Company data have instants (UTC) instead: those after `instant_from`, up to
-    the file's publication, so that what comes after the as-of date is told once.
+    """Days after `since` up to the as-of date. Company data have instants (UTC) instead: those after `instant_from`, up
+    to the file's publication, so that what comes after the as-of date is told once.
     """
 
     since: date
@@ -33,8 +33,8 @@ def state_file(settings: Settings) -> Path:
 
 
 def period_of(settings: Settings, *, as_of: date, published_at: datetime, since: date | None) -> Period:
-    """The period up to the published as-of date: from `since`, or from the last digest, or else of 7 days. Where the last
-    one was of this very day, its own again.
+    """The period up to the published as-of date: from `since`, or from the last digest, or else of 7 days. Where the
+    last one was of this very day, its own again.
 
     Raises ConfigurationError where nothing lies between, and where what is remembered cannot be read.
     """
@@ -58,7 +58,9 @@ def period_of(settings: Settings, *, as_of: date, published_at: datetime, since:
 
 
 def remember(settings: Settings, period: Period) -> None:
-    """Puts a period down as that of the last digest. OSError where it cannot be written; what was remembered stays then."""
+    """Puts a period down as that of the last digest; ConfigurationError where it cannot be written, and then what was
+    remembered stays.
+    """
     text = json.dumps(
         {
             "since": period.since.isoformat(),
@@ -73,8 +75,8 @@ def remember(settings: Settings, period: Period) -> None:
         durable.write(path, f"{text}\n".encode())
     except OSError as error:
         raise ConfigurationError(
-            f"{STATE}: cannot be written ({error.strerror}), so this digest is not remembered; correct its rights or make"
-            " room, then run again"
+            f"{STATE}: cannot be written ({error.strerror}), so this digest is not remembered; correct its rights or"
+            " make room, then run again"
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def sections(entry: dict[str, Any], *, with_enrichment: bool) -> Iterator[Sectio
         )
 
 
-def _section(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Section:
+def _section(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Section:
     return Section(
         f"{title} ({len(rows):,})", headings, tuple(rows[:LONGEST_LIST]), max(len(rows) - LONGEST_LIST, 0)
     )

@@ -274,8 +274,8 @@ def alone(project_dir: Path) -> Iterator[None]:
 
 
 def write_together(project_dir: Path, contents: Mapping[Path, bytes]) -> None:
-    """Writes files below the project's folder: all of them, or none. New ones are everybody's to read, others keep their
-    rights.
+    """Writes files below the project's folder: all of them, or none. New ones are everybody's to read, others keep
+    their rights.
 
     Raises ConfigurationError where one cannot be written; then all are as they were. A process killed between two
     renames leaves a segment that the next build says is missing in dbt_project.yml, which is written last.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from engagement.config import Settings
@@ -94,7 +95,7 @@ def freeze(
     )
 
 
-def _with_rows(seed: Path, rows: list[tuple[str, ...]]) -> bytes:
+def _with_rows(seed: Path, rows: Sequence[tuple[str, ...]]) -> bytes:
     """The seed with rows appended; what stands in it stays as it is, byte by byte."""
     before = seed.read_bytes()
     with seed.open(encoding="utf-8-sig", newline="") as file:

@@ -100,7 +100,7 @@ def _outcome(
         "sql": sql,
         "preview": None if seen is None else seen.facts,
     }
-    lines = sql.rstrip("\n").split("\n") + [""] if dry_run else [f"Written: {', '.join(paths)}"]
+    lines = [*sql.rstrip("\n").split("\n"), ""] if dry_run else [f"Written: {', '.join(paths)}"]
     if seen is not None:
         lines += seen.lines
     elif dry_run:

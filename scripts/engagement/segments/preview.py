@@ -23,7 +23,7 @@ _CURRENT = f"(select * from intermediate.{ATTRIBUTES_MODEL} where is_current)"
 
 @dataclass(frozen=True)
 class Preview:
-    """Accounts, each once: of all, those whom the rule selects, and whom each condition does alone; the first by name."""
+    """Accounts, each once: all, those that the rule selects, and that each condition does alone; the first by name."""
 
     accounts_count: int
     members_count: int

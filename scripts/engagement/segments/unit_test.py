@@ -103,7 +103,7 @@ def _distinct(cases: Iterator[_Case]) -> Iterator[_Case]:
 
 def _cases(rule: Rule) -> Iterator[_Case]:
     everywhere = frozenset((*rule.in_all_of, *rule.in_any_of[:1]))
-    met = {}
+    met: dict[Attribute, Any] = {}
     for number, group in enumerate(rule.groups):
         values = _values_meeting(rule, group)
         met = met or values
