@@ -27,6 +27,11 @@ _REF = re.compile(r"ref\(\s*['\"]segment_(\w+)['\"]\s*\)")
 _MACRO = re.compile(r"segment_(?:union|intersect|except)\(\s*\[([^\]]*)\]")
 
 
+def _load(text: str) -> Any:
+    # The parser in C where there is one: a segment's tests are long.
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def model_path(segment_id: str) -> Path:
     """Where a segment's SQL lies, below the project's folder."""
     return SEGMENTS / f"segment_{segment_id}.sql"
@@ -37,7 +42,7 @@ def described(project_dir: Path) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((project_dir / SEGMENTS).glob("*.yml")):
         try:
-            models = yaml.safe_load(path.read_text("utf-8")).get("models") or ()
+            models = _load(path.read_text("utf-8")).get("models") or ()
             for model in models:
                 about = model.get("config", {}).get("meta", {}).get("segment")
                 if isinstance(about, dict):
@@ -82,7 +87,7 @@ def check_new(project_dir: Path, segment_id: str, *, name: str, owner: str) -> N
         raise ConfigurationError(
             f"{_quoted(segment_id)} is no id of a segment; allowed: up to 50 of a-z, 0-9 and _, a letter first"
         )
-    taken = [path for path in (project_dir / "models").rglob(f"segment_{segment_id}.*")]
+    taken = sorted((project_dir / "models").rglob(f"segment_{segment_id}.*"))
     if taken or segment_id in listed(project_dir):
         where = taken[0].relative_to(project_dir).as_posix() if taken else f"{PROJECT_FILE}, vars.segments"
         raise ConfigurationError(f"segment {segment_id} is there already ({where}); choose another id")
@@ -116,7 +121,7 @@ def listed(project_dir: Path) -> list[str]:
 
 def _listed(text: str) -> list[str]:
     try:
-        segments = yaml.safe_load(text)["vars"]["segments"]
+        segments = _load(text)["vars"]["segments"]
     except (yaml.YAMLError, KeyError, TypeError):
         segments = None
     if not isinstance(segments, list) or not all(isinstance(one, str) for one in segments):
@@ -131,12 +136,12 @@ def project_with(text: str, segment_id: str) -> str:
 
     Raises ConfigurationError where the list is not written one id a line.
     """
-    before = yaml.safe_load(text)
     wanted = [*_listed(text), segment_id]
+    before = _load(text)
     lines = text.splitlines(keepends=True)
     edited = _with_item(lines, segment_id)
     try:
-        after = yaml.safe_load(edited) if edited is not None else None
+        after = _load(edited) if edited is not None else None
     except yaml.YAMLError:
         after = None
     expected = {**before, "vars": {**before["vars"], "segments": wanted}}
@@ -255,7 +260,7 @@ def _yaml(value: Any) -> str:
         # YAML 1.1 takes 1e-05 for a text.
         return f"{value:.12f}".rstrip("0")
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value):
-        return value if yaml.safe_load(value) == value else json.dumps(value)
+        return value if _load(value) == value else json.dumps(value)
     return json.dumps(value, ensure_ascii=False)
 
 

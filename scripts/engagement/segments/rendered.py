@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, NoReturn
 
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from jinja2.runtime import Macro
 
 MACROS = ("macros/segments.sql", "macros/dialect/json.sql")
@@ -28,6 +30,11 @@ class _Exceptions:
         raise ValueError(message)
 
 
+@lru_cache(maxsize=4)
+def _compiled(text: str) -> CodeType:
+    return Environment(extensions=["jinja2.ext.do"]).compile(text)
+
+
 def rendered(
     sql: str, *, project_dir: Path, relations: Mapping[str, str], variables: Mapping[str, Any], model: str
 ) -> str:
@@ -46,6 +53,7 @@ def rendered(
     }
     texts = [path.read_text("utf-8") for path in (project_dir / name for name in MACROS)]
     # In one template, so that each sees the others.
-    macros |= vars(environment.from_string("\n".join(texts)).module)
+    code = _compiled("\n".join(texts))
+    macros |= vars(Template.from_code(environment, code, environment.globals).module)
     environment.globals |= {name: value for name, value in macros.items() if isinstance(value, Macro)}
     return environment.from_string(sql).render()

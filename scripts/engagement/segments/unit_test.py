@@ -108,6 +108,11 @@ def _cases(rule: Rule) -> Iterator[_Case]:
         values = _values_meeting(rule, group)
         met = met or values
         yield _Case(values, segments=everywhere)
+        # Where a text contains several, in the other order as well.
+        yield _Case(
+            values | {a: " ".join(reversed(texts)) for a, texts in _contained(group).items()},
+            segments=everywhere,
+        )
         for condition in group:
             for probe in _probes(condition):
                 yield _Case(values | {condition.attribute: probe}, segments=everywhere)
@@ -140,7 +145,7 @@ def _values_meeting(rule: Rule, group: Sequence[Condition]) -> dict[Attribute, A
         wanted = [condition for condition in group if condition.attribute == attribute]
         others = [c for c in rule.conditions if c.attribute == attribute and c not in wanted]
         candidates = [probe for c in rule.conditions if c.attribute == attribute for probe in _probes(c)]
-        contained = [str(c.value) for c in wanted if c.operator == CONTAINS]
+        contained = _contained(wanted).get(attribute)
         candidates += [" ".join(contained)] if contained else []
         values[attribute] = max(
             candidates,
@@ -150,6 +155,15 @@ def _values_meeting(rule: Rule, group: Sequence[Condition]) -> dict[Attribute, A
             ),
         )
     return values
+
+
+def _contained(conditions: Sequence[Condition]) -> dict[Attribute, list[str]]:
+    """The texts that attributes have to contain, where those are several."""
+    found: dict[Attribute, list[str]] = {}
+    for condition in conditions:
+        if condition.operator == CONTAINS:
+            found.setdefault(condition.attribute, []).append(str(condition.value))
+    return {attribute: texts for attribute, texts in found.items() if len(texts) > 1}
 
 
 def _probes(condition: Condition) -> list[Any]:
