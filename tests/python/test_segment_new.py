@@ -465,7 +465,7 @@ def test_a_file_that_cannot_be_written_leaves_all_as_they_were(
             raise OSError(30, "Read-only file system", str(target))
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "replace", refuse_one)
+    monkeypatch.setattr(os, "replace", refuse_one)
     result = workspace.run("segment", "new", "cold", "--name", "Cold", "--owner", "Sales", *WHERE)
     assert result.exit_code == 2
     assert "cannot be written (Read-only file system); correct the rights of its folder" in result.stderr
