@@ -224,6 +224,8 @@ def cli() -> None:
       engagement watch               for a second timer: whether a run failed, was killed or is overdue
       engagement cancel              end what is running; what was read is kept
       engagement verify FILE         put a published file through the gate, wherever it lies
+      engagement segment list        which accounts somebody wants to act on; new makes another
+      engagement digest              what changed since the last one, for every owner of accounts
       engagement diff                which accounts would move before anything is published
       engagement backtest            whether the score told what came next in your own mail
       engagement fit-weights         weights fitted on your own mail, as a version of their own
