@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from conftest import Workspace
+from engagement.digest import collect
 from engagement.digest.html import as_html
 from engagement.digest.markdown import as_markdown, escaped
 from engagement.digest.sections import LONGEST_LIST
@@ -121,7 +123,7 @@ def test_who_entered_and_left_within_the_period(workspace: Workspace) -> None:
             stay("stale", "A1", "2026-06-24"),  # the first day of the period
             stay("stale", "A2", "2026-06-23"),  # the day before it
             stay("stale", "A3", "2026-06-23", D),  # left on the last
-            stay("stale", "B1", "2026-06-01", "2026-06-23"),  # left before
+            stay("stale", "C1", "2026-06-01", "2026-06-23"),  # left before
             stay("stale", "B1", D, is_entry_seen=False),  # perhaps always
             stay("rising", "B1", "2026-06-01", "2026-06-24"),  # out and in again
             stay("rising", "B1", "2026-06-28"),
@@ -398,3 +400,55 @@ def test_nothing_judged_yet(workspace: Workspace) -> None:
         connection.execute("update marts.segments set as_of_date = null")
     result = workspace.run("digest")
     assert result.exit_code == 2 and "nothing has been judged yet" in result.stderr
+
+
+# Wrong variants of what a digest asks the file, and the test that catches each.
+WRONG = (
+    ("MOVES", "is_entry_seen and ", "", test_who_entered_and_left_within_the_period),
+    ("MOVES", "and entered_on > $since", "and entered_on >= $since", test_who_entered_and_left_within_the_period),
+    ("MOVES", "left_on is null and entered_on >", "entered_on >", test_who_entered_and_left_within_the_period),
+    ("MOVES", "history.left_on > $since", "history.left_on >= $since", test_who_entered_and_left_within_the_period),
+    ("MOVES", "left_on <= $as_of", "left_on < $as_of", test_who_entered_and_left_within_the_period),
+    ("MOVES", "left_on <= $as_of and history.entered_on <= $since", "left_on <= $as_of",
+     test_who_entered_and_left_within_the_period),
+    ("MOVES", "anti join still_there", "inner join still_there", test_who_entered_and_left_within_the_period),
+    ("SEGMENTS", "where is_active", "", test_who_entered_and_left_within_the_period),
+    ("MOVERS", "week_ends_on > $since", "week_ends_on >= $since",
+     test_movers_by_their_own_doing_and_the_component_that_did_most),
+    ("MOVERS", "where score_version = $version and week_ends_on > $since", "where week_ends_on > $since",
+     test_movers_by_their_own_doing_and_the_component_that_did_most),
+    ("MOVERS", ">= $points", "> $points", test_movers_by_their_own_doing_and_the_component_that_did_most),
+    ("MOVERS", "order by abs(points) desc nulls last, component", "order by component desc",
+     test_movers_by_their_own_doing_and_the_component_that_did_most),
+    ("MOVERS", "max_by(engagement_score", "min_by(engagement_score",
+     test_movers_by_their_own_doing_and_the_component_that_did_most),
+    ("ENRICHED", "known_from_at > $instant_from", "known_from_at > $instant_from - interval 30 day",
+     test_company_data_first_known_and_changed_are_told_once),
+    ("COMPANY_CHANGES", "and changes.changed_at > first_known.known_from_at", "",
+     test_company_data_first_known_and_changed_are_told_once),
+    ("COMPANY_CHANGES", "and changes.changed_at <= $instant_to", "and $instant_to is not null",
+     test_company_data_first_known_and_changed_are_told_once),
+    ("RUNS", "started_at > $instant_from", "$instant_from is not null",
+     test_runs_and_what_is_overdue_stand_in_one_line),
+    ("OVERDUE", "enrichment_state = 'active' and ", "", test_runs_and_what_is_overdue_stand_in_one_line),
+    ("OVERDUE", "< $instant_to", "<= $instant_to", test_runs_and_what_is_overdue_stand_in_one_line),
+)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "replaced", "by", "caught_by"), WRONG)
+def test_wrong_variants_are_caught(
+    name: str,
+    replaced: str,
+    by: str,
+    caught_by: Callable[[Workspace], None],
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = getattr(collect, name)
+    assert text.count(replaced) == 1
+    caught_by(workspace)
+    (workspace.root / "data" / "digest_state.json").unlink(missing_ok=True)
+    monkeypatch.setattr(collect, name, text.replace(replaced, by))
+    with pytest.raises(AssertionError):
+        caught_by(workspace)

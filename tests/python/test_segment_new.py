@@ -214,13 +214,7 @@ class Judge:
 
 @functools.cache
 def model_attributes(project_dir: Path) -> dict[str, Attribute]:
-    settings = types.SimpleNamespace(
-        project_dir=project_dir,
-        private_file=project_dir / "none",
-        configuration=types.SimpleNamespace(
-            customers=types.SimpleNamespace(accounts=types.SimpleNamespace(attributes=()))
-        ),
-    )
+    settings = types.SimpleNamespace(project_dir=project_dir)
     return known_attributes(settings)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ import duckdb
 import yaml
 
 from engagement.config import Settings
-from engagement.errors import ConfigurationError, EngagementError
+from engagement.errors import ConfigurationError
 from engagement.warehouse import connect
 
 ATTRIBUTES_MODEL = "int_account_attributes_dated"
@@ -66,52 +66,50 @@ class Attribute:
 
 
 def known_attributes(settings: Settings) -> dict[str, Attribute]:
-    """Every attribute by its name. The types of the customer's own columns are those that were landed last; a column
-    that was not landed yet is left out.
-
-    Raises ConfigurationError where the project does not say what there is.
-    """
+    """The columns of the attributes of accounts, by name; ConfigurationError where the project does not say them."""
     path = settings.project_dir / MODELS
     try:
         models = yaml.safe_load(path.read_text("utf-8"))["models"]
         columns = next(model["columns"] for model in models if model["name"] == ATTRIBUTES_MODEL)
-        known = {
+        return {
             column["name"]: Attribute(column["name"], str(column["data_type"]))
             for column in columns
             if column["name"] not in _NO_ATTRIBUTES
         }
     except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration):
         raise ConfigurationError(
-            f"{MODELS}: does not say what {ATTRIBUTES_MODEL} holds; put it back as it came with the project"
+            f"{MODELS.as_posix()}: does not say what {ATTRIBUTES_MODEL} holds; put it back as it came with the project"
         ) from None
-    landed = _landed_types(settings)
-    for name in settings.configuration.customers.accounts.attributes:
-        # A column of the model comes first: that is what the shipped segments read.
-        if name not in known and name in landed:
-            known[name] = Attribute(name, landed[name], is_own=True)
-    return known
 
 
 def attribute_named(name: str, known: Mapping[str, Attribute], settings: Settings) -> Attribute:
-    """The attribute of this name; ConfigurationError with the nearest name where there is none."""
+    """The attribute of this name: one of `known`, or a column of the customer's own, of the type that was landed last.
+
+    Raises ConfigurationError with the nearest name where there is none, and where the column was not landed yet;
+    BusyError where another process has the private file, which knows its type.
+    """
     if name in known:
         return known[name]
-    if name in settings.configuration.customers.accounts.attributes:
+    own = settings.configuration.customers.accounts.attributes
+    if name in own:
+        if (data_type := _landed_types(settings).get(name)) is not None:
+            return Attribute(name, data_type, is_own=True)
         raise ConfigurationError(
             f"{name}: its type is not known yet; land the customer files with `engagement extract customers` first"
         )
-    near = difflib.get_close_matches(name, list(known), 1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    names = [*known, *own]
+    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
     raise ConfigurationError(f"{name!r} is no attribute of an account; {hint}")
 
 
 def _landed_types(settings: Settings) -> dict[str, str]:
     if not settings.private_file.is_file():
         return {}
-    try:
-        with connect(settings, read_only=True) as connection:
+    with connect(settings, read_only=True) as connection:
+        try:
             return dict(
                 connection.execute("select attribute, data_type from raw.account_attributes").fetchall()
             )
-    except (duckdb.CatalogException, EngagementError):
-        return {}
+        except duckdb.CatalogException:
+            return {}

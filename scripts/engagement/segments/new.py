@@ -104,7 +104,9 @@ def _outcome(
     if seen is not None:
         lines += seen.lines
     elif dry_run:
-        lines.append("Whom it selects is not known yet: nothing is built; `engagement run` builds it.")
+        lines.append(
+            "Whom it selects cannot be said: nothing is built yet, or another command has the private file."
+        )
     if dry_run:
         lines.append("Nothing is written. The same without --dry-run writes it.")
     else:

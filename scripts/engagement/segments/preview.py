@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -83,7 +83,8 @@ def preview(settings: Settings, segment_id: str, rule: Rule, variables: dict[str
         )
 
     try:
-        with connect(settings, read_only=True) as connection:
+        # A preview is not worth waiting for.
+        with connect(replace(settings, file_wait_seconds=0.0), read_only=True) as connection:
             [(accounts,)] = connection.execute(
                 f"select count(distinct account_id) from {_CURRENT}"
             ).fetchall()
