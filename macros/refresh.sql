@@ -15,12 +15,28 @@
     {{ return(nodes) }}
 {%- endmacro %}
 
+{#- The refreshed models, and the models and seeds that they are made of; what is only made of them, such as a segment, may
+    change without a whole refresh. -#}
+{% macro nodes_of_the_refresh() -%}
+    {%- set needed = [] -%}
+    {%- set open = namespace(nodes=refreshed_nodes()) -%}
+    {%- for step in range(graph.nodes | length) if open.nodes -%}
+        {%- set above = [] -%}
+        {%- for name in open.nodes if name in graph.nodes and name not in needed -%}
+            {%- do needed.append(name) -%}
+            {%- do above.extend(graph.nodes[name].depends_on.nodes) -%}
+        {%- endfor -%}
+        {%- set open.nodes = above | unique | list -%}
+    {%- endfor -%}
+    {{ return(needed) }}
+{%- endmacro %}
+
 {#- Fingerprint of everything but data that the incremental models are made of. -#}
 {% macro refresh_logic() -%}
     {#- What `dbt run` builds is made of the seeds as they were loaded last, whatever their files say. -#}
     {%- set parts = [flags.WHICH] -%}
-    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] -%}
-        {%- do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) -%}
+    {%- for name in nodes_of_the_refresh() -%}
+        {%- do parts.append(name ~ ' ' ~ graph.nodes[name].checksum.checksum) -%}
     {%- endfor -%}
     {#- dbt tells of no macro, and of the project's folder only through its seeds -#}
     {%- set seed = graph.nodes.values() | selectattr('resource_type', 'equalto', 'seed') | first -%}

@@ -4,24 +4,24 @@
 
 {#- Whether nothing has happened for longer than var stale_after_days: never counts as long ago, but never at all is another
     thing than stale (D6.8). -#}
-{% macro is_stale(days_since_last_email, days_since_last_meeting) -%}
-    {{ return(
-        '(coalesce(' ~ days_since_last_email ~ ' > ' ~ var('stale_after_days') ~ ', true) and coalesce('
-        ~ days_since_last_meeting ~ ' > ' ~ var('stale_after_days') ~ ', true) and not '
-        ~ is_never_engaged(days_since_last_email, days_since_last_meeting) ~ ')'
-    ) }}
+{% macro is_stale(email_days, meeting_days) -%}
+    (
+        coalesce({{ email_days }} > {{ var('stale_after_days') }}, true)
+        and coalesce({{ meeting_days }} > {{ var('stale_after_days') }}, true)
+        and not {{ is_never_engaged(email_days, meeting_days) }}
+    )
 {%- endmacro %}
 
 {#- The same, where never is read as no. -#}
-{% macro is_stale_strict(days_since_last_email, days_since_last_meeting) -%}
-    {{ return(
-        '(coalesce(' ~ days_since_last_email ~ ' > ' ~ var('stale_after_days') ~ ', false) and coalesce('
-        ~ days_since_last_meeting ~ ' > ' ~ var('stale_after_days') ~ ', false))'
-    ) }}
+{% macro is_stale_strict(email_days, meeting_days) -%}
+    (
+        coalesce({{ email_days }} > {{ var('stale_after_days') }}, false)
+        and coalesce({{ meeting_days }} > {{ var('stale_after_days') }}, false)
+    )
 {%- endmacro %}
 
-{% macro is_never_engaged(days_since_last_email, days_since_last_meeting) -%}
-    {{ return('(' ~ days_since_last_email ~ ' is null and ' ~ days_since_last_meeting ~ ' is null)') }}
+{% macro is_never_engaged(email_days, meeting_days) -%}
+    ({{ email_days }} is null and {{ meeting_days }} is null)
 {%- endmacro %}
 
 
@@ -33,9 +33,14 @@
     ) }}
 {%- endmacro %}
 
-{#- Words of any value: its text, or `unknown` where there is none. -#}
-{% macro said(value, unknown='unknown') -%}
-    {{ return('coalesce(cast(' ~ value ~ " as string), '" ~ unknown ~ "')") }}
+{#- Words of a text or a date: itself, or `unknown` where there is none. -#}
+{% macro said(value) -%}
+    {{ return('coalesce(cast(' ~ value ~ " as string), 'unknown')") }}
+{%- endmacro %}
+
+{#- Words of a number: 1,234.5; at most one digit behind the point, none where it is whole. -#}
+{% macro number_said(number) -%}
+    {{ return("coalesce(" ~ number_with_separators(number) ~ ", 'unknown')") }}
 {%- endmacro %}
 
 {#- Words of a ratio: whole percent. -#}

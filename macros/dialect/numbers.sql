@@ -26,3 +26,17 @@
 {% macro spark__quantile(value, share) -%}
     {{ return('percentile(' ~ value ~ ', ' ~ share ~ ')') }}
 {%- endmacro %}
+
+
+{#- Text of a number with separators: 1,234.5; at most one digit behind the point, none where it is whole. -#}
+{% macro number_with_separators(number) -%}
+    {{ return(adapter.dispatch('number_with_separators', 'customer_engagement')(number)) }}
+{%- endmacro %}
+
+{% macro duckdb__number_with_separators(number) -%}
+    {{ return("regexp_replace(format('{:,.1f}', cast(" ~ number ~ " as double)), '[.]0$', '')") }}
+{%- endmacro %}
+
+{% macro spark__number_with_separators(number) -%}
+    {{ return("regexp_replace(format_number(cast(" ~ number ~ " as double), 1), '[.]0$', '')") }}
+{%- endmacro %}

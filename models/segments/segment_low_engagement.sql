@@ -11,5 +11,8 @@ select
     account_id,
     judged_on,
     coalesce(engagement_score < {{ var('low_engagement_below_score') }}, true) as is_member,
-    coalesce('score ' || cast(engagement_score as string), 'no contact within the year') as reason
+    case
+        when engagement_score is null then 'no contact within the year'
+        else 'score ' || {{ number_said('engagement_score') }}
+    end as reason
 from attributes

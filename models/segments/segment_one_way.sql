@@ -11,6 +11,6 @@ select
     account_id,
     judged_on,
     interactions_count >= {{ var('one_way_from') }} and (inbound_count = 0 or outbound_count = 0) as is_member,
-    {{ said('outbound_count') }} || ' e-mails and meetings initiated by us, ' || {{ said('inbound_count') }}
-    || ' by the account' as reason
+    {{ number_said('outbound_count') }} || ' e-mails and meetings initiated by us, '
+    || {{ number_said('inbound_count') }} || ' by the account' as reason
 from attributes

@@ -13,5 +13,5 @@ select
     interactions_count >= {{ var('single_thread_from') }}
     and coalesce(top_contact_share_ratio > {{ var('single_thread_ratio') }}, false) as is_member,
     'one contact takes part in ' || {{ percent_said('top_contact_share_ratio') }} || ' of '
-    || {{ said('interactions_count') }} || ' e-mails and meetings' as reason
+    || {{ number_said('interactions_count') }} || ' e-mails and meetings' as reason
 from attributes

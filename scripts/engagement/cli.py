@@ -50,7 +50,7 @@ Exit codes:
   4 a service failed                       9 done and published, some mailboxes cannot be read
   10 the credits at Leadspace are used up  11 doctor: a check failed
   12 no room on the disk or in memory      13 watch: a run needs attention
-  14 the private file is damaged
+  14 the private file is damaged           15 done and published, an export after it failed
   130 ended by Ctrl-C                      143 ended by SIGTERM or `engagement cancel`
 """
 
@@ -226,6 +226,7 @@ def cli() -> None:
       engagement verify FILE         put a published file through the gate, wherever it lies
       engagement segment list        which accounts somebody wants to act on; new makes another
       engagement digest              what changed since the last one, for every owner of accounts
+      engagement export              tables and segments as files, in a folder or at a service
       engagement diff                which accounts would move before anything is published
       engagement backtest            whether the score told what came next in your own mail
       engagement fit-weights         weights fitted on your own mail, as a version of their own
@@ -504,6 +505,40 @@ def publish(as_json: bool, verbose: bool) -> None:
         _notified("publish", running.publish),
         as_json=as_json,
         verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("export")
+@click.argument("names", nargs=-1, metavar="[NAME ...]")
+@click.option("--list", "is_list", is_flag=True, help="Say which exports there are, and make none.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be exported to where; write and contact nothing."
+)
+@_as_json
+@_logging
+def export_(names: tuple[str, ...], is_list: bool, dry_run: bool, as_json: bool, verbose: bool) -> None:
+    """Export tables and segments of the published file: the exports NAME of enrichments.yml, or all.
+
+    \b
+    Examples:
+      engagement export --list
+      engagement export --dry-run
+      engagement export stale_for_crm
+
+    As CSV or Parquet, with a manifest, to a folder, S3, Azure Blob Storage or SFTP (docs/exports.md). Reads the
+    published file, and the contact file where columns of it are asked for. An export is there whole or not at
+    all; where one fails the others are made, and the exit code is that of the first that failed.
+    """
+    if is_list and (names or dry_run):
+        raise click.UsageError("--list says what there is; give it alone.")
+    from engagement.exports.export import export, listed
+
+    _conclude(
+        lambda settings: listed(settings) if is_list else export(settings, names, dry_run=dry_run),
+        as_json=as_json,
+        verbose=verbose,
+        services=(),
         needs_files=False,
     )
 

@@ -25,6 +25,8 @@ from pydantic_core import PydanticCustomError
 from engagement import consents
 from engagement.consents import Consents
 from engagement.errors import ConfigurationError
+from engagement.exports import definitions as exporting
+from engagement.exports.definitions import Export, ExportColumn
 from engagement.statements import HASH_BYTES, LOOPBACK_HOSTS, statement_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ REFRESH_PERIODS = {
     "monthly": dt.timedelta(days=30),
 }
 RETENTION_DAYS = (366, 3650)
-SEGMENTS = Path("models", "marts", "segments")
+SEGMENTS = Path("models", "segments")
 SMALLEST_SELECTION, LARGEST_SELECTION = 2, 2500
 DEFAULT_AUTHORITY_URL = "https://login.microsoftonline.com"
 DEFAULT_GRAPH_URL = "https://graph.microsoft.com"
@@ -61,6 +63,7 @@ SECRET_VARIABLES = (
     "ENGAGEMENT_TOMBSTONE_KEY",
     "ENGAGEMENT_WEBHOOK_URL",
     "ENGAGEMENT_WEBHOOK_TOKEN",
+    *exporting.SECRET_VARIABLES,
 )
 # Shorter, the gate would find it in every second text.
 SHORTEST_TOKEN = 8
@@ -153,7 +156,7 @@ def _address(value: object) -> object:
 
 def _dataset(value: object) -> object:
     if isinstance(value, str) and not _SEGMENT.fullmatch(value):
-        raise _refuse("customers, or segment:<name of a segment table>")
+        raise _refuse("customers, or segment:<id of a segment>")
     return value
 
 
@@ -403,6 +406,7 @@ class Configuration(_Part):
     digest: Digest | None = None
     customers: Customers
     enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
+    exports: Annotated[tuple[Export, ...], Field(strict=False)] = ()
 
 
 @dataclass(frozen=True)
@@ -440,6 +444,8 @@ class Settings:
     leadspace_secret: SecretStr | None = None
     hash_key: SecretStr | None = None
     tombstone_key: SecretStr | None = None
+    # Of the destinations of exports, by the names of their variables.
+    export_secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     # None where enrichments.yml says nothing of notifying.
     destination: Destination | None = None
     retry_seconds: float = 300.0
@@ -810,6 +816,9 @@ def load(
         leadspace_secret=SecretStr(program_secret) if program_secret else None,
         hash_key=SecretStr(hash_key) if hash_key else None,
         tombstone_key=SecretStr(tombstone_key) if tombstone_key else None,
+        export_secrets={
+            name: SecretStr(value) for name in exporting.SECRET_VARIABLES if (value := environment.get(name))
+        },
         destination=destination,
         retry_seconds=retry_seconds,
         leadspace_wait_seconds=leadspace_wait_seconds,
@@ -1118,6 +1127,8 @@ def _range_of(key: str) -> str:
         "k": "a whole number from 3 to 100",
         "tolerated_failures": "a number from 0 to 0.5",
         "max_lookups": "a whole number from 1 on",
+        "parts": f"a whole number from 1 to {exporting.MOST_PARTS:,}",
+        "rows_per_part": "a whole number from 1 on",
     }[key]
 
 
@@ -1128,7 +1139,14 @@ def _key_path(location: tuple[int | str, ...], raw: object) -> tuple[list[int | 
     for index, part in enumerate(location):
         if _holds(node, part):
             node = node[part]
-        elif index < len(location) - 1 or part in ("list", "file", "graph", "export"):
+        elif index < len(location) - 1 or part in (
+            "list",
+            "file",
+            "graph",
+            "export",
+            "field",
+            "renamed_field",
+        ):
             continue
         else:
             node = None
@@ -1192,18 +1210,20 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "export": DataConnect,
         "opt_out": AddressFile,
         "mapping": Mapping_,
+        "exports": Export,
+        "renamed_field": ExportColumn,
     }
     for part in location:
         is_contacts = part == "mapping" and model is LeadspaceContactsEnrichment
         model = ContactMapping if is_contacts else by_key.get(str(part), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 # --- checks across keys, over the file as it is, so that they are reported beside the others
 
 
 def _cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[str]:
-    findings: list[str] = []
+    findings: list[str] = list(exporting.findings(raw.get("exports")))
     enrichments = raw.get("enrichments")
     listed = [
         (position, entry)
@@ -1312,8 +1332,10 @@ def _no_website(position: int, entry: dict[str, Any], raw: dict[str, Any]) -> It
 
 
 def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:
-    """Data sets that name no model of models/marts/segments."""
-    known = sorted(path.stem for path in (project_dir / SEGMENTS).glob("*.sql"))
+    """Data sets that name no segment: there is no models/segments/segment_<id>.sql."""
+    known = sorted(
+        path.stem.removeprefix("segment_") for path in (project_dir / SEGMENTS).glob("segment_*.sql")
+    )
     for position, enrichment in enumerate(configuration.enrichments):
         if isinstance(enrichment, LeadspaceEnrichment) and enrichment.segment not in (None, *known):
             near = difflib.get_close_matches(str(enrichment.segment), known, 1)

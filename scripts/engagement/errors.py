@@ -13,9 +13,10 @@
     └── DamagedFileError      14  the private file is damaged: restore a backup, or begin anew
 
 11 is no error: `engagement doctor` did its work and found something that is not granted, or granted too far. Nor is 13:
-`engagement watch` found a run that failed, was killed, is overdue or goes on for too long.
+`engagement watch` found a run that failed, was killed, is overdue or goes on for too long. Nor is 15: a run is done and
+published, and an export after it failed.
 
-Whatever the code (other than 0 and 9: some mailboxes cannot be read), nothing is published.
+Whatever the code (other than 0, 9: some mailboxes cannot be read, and 15), nothing is published.
 
 Every message is one line: what, where, what to do next. A message never holds an address, a secret, a query
 string or the body of an answer. `findings` holds further lines of the same kind (all errors of a
@@ -30,6 +31,7 @@ DONE = 0
 DONE_WITH_UNREAD_MAILBOXES = 9
 CHECKS_FAILED = 11
 RUNS_NEED_ATTENTION = 13
+DONE_WITH_FAILED_EXPORTS = 15
 
 
 class EngagementError(Exception):

@@ -15,6 +15,7 @@ from engagement.config import RUN_ENDS, Destination, RunEnd, Settings, data_dir_
 from engagement.delivery import TOTAL_SECONDS, deliver
 from engagement.errors import (
     DONE,
+    DONE_WITH_FAILED_EXPORTS,
     DONE_WITH_UNREAD_MAILBOXES,
     BusyError,
     ConfigurationError,
@@ -114,6 +115,8 @@ def _run_since(settings: Settings, before: Collection[str]) -> dict[str, Any] | 
 def _end_of(outcome: Outcome, run: Mapping[str, Any], settings: Settings) -> RunEnd:
     if outcome.exit_code == DONE_WITH_UNREAD_MAILBOXES:
         return INCOMPLETE
+    if outcome.exit_code == DONE_WITH_FAILED_EXPORTS:
+        return WARNINGS
     if outcome.exit_code != DONE:
         return FAILED
     states = {entry["state"] for entry in (run.get("enrichments") or {}).values()}

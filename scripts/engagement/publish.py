@@ -319,6 +319,11 @@ def secret_values(settings: Settings) -> list[str]:
     )
     secrets = [secret.get_secret_value() for secret in given if secret]
     password = settings.certificate_password
+    secrets += [
+        secret
+        for given_secret in settings.export_secrets.values()
+        if len(secret := given_secret.get_secret_value()) >= SHORTEST_TOKEN
+    ]
     # A short one, which is common here, would be found in every second text.
     if password and len(password.get_secret_value()) >= SHORTEST_TOKEN:
         secrets.append(password.get_secret_value())

@@ -66,8 +66,8 @@ COMPONENTS = """
 
 STALE = """
     select account_id, account_name, days_since_last_email, days_since_last_meeting
-    from marts.stale_accounts
-    where enrichment_id = ?
+    from marts.account_recency
+    where enrichment_id = ? and is_stale
     order by least(coalesce(days_since_last_email, 99999), coalesce(days_since_last_meeting, 99999)) desc, account_id
 """
 

@@ -118,6 +118,7 @@ def run(
             published = _publish(settings, state.run_id, allow_older=as_of is not None or bool(withdrawn))
         _note_published(settings, state)
         outcome.facts |= _published_facts(published)
+        _export(settings, state, outcome)
         outcome.facts["steps"] = dict(state.steps)
         outcome.lines.append(
             "steps: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in state.steps.items())
@@ -207,6 +208,22 @@ def status(settings: Settings) -> Outcome:
         print_status(found, utc_now(), console())
 
     return Outcome(facts=found, summary=show)
+
+
+def _export(settings: Settings, state: RunState, outcome: Outcome) -> None:
+    """The exports that follow a run. One that fails undoes nothing: it is told, and the run has an exit code of its
+    own.
+    """
+    if not any(export.after_run for export in settings.configuration.exports):
+        return
+    # Loaded only here: most runs export nothing.
+    from engagement.exports.export import export_after_run
+
+    with state.timed("exports"):
+        exported = export_after_run(settings)
+    outcome.lines += exported.lines
+    outcome.facts["exports"] = exported.facts
+    outcome.exit_code = exported.exit_code or outcome.exit_code
 
 
 def _note_published(settings: Settings, state: RunState) -> None:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from random import Random
 from statistics import fmean, median
 from typing import Any
@@ -617,6 +618,43 @@ class Counted:
                     "days_since_last_meeting": (last - max(met_days)).days if met_days else None,
                     "engagement_started_on": min(days),
                 }
+
+    # -- segments
+
+    def segments(self, rhythm_least_days: int) -> Iterator[tuple[str, str]]:
+        """Segment and account, for the segments that look at contact alone and every account with any."""
+        last, first = self.clock.day, self.clock.year_start
+        for account_id in sorted(set(self.mails) | set(self.meetings)):
+            mail_days = [mail.day for mail in self.mails[account_id] if mail.day <= last]
+            met_days = [one.day for one in self.meetings[account_id] if one.day <= last]
+            silent = [(last - max(days)).days if days else None for days in (mail_days, met_days)]
+            if silent == [None, None]:
+                yield "never_engaged", account_id
+            elif all(days is None or days > 60 for days in silent):
+                yield "stale", account_id
+                if None not in silent:
+                    yield "stale_strict", account_id
+            mails = [mail for mail in self.mails[account_id] if first <= mail.day <= last]
+            met = [one for one in self.meetings[account_id] if first <= one.day <= last]
+            inbound = [mail.direction for mail in mails].count("from")
+            inbound += [one.initiator for one in met].count("account")
+            outbound = [mail.direction for mail in mails].count("to")
+            outbound += [one.initiator for one in met].count("ours")
+            interactions = len(mails) + len(met)
+            if interactions >= 3 and not (inbound and outbound):
+                yield "one_way", account_id
+            carried: Counter[str] = Counter()
+            for one in (*mails, *met):
+                carried.update(one.theirs)
+            if interactions >= 5 and max(carried.values(), default=0) / interactions > 0.8:
+                yield "single_threaded", account_id
+            active = sorted(
+                {mail.day for mail in mails if mail.direction == "from"} | {one.day for one in met}
+            )
+            if len(active) >= rhythm_least_days:
+                gap = median((later - earlier).days for earlier, later in pairwise(active))
+                if 3 < (last - active[-1]).days / max(gap, 7) <= 8:
+                    yield "going_silent", account_id
 
 
 def _milliseconds(earlier: datetime, later: datetime) -> int:

@@ -118,8 +118,8 @@ def models_of_unit_tests(project: Path = ROOT) -> dict[str, str]:
     """Name of each unit test, and the model that it tests."""
     return {
         test["name"]: test["model"]
-        for path in sorted((project / "models").rglob("*__unit_tests.yml"))
-        for test in yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["unit_tests"]
+        for path in sorted((project / "models").rglob("*.yml"))
+        for test in yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader).get("unit_tests", [])
     }
 
 

@@ -37,7 +37,7 @@ def service() -> Iterator[Handle]:
 def lived(service: Handle, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Four extractions, each a hundred days after the one before: see the comments."""
     workspace = Workspace(tmp_path_factory.mktemp("lived"))
-    workspace.enrich_companies(service.url, dataset="segment:stale_accounts", max_age="90 days")
+    workspace.enrich_companies(service.url, dataset="segment:stale", max_age="90 days")
     segment(workspace, "A1", "A2", "A3", "A4")
     land(workspace, ACCOUNTS)
     extract(workspace)
@@ -85,9 +85,12 @@ def segment(workspace: Workspace, *members: str) -> None:
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as connection:
         connection.execute("create schema marts")
-        connection.execute("create table marts.stale_accounts (account_id varchar)")
+        connection.execute(
+            "create table marts.segment_members (segment_id varchar, account_id varchar);"
+            "create table marts.segments as select 'stale' as segment_id"
+        )
         connection.executemany(
-            "insert into marts.stale_accounts values (?)", [[member] for member in members]
+            "insert into marts.segment_members values ('stale', ?)", [[member] for member in members]
         )
 
 

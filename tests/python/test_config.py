@@ -304,8 +304,8 @@ def test_a_leadspace_enrichment_needs_its_token_only_once_it_has_its_consent(wor
             "enrichments[1].dataset: 'some' is not allowed; allowed: customers, or segment:",
         ),
         (
-            leadspace(dataset="segment:stale_acounts"),
-            "enrichments[1].dataset: there is no segment 'stale_acounts'; did you mean stale_accounts?",
+            leadspace(dataset="segment:stael"),
+            "enrichments[1].dataset: there is no segment 'stael'; did you mean stale?",
         ),
         (leadspace(max_age="0 days"), "enrichments[1].max_age: '0 days' is not allowed; allowed: 'N days'"),
         (
@@ -321,9 +321,9 @@ def test_each_leadspace_finding_names_the_key(workspace: Workspace, change: Chan
 
 
 def test_a_mapped_column_may_be_one_of_the_customers_own(workspace: Workspace) -> None:
-    workspace.configure(leadspace(mapping={"company_name": "tier"}, dataset="segment:stale_accounts"))
+    workspace.configure(leadspace(mapping={"company_name": "tier"}, dataset="segment:stale"))
     [(_, enrichment)] = workspace.settings().enrichments(LeadspaceEnrichment)
-    assert enrichment.segment == "stale_accounts"
+    assert enrichment.segment == "stale"
 
 
 @pytest.mark.parametrize("name", ["ENGAGEMENT_RETRY_SECONDS", "ENGAGEMENT_WORKERS"])

@@ -238,7 +238,7 @@ def change(workspace: Workspace, how: Change, monkeypatch: pytest.MonkeyPatch) -
     [
         in_companies(mapping={"company_name": "name", "website": "website"}),
         in_companies(mapping={"company_name": "name", "website": "country", "country": "website"}),
-        in_companies(dataset="segment:stale_accounts"),
+        in_companies(dataset="segment:stale"),
         other_service,
         other_words,
     ],

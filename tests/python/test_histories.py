@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import date
 from pathlib import Path
@@ -21,12 +22,16 @@ from project_fixtures import run_dbt
 # So many histories lie side by side in one warehouse, whatever the number of days that they are built for.
 HISTORIES = 80
 HISTORIES_OF_A_LONG_EXAMPLE = 250
+# The accounts of a history have few days of contact.
+RHYTHM_LEAST_DAYS = 2
 MARTS = (
     "account_engagement",
     "account_recency",
     "account_score_components",
     "account_score_history",
-    "stale_accounts",
+    "segment_counts",
+    "segment_history",
+    "segment_members",
 )
 
 
@@ -44,7 +49,15 @@ def land(private_file: Path, made: list[History], clock: Clock, shuffle: Random 
 
 def built(private_file: Path, target: Path) -> None:
     """The marts that are looked at here, and what they are made of."""
-    run_dbt("run", "--select", *(f"+{name}" for name in MARTS), target=target, private_file=private_file)
+    run_dbt(
+        "run",
+        "--select",
+        *(f"+{name}" for name in MARTS),
+        "--vars",
+        json.dumps({"rhythm_least_days": RHYTHM_LEAST_DAYS}),
+        target=target,
+        private_file=private_file,
+    )
 
 
 def engagement_rows(private_file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -80,6 +93,34 @@ def differing(found: dict[tuple[Any, ...], dict[str, Any]], made: list[History],
     return sorted(wrong)
 
 
+SEGMENTS_OF_CONTACT = (
+    "going_silent", "never_engaged", "one_way", "single_threaded", "stale", "stale_strict",
+)  # fmt: skip
+
+
+def differing_members(private_file: Path, made: list[History], clock: Clock) -> list[tuple[Any, ...]]:
+    """Who is in a segment and should not be, or should be and is not, by the hand."""
+    with duckdb.connect(str(private_file), read_only=True) as connection:
+        found = set(
+            connection.execute(
+                "select segment_id, enrichment_id, account_id from marts.segment_members"
+                " where segment_id in (select unnest(?))",
+                [list(SEGMENTS_OF_CONTACT)],
+            ).fetchall()
+        )
+    expected, known = set(), set()
+    for one in made:
+        counted = Counted(one, clock)
+        known |= {(one.enrichment_id, account) for account in {*counted.mails, *counted.meetings}}
+        expected |= {
+            (segment, one.enrichment_id, account) for segment, account in counted.segments(RHYTHM_LEAST_DAYS)
+        }
+    # an account without anything was never engaged
+    found = {member for member in found if member[0] != "never_engaged" or member[1:] in known}
+    assert {segment for segment, *_ in expected} >= set(SEGMENTS_OF_CONTACT) - {"never_engaged"}
+    return sorted(found ^ expected)
+
+
 @pytest.fixture(scope="module")
 def warehouse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = Workspace(tmp_path_factory.mktemp("histories"))
@@ -98,6 +139,7 @@ def check(
     built(warehouse_file, warehouse_file.parent / "target")
     found = engagement_rows(warehouse_file)
     assert differing(found, made, clock) == [], f"seed {seed}"
+    assert differing_members(warehouse_file, made, clock) == [], f"seed {seed}"
     # the histories have something to count
     years = [row for key, row in found.items() if key[2] == "year"]
     for column in ("emails_to_account_count", "emails_from_account_count", "replies_count", "meetings_count",
@@ -154,5 +196,5 @@ def test_the_order_of_rows_changes_nothing(warehouse_file: Path) -> None:
     found = marts()
     assert {name for name in MARTS if found[name] != expected[name]} == set()
     assert all(
-        expected[name] for name in ("account_engagement", "account_score_components", "stale_accounts")
+        expected[name] for name in ("account_engagement", "account_score_components", "segment_members")
     )

@@ -362,9 +362,9 @@ def test_duplicate_customers_cost_one_lookup(ready: Workspace, service: Handle) 
 def test_the_customers_of_a_segment_alone(ready: Workspace, service: Handle) -> None:
     import duckdb
 
-    ready.enrich_companies(service.url, dataset="segment:stale_accounts")
+    ready.enrich_companies(service.url, dataset="segment:stale")
     line = one_error_line(extract(ready, code=2))
-    assert "enrichments[0] (company-data): segment stale_accounts is not published yet" in line
+    assert "enrichments[0] (company-data): segment stale is not published yet" in line
     with duckdb.connect(str(ready.published_file)) as connection:
         connection.execute("create schema marts")
         connection.execute("create table marts.other as select 1 as one")
@@ -372,8 +372,10 @@ def test_the_customers_of_a_segment_alone(ready: Workspace, service: Handle) -> 
     with duckdb.connect(str(ready.published_file)) as connection:
         # two enrichments may each find an account stale, and one may have left the customer file
         connection.execute(
-            "create table marts.stale_accounts as"
-            " select unnest(['sales', 'service', 'sales']) as enrichment_id, unnest(['A2', 'A2', 'A9']) as account_id"
+            "create table marts.segments as select 'stale' as segment_id;"
+            "create table marts.segment_members as select unnest(['stale', 'stale', 'stale', 'rising']) as segment_id,"
+            " unnest(['sales', 'service', 'sales', 'sales']) as enrichment_id,"
+            " unnest(['A2', 'A2', 'A9', 'A1']) as account_id"
         )
     assert service.requests == []
     result = facts(extract(ready, "--json"))
@@ -382,7 +384,7 @@ def test_the_customers_of_a_segment_alone(ready: Workspace, service: Handle) -> 
 
 
 def test_a_segment_in_a_published_file_that_cannot_be_read(ready: Workspace, service: Handle) -> None:
-    ready.enrich_companies(service.url, dataset="segment:stale_accounts")
+    ready.enrich_companies(service.url, dataset="segment:stale")
     ready.published_file.write_bytes(b"no database")
     line = one_error_line(extract(ready, code=2))
     assert "engagement.duckdb cannot be read" in line and "`engagement publish` makes it anew" in line

@@ -18,7 +18,13 @@ from conftest import OURS, Workspace, small_tenant
 from engagement import extract, logs, notification, run_state, told
 from engagement import run as runs
 from engagement.config import Settings
-from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, PublishRefusedError, ServiceError
+from engagement.errors import (
+    DONE,
+    DONE_WITH_FAILED_EXPORTS,
+    DONE_WITH_UNREAD_MAILBOXES,
+    PublishRefusedError,
+    ServiceError,
+)
 from engagement.notification import Guard
 from engagement.outcome import Outcome
 from engagement.run_state import RunState, read_run_state
@@ -86,6 +92,7 @@ def warning(state: RunState, settings: Settings) -> None:
         (warning, DONE, ["failed", "incomplete"], None),
         (warning, DONE_WITH_UNREAD_MAILBOXES, None, "run_incomplete"),
         (warning, DONE_WITH_UNREAD_MAILBOXES, ["warnings", "done"], None),
+        (plain, DONE_WITH_FAILED_EXPORTS, None, "run_with_warnings"),
         (plain, DONE, None, None),
         (plain, DONE, ["done"], "run_done"),
         (plain, DONE, [], None),

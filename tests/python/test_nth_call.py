@@ -262,7 +262,7 @@ def test_every_call_of_a_publish_may_fail(
 
 # Of every kind of call one, the last: kind, and part of its path.
 SPARSE = (
-    ("write", "parquet/stale_accounts"),
+    ("write", "parquet/segment_members"),
     ("sync", "engagement.duckdb"),
     ("rename", "engagement.duckdb"),
     ("rename", "run_state.json"),

@@ -67,7 +67,11 @@ MARTS = (
     "office_gaps",
     "office_overview",
     "original_user_entity",
-    "stale_accounts",
+    "segment_contacts",
+    "segment_counts",
+    "segment_history",
+    "segment_members",
+    "segments",
     "unmatched_domains",
 )
 # What tells of runs differs from run to run.

@@ -40,7 +40,18 @@ def private_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return workspace.private_file
 
 
-NOT_OF_MAIL = ("models/intermediate/companies+", "models/staging/leadspace+", "models/staging/company_file+")
+# All that is made of mail, and segments, which ask about companies too.
+OF_MAIL = (
+    *(f"+models/marts/{folder}" for folder in ("engagement", "segments", "backtest")),
+    *(
+        "+office_coverage",
+        "+office_days",
+        "+office_gaps",
+        "+office_overview",
+        "+unmatched_domains",
+        "+data_watch",
+    ),
+)
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -69,12 +80,12 @@ def same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> bool:
 
 
 def refreshed(private_file: Path, *arguments: str) -> str:
-    """Runs dbt and says whether it was a refresh in part; what has nothing to do with mail is left out."""
+    """Runs dbt and says whether it was a refresh in part; what tells of companies alone is left out."""
     run_dbt(
         "run",
         *arguments,
-        "--exclude",
-        *NOT_OF_MAIL,
+        "--select",
+        *OF_MAIL,
         target=private_file.parent / "target",
         private_file=private_file,
     )
@@ -84,8 +95,16 @@ def refreshed(private_file: Path, *arguments: str) -> str:
     return "in part" if row[1] else "whole"
 
 
+# Rules of segments, which an analyst may change between two refreshes: what was judged before is judged anew.
+RULES: tuple[dict[str, Any], ...] = (
+    {},
+    {"stale_after_days": 20, "rising_from_points": 2, "one_way_from": 1},
+    {"single_thread_ratio": 0.5, "low_engagement_below_score": 60},
+)
+
+
 def check(private_file: Path, seed: int, refreshes: int, histories: int = HISTORIES) -> None:
-    """Random histories, refreshed several times while they change, against one whole rebuild."""
+    """Random histories, refreshed several times while they and the rules change, against one whole rebuild."""
     random = Random(seed)
     clock = Clock(date(2026, 3, 29), random.choice(("UTC", "Asia/Kolkata", "America/Los_Angeles")))
     made = [history(number, random, clock) for number in range(histories)]
@@ -104,13 +123,17 @@ def check(private_file: Path, seed: int, refreshes: int, histories: int = HISTOR
         with duckdb.connect(str(private_file)) as connection:
             at = clock.end + timedelta(days=40 * (number + 1))
             land(connection, random, clock, made, at, whole=False)
-        assert refreshed(private_file) == "in part"
+        rules = ("--vars", json.dumps(RULES[(seed + number) % len(RULES)]))
+        assert refreshed(private_file, *rules) == "in part"
     found = contents(private_file)
-    assert refreshed(private_file, "--full-refresh") == "whole"
+    assert refreshed(private_file, "--full-refresh", *rules) == "whole"
     expected = contents(private_file)
     assert found.keys() == expected.keys()
     assert [name for name in expected if not same(found[name], expected[name])] == [], f"seed {seed}"
-    assert all(expected[f"marts.{name}"] for name in ("account_engagement", "account_score_history"))
+    assert all(
+        expected[f"marts.{name}"]
+        for name in ("account_engagement", "account_score_history", "segment_history")
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,6 +187,8 @@ DAYS = {
     "intermediate.int_components_weighted": "scored_on",
     "intermediate.int_scores_summed": "scored_on",
     "intermediate.int_score_changes_explained": "scored_on",
+    "intermediate.int_rhythms_measured": "scored_on",
+    "intermediate.int_top_shares_measured": "scored_on",
     "marts.account_engagement": "aggregation_ends_on",
     "marts.account_score_components": "scored_on",
     "marts.account_score_changes": "week_ends_on",
@@ -343,3 +368,34 @@ def test_other_seeds_ask_for_a_whole_refresh_whichever_command_loads_them(
         assert connection.execute("select is_complete, is_in_part from raw.refreshes").fetchall() == [
             (True, False)
         ]
+
+
+@pytest.mark.long
+def test_a_changed_segment_is_no_reason_to_build_everything_again_and_a_changed_rule_of_counting_is(
+    tmp_path: Path,
+) -> None:
+    project = tmp_path / "project"
+    for name in ("models", "macros", "seeds", "tests/generic", "tests/singular"):
+        shutil.copytree(ROOT / name, project / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(ROOT / name, project / name)
+    workspace = Workspace(tmp_path / "workspace")
+    with warehouse.private_file(workspace.settings(services=())):
+        pass
+    path = workspace.private_file
+
+    def run() -> tuple[bool, bool]:
+        run_dbt("run", "--select", *OF_MAIL, project=project, target=tmp_path / "target", private_file=path)
+        with duckdb.connect(str(path), read_only=True) as connection:
+            [row] = connection.execute("select is_complete, is_in_part from raw.refreshes").fetchall()
+        return bool(row[0]), bool(row[1])
+
+    def change_model(name: str) -> None:
+        model = project / "models" / name
+        model.write_text(model.read_text(encoding="utf-8") + "-- changed\n", encoding="utf-8")
+
+    assert run() == (True, False)
+    change_model("segments/segment_stale.sql")
+    assert run() == (True, True)
+    change_model("intermediate/int_periods.sql")
+    assert run() == (True, False)

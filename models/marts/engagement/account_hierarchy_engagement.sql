@@ -238,11 +238,9 @@ select
     cast(scores.highest_engagement_score as decimal(9, 4)) as highest_engagement_score,
     cast(scores.weighted_engagement_score as decimal(9, 4)) as weighted_engagement_score,
     hierarchies_dated.is_top,
-    hierarchies_dated.last_contact_on is null as is_never_engaged,
-    -- The rule of a single account (D6.8).
-    coalesce(hierarchies_dated.days_since_last_email > {{ var('stale_after_days') }}, true)
-    and coalesce(hierarchies_dated.days_since_last_meeting > {{ var('stale_after_days') }}, true)
-    and hierarchies_dated.last_contact_on is not null as is_stale,
+    {{ is_never_engaged('hierarchies_dated.days_since_last_email', 'hierarchies_dated.days_since_last_meeting') }}
+        as is_never_engaged,
+    {{ is_stale('hierarchies_dated.days_since_last_email', 'hierarchies_dated.days_since_last_meeting') }} as is_stale,
     hierarchies_dated.last_email_on,
     hierarchies_dated.last_meeting_on,
     hierarchies_dated.last_contact_on,

@@ -19,7 +19,7 @@ contacts as (
 
 )
 
--- All contacts of the account that the contact file has, whether or not anybody wrote to them: it tells of nobody's mail.
+-- All contacts of the account that the contact file has, whoever wrote to them: it tells of nobody's mail.
 select distinct
     members.segment_id,
     members.enrichment_id,

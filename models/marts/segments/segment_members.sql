@@ -10,7 +10,6 @@ segment_dates as (
 states as (
 
     select * from {{ ref('int_segment_states') }}
-    where is_member
 
 ),
 
@@ -20,6 +19,7 @@ accounts as (
 
 ),
 
+-- Who has not left is in it.
 history as (
 
     select * from {{ ref('segment_history') }}

@@ -107,17 +107,24 @@ def _members(settings: Settings, position: int, enrichment: LeadspaceEnrichment)
         raise SegmentNotPublished(f"{where}; publish once (`engagement run`), then its members are enriched")
     try:
         with duckdb.connect(str(settings.published_file), read_only=True) as connection:
-            rows = connection.execute(f'select distinct account_id from marts."{segment}"').fetchall()
+            is_known = connection.execute(
+                "select count(*) from marts.segments where segment_id = ?", [segment]
+            ).fetchone() == (1,)
+            rows = connection.execute(
+                "select account_id from marts.segment_members where segment_id = ?", [segment]
+            ).fetchall()
     except duckdb.CatalogException:
-        raise SegmentNotPublished(
-            f"{where} in {settings.published_file.name}; run `engagement run` with the model in place"
-        ) from None
+        is_known = False
     except duckdb.Error as error:
         raise SegmentNotPublished(
             f"{place(position, enrichment)}: {settings.published_file.name} cannot be read"
             f" ({type(error).__name__}), and the members of segment {segment} stand there; `engagement publish`"
             " makes it anew"
         ) from None
+    if not is_known:
+        raise SegmentNotPublished(
+            f"{where} in {settings.published_file.name}; run `engagement run` with the model in place"
+        )
     return {row[0] for row in rows}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from engagement.segments.attributes import ATTRIBUTES_MODEL, Attribute
+from engagement.segments.attributes import ATTRIBUTES_MODEL, NUMBER, Attribute
 from engagement.segments.rule import Rule
 
 _ATTRIBUTES, _CHILDREN, _PARENTS = "attributes", "children", "parents"
@@ -158,13 +158,14 @@ def _reason(rule: Rule, relation: str) -> list[str]:
 
 def _said(attribute: Attribute, relation: str) -> str:
     """How an attribute is called, and the macro that says its value."""
-    words = attribute.name.replace("_", " ").replace("'", "''")
-    if attribute.is_own:
-        # The text of a number is as the file has it.
-        return f"'{words} ' || {{{{ said({Attribute(attribute.name, 'string', is_own=True).argument(relation)}) }}}}"
-    argument = attribute.argument(relation)
-    if attribute.name.startswith("days_since_"):
-        return f"'{words.removeprefix('days since ')} ' || {{{{ ago({argument}) }}}}"
-    if attribute.name.endswith("_ratio"):
-        return f"'{words.removesuffix(' ratio')} ' || {{{{ percent_said({argument}) }}}}"
-    return f"'{words} ' || {{{{ said({argument}) }}}}"
+    words, macro = attribute.name.replace("_", " ").replace("'", "''"), "said"
+    if attribute.kind == NUMBER:
+        macro = "number_said"
+    elif attribute.is_own:
+        # The text of a day or a truth is as the file has it.
+        attribute = Attribute(attribute.name, "string", is_own=True)
+    if not attribute.is_own and attribute.name.startswith("days_since_"):
+        words, macro = words.removeprefix("days since "), "ago"
+    elif not attribute.is_own and attribute.name.endswith("_ratio"):
+        words, macro = words.removesuffix(" ratio"), "percent_said"
+    return f"'{words} ' || {{{{ {macro}({attribute.argument(relation)}) }}}}"
