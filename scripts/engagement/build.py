@@ -69,7 +69,9 @@ def build(
     if outcome.success and not failed:
         return
     if not failed:
-        problem = _first_line(str(outcome.exception)) if outcome.exception is not None else "no reason given"
+        problem = (
+            _why_not_read(str(outcome.exception)) if outcome.exception is not None else "no reason given"
+        )
         raise _explained(settings, [str(outcome.exception)]) or DataTestError(
             f"dbt: the project cannot be built ({problem}); nothing is published, run `dbt build`"
         )
@@ -119,6 +121,31 @@ def _failed_nodes(result: Any) -> list[str]:
             kind = str(getattr(node.node.resource_type, "value", node.node.resource_type))
             failed.append(f"{kind} {node.node.name}: {_first_line(node.message or status)}")
     return failed
+
+
+def _why_not_read(text: str) -> str:
+    """Why dbt could not read the project, in one line; what concerns segments names them."""
+    if found := re.search(r"Found a cycle: (.+)", text):
+        names = [name.rsplit(".", 1)[-1] for name in found[1].split(" --> ")]
+        if all(name.startswith("segment_") for name in names):
+            circle = [name.removeprefix("segment_") for name in (*reversed(names), names[-1])]
+            return f"segments made of one another: {' -> '.join(circle)}; take one out of {_segment_file(circle[0])}"
+    if found := re.search(r"\((?P<file>[^()]+)\) depends on a node named '(?P<node>segment_\w+)'", text):
+        if found["file"].endswith("/int_segment_states.sql"):
+            segment = found["node"].removeprefix("segment_")
+            return f"dbt_project.yml: var segments names {segment}, and there is no {_segment_file(segment)}"
+        return (
+            f"{found['file']}: there is no segment {found['node'].removeprefix('segment_')}; correct its name"
+        )
+    if found := re.match(r"Parsing Error\s+Error reading \w+: (\S+) - .*?(near line \d+)", text, re.DOTALL):
+        return f"{found[1]}: no valid YAML {found[2]}; correct it"
+    line = _first_line(text)
+    found = re.match(r"Compilation Error in \w+ \w+ \(([^()]+)\)\n", text)
+    return f"{found[1]}: {line}" if found and found[1] not in line else line
+
+
+def _segment_file(segment: str) -> str:
+    return f"models/segments/segment_{segment}.sql"
 
 
 def _first_line(text: str) -> str:

@@ -224,6 +224,8 @@ def cli() -> None:
       engagement watch               for a second timer: whether a run failed, was killed or is overdue
       engagement cancel              end what is running; what was read is kept
       engagement verify FILE         put a published file through the gate, wherever it lies
+      engagement segment list        which accounts somebody wants to act on; new makes another
+      engagement digest              what changed since the last one, for every owner of accounts
       engagement export              tables and segments as files, in a folder or at a service
       engagement diff                which accounts would move before anything is published
       engagement backtest            whether the score told what came next in your own mail
@@ -797,10 +799,14 @@ _agreed = click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 
 @cli.group("segment")
 def segment_() -> None:
-    """What segments have in common, what tells them apart, and which could be made.
+    """Segments: which accounts somebody wants to act on.
 
     \b
     Examples:
+      engagement segment list
+      engagement segment show stale
+      engagement segment new chemicals --name Chemicals --owner Sales --where "industry = Chemicals" --dry-run
+      engagement segment freeze stale --as stale_june --name "Stale in June" --owner Sales
       engagement segment overlap stale high_value     how many accounts are in both
       engagement segment differentiators stale        what tells them from all other accounts
       engagement segment quick industry               segments that one condition would make
@@ -1024,6 +1030,245 @@ def remove_(name: str, is_agreed: bool, as_json: bool, verbose: bool) -> None:
             ),
             verbose=verbose,
         ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+class _RuleCommand(click.Command):
+    """A command that knows in what order the options of its rule were given, which click forgets."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given = {name: iter(values.get(name) or ()) for name in _RULE_OPTIONS}
+        ctx.meta[_RULE] = [
+            (name.rstrip("_"), next(given[name]))
+            for parameter in order
+            if (name := str(parameter.name)) in given
+        ]
+        return super().parse_args(ctx, args)
+
+
+_RULE = "engagement.rule"
+_RULE_OPTIONS = ("where", "and_", "or_")
+
+
+def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+
+
+@segment_.command("list")
+@_as_json
+@_logging
+def segment_list(as_json: bool, verbose: bool) -> None:
+    """Show every published segment: whose it is, how many accounts it has, how that changed, and what is odd about it.
+
+    \b
+    Examples:
+      engagement segment list
+      engagement segment list --json
+
+    Reads the published file alone.
+    """
+    from engagement.segments.show import list_segments
+
+    _conclude(list_segments, as_json=as_json, verbose=verbose, needs_files=False)
+
+
+@segment_.command("show")
+@click.argument("segment")
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many members are listed.",
+)
+@_as_json
+@_logging
+def segment_show(segment: str, limit: int, as_json: bool, verbose: bool) -> None:
+    """Show one SEGMENT: its rule, its members with the reason, how many there were week by week, and who moved last.
+
+    \b
+    Examples:
+      engagement segment show stale
+      engagement segment show high_value --limit 10 --json
+
+    Reads the published file alone. `dbt show -s segment_<id>` shows what was built last.
+    """
+    from engagement.segments.show import show
+
+    _conclude(
+        lambda settings: show(settings, segment, limit=limit),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@segment_.command("new", cls=_RuleCommand)
+@click.argument("segment_id", metavar="ID")
+@click.option("--name", required=True, help="What it is called.")
+@click.option("--owner", required=True, help="Who answers for it.")
+@click.option("--description", help="What it is for; without it the rule in words.")
+@click.option(
+    "--audience",
+    type=click.Choice(["accounts", "contacts"]),
+    default="accounts",
+    show_default=True,
+    help="contacts: the contacts of its accounts are listed too.",
+)
+@click.option("--where", multiple=True, metavar="CONDITION", help="The first condition.")
+@click.option("--and", "and_", multiple=True, metavar="CONDITION", help="One that must be met as well.")
+@click.option("--or", "or_", multiple=True, metavar="CONDITION", help="One that begins another group.")
+@click.option("--child-of", metavar="ACCOUNT", help="Only accounts below this one, by its id.")
+@click.option("--parent-of", metavar="ACCOUNT", help="Only accounts above this one, by its id.")
+@click.option("--in-all-of", metavar="SEGMENTS", callback=_listed, help="Only who is in all of these.")
+@click.option("--in-any-of", metavar="SEGMENTS", callback=_listed, help="Only who is in any of these.")
+@click.option(
+    "--except", "in_none_of", metavar="SEGMENTS", callback=_listed, help="Nobody who is in one of these."
+)
+@click.option("--tags", metavar="TAGS", callback=_listed, help="Tags, with commas between them.")
+@click.option("--dry-run", is_flag=True, help="Write nothing: show the SQL, and whom it would select.")
+@_as_json
+@_logging
+def segment_new(
+    segment_id: str,
+    name: str,
+    owner: str,
+    description: str | None,
+    audience: str,
+    child_of: str | None,
+    parent_of: str | None,
+    in_all_of: tuple[str, ...],
+    in_any_of: tuple[str, ...],
+    in_none_of: tuple[str, ...],
+    tags: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    verbose: bool,
+    **_: object,
+) -> None:
+    """Write a new segment: its SQL, its YAML with a unit test, and its place in dbt_project.yml.
+
+    \b
+    Examples:
+      engagement segment new cold_chemicals --name "Cold chemicals" --owner Sales \\
+          --where "industry = Chemicals" --and "engagement_score < 30" --or "days_since_last_email > 60"
+      engagement segment new top_silent --name "Top, silent" --owner Sales \\
+          --in-all-of high_value --in-any-of stale,going_silent --dry-run
+
+    CONDITION is ATTRIBUTE OPERATOR VALUE, with = != < <= > >= or contains, or ATTRIBUTE and one of: is null, is not
+    null, is true, is false. --and binds closer than --or. What is unknown meets no condition but is null. Attributes
+    are those of the model int_account_attributes_dated, and your own of customers.accounts.attributes
+    (docs/segments.md).
+    """
+    from engagement.segments.new import new
+
+    conditions = click.get_current_context().meta[_RULE]
+    _conclude(
+        lambda settings: new(
+            settings,
+            segment_id,
+            name=name,
+            owner=owner,
+            conditions=conditions,
+            description=description,
+            audience=audience,
+            child_of=child_of,
+            parent_of=parent_of,
+            in_all_of=in_all_of,
+            in_any_of=in_any_of,
+            in_none_of=in_none_of,
+            tags=tags,
+            dry_run=dry_run,
+        ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@segment_.command("freeze")
+@click.argument("segment")
+@click.option("--as", "as_id", required=True, metavar="ID", help="The id of the new segment.")
+@click.option("--name", required=True, help="What it is called.")
+@click.option("--owner", required=True, help="Who answers for it.")
+@click.option("--description", help="What it is for.")
+@_as_json
+@_logging
+def segment_freeze(
+    segment: str, as_id: str, name: str, owner: str, description: str | None, as_json: bool, verbose: bool
+) -> None:
+    """Keep the members of SEGMENT as they are published, as a static segment that nothing moves any more.
+
+    \b
+    Example:
+      engagement segment freeze stale --as stale_june --name "Stale in June" --owner Sales
+
+    They are written into seeds/segment_frozen_members.csv with the reason of the day.
+    """
+    from engagement.segments.freeze import freeze
+
+    _conclude(
+        lambda settings: freeze(
+            settings, segment, as_id=as_id, name=name, owner=owner, description=description
+        ),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("digest")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="What changed after this day, instead of since the last digest; not remembered.",
+)
+@click.option("--owner", metavar="NAME", help="The accounts of this owner alone; nobody: those without one.")
+@click.option(
+    "--by", metavar="COLUMN", help="The column of the owners, instead of digest.owner in enrichments.yml."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["markdown", "html", "json"]), default="markdown", show_default=True
+)
+@click.option(
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where it is written."
+)
+@click.option("--remember", is_flag=True, help="The next one begins here, in spite of --since or --owner.")
+@_as_json
+@_logging
+def digest_(
+    since: date | None,
+    owner: str | None,
+    by: str | None,
+    form: str,
+    out: Path | None,
+    remember: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Say what changed since the last digest, for every owner of accounts.
+
+    \b
+    Examples:
+      engagement digest
+      engagement digest --since 2026-06-01 --owner "Anja Vogel"
+      engagement digest --format html --out digest.html
+
+    Reads the published file alone. Who became stale, goes silent, entered and left segments, moved by own doing, and of
+    whose company something new is known. Nobody's mail is named (docs/digest.md, also for sending it).
+    """
+    from engagement.digest.command import digest
+
+    _conclude(
+        lambda settings: digest(settings, since=since, owner=owner, by=by, form=form, out=out, keep=remember),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

@@ -1,1 +1,1 @@
-"""Segments of accounts: what the commands under `engagement segment` do."""
+"""Segments at the command: made, shown, frozen, and what they have in common or apart."""
