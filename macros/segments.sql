@@ -43,6 +43,11 @@
     {{ return("coalesce(" ~ number_with_separators(number) ~ ", 'unknown')") }}
 {%- endmacro %}
 
+{#- Words of a number of days: 1 day, 2.5 days. -#}
+{% macro days_said(days) -%}
+    {{ return(number_said(days) ~ ' || case when ' ~ days ~ " = 1 then ' day' else ' days' end") }}
+{%- endmacro %}
+
 {#- Words of a ratio: whole percent. -#}
 {% macro percent_said(ratio) -%}
     {{ return('coalesce(cast(cast(round(100 * ' ~ ratio ~ ") as bigint) as string) || ' %', 'unknown')") }}

@@ -11,6 +11,6 @@ select
     account_id,
     judged_on,
     rhythm_state = 'going_silent' as is_member,
-    'last wrote or met ' || {{ ago('silence_days') }} || ', usually every ' || {{ number_said('usual_gap_days') }}
-    || ' days: ' || replace(rhythm_state, '_', ' ') as reason
+    'last wrote or met ' || {{ ago('silence_days') }} || ', usual gap ' || {{ days_said('usual_gap_days') }}
+    || ': ' || replace(rhythm_state, '_', ' ') as reason
 from attributes
