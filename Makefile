@@ -25,6 +25,16 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		-r $<
 	touch $@
 
+.venv-measures/installed: scripts/measures/requirements.lock
+	$(PYTHON) -m venv .venv-measures
+	@# halo comes as source only, and is built by the setuptools of the same lock
+	awk '/^[a-z]/ {wanted = /^setuptools==/} wanted' $< > .venv-measures/setuptools.lock
+	.venv-measures/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r .venv-measures/setuptools.lock
+	.venv-measures/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary halo --no-build-isolation -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -46,7 +56,7 @@ test: install tests/azurite/node_modules/installed ## all tests but the long one
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install tests/azurite/node_modules/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed .venv-measures/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -60,6 +70,9 @@ bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, agai
 .PHONY: bench-export
 bench-export: install ## 1,000,000 rows with their manifest, in at most twice the time of DuckDB's own COPY; fails above
 	$(BIN)/python -m benchmarks.export $(BENCH)
+
+.PHONY: measures
+measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
 
 .PHONY: backtest
 backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
@@ -104,7 +117,9 @@ lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
 		-o scripts/benchmarks/requirements.lock
-
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --constraint requirements.lock --group pyproject.toml:measures pyproject.toml \
+		-o scripts/measures/requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \

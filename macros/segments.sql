@@ -142,7 +142,7 @@
             {{ loop.index }} as segment_position,
             '{{ segment }}' as segment_id,
             {{ _text(about.name) }} as segment_name,
-            {{ _text(node.description | trim) }} as description,
+            {{ _text(_without_grain(node.description)) }} as description,
             {{ _text(about.owner) }} as owner,
             {{ _text(about.get('audience', 'accounts')) }} as audience,
             {{ _text(about.get('membership', 'dynamic')) }} as membership,
@@ -162,6 +162,11 @@
             false as is_active
         where 1 = 0
     {%- endif %}
+{%- endmacro %}
+
+{#- Every description begins with the grain, which is the same of all segments. -#}
+{% macro _without_grain(description) -%}
+    {{ return((description | trim).replace('One row per office enrichment, account and day judged.', '') | trim) }}
 {%- endmacro %}
 
 {% macro _text(value) -%}

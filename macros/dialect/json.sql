@@ -137,3 +137,42 @@
         ~ ") is not null then 'list' when trim(" ~ json_column ~ ") != '' then 'value' end"
     ) }}
 {%- endmacro %}
+
+
+{#- Text of a JSON list of one row's columns, each {"name": ..., "value": ...}, in the order given; a null value is null.
+    `columns` maps each name to its expression: text, a whole number, a double or a truth. -#}
+{% macro json_named_values(columns) -%}
+    {{ return(adapter.dispatch('json_named_values', 'customer_engagement')(columns)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_named_values(columns) -%}
+    {%- set parts = [] -%}
+    {%- for name, expression in columns.items() -%}
+        {%- do parts.append("json_object('name', '" ~ name ~ "', 'value', " ~ expression ~ ")") -%}
+    {%- endfor -%}
+    {{ return('cast(json_array(' ~ parts | join(', ') ~ ') as string)') }}
+{%- endmacro %}
+
+{% macro spark__json_named_values(columns) -%}
+    {%- set parts = [] -%}
+    {%- for name, expression in columns.items() -%}
+        {%- do parts.append(
+            "to_json(named_struct('name', '" ~ name ~ "', 'value', " ~ expression ~ "), map('ignoreNullFields', 'false'))"
+        ) -%}
+    {%- endfor -%}
+    {{ return("concat('[', concat_ws(',', " ~ parts | join(', ') ~ "), ']')") }}
+{%- endmacro %}
+
+
+{#- Text of a JSON list of a text's parts, which a separator stands between; [] where the text is null. -#}
+{% macro json_list(text, separator) -%}
+    {{ return(adapter.dispatch('json_list', 'customer_engagement')(text, separator)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_list(text, separator) -%}
+    {{ return("coalesce(cast(to_json(string_split(" ~ text ~ ", '" ~ separator ~ "')) as string), '[]')") }}
+{%- endmacro %}
+
+{% macro spark__json_list(text, separator) -%}
+    {{ return("coalesce(to_json(split(" ~ text ~ ", '" ~ separator ~ "')), '[]')") }}
+{%- endmacro %}

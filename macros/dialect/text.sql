@@ -60,3 +60,17 @@
 {% macro spark__text_replaced(text, pattern, by) -%}
     {{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '" ~ by ~ "')") }}
 {%- endmacro %}
+
+
+{#- Aggregate: the different texts of a group in their order, with a separator between them; null where there are none. -#}
+{% macro joined_texts(text, separator) -%}
+    {{ return(adapter.dispatch('joined_texts', 'customer_engagement')(text, separator)) }}
+{%- endmacro %}
+
+{% macro duckdb__joined_texts(text, separator) -%}
+    {{ return("array_to_string(list_sort(array_agg(distinct " ~ text ~ ")), '" ~ separator ~ "')") }}
+{%- endmacro %}
+
+{% macro spark__joined_texts(text, separator) -%}
+    {{ return("nullif(array_join(array_sort(collect_set(" ~ text ~ ")), '" ~ separator ~ "'), '')") }}
+{%- endmacro %}

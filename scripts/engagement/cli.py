@@ -230,6 +230,7 @@ def cli() -> None:
       engagement diff                which accounts would move before anything is published
       engagement backtest            whether the score told what came next in your own mail
       engagement fit-weights         weights fitted on your own mail, as a version of their own
+      engagement segment             what segments have in common, what tells them apart, which could be made
       engagement access ADDRESS      what is held on a person
       engagement erase ADDRESS       take a person out of every file, and keep him out
       engagement upgrade             bring the private file of an older release to this one
@@ -796,6 +797,142 @@ def fit_weights_(
 _agreed = click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 
 
+@cli.group("segment")
+def segment_() -> None:
+    """Segments: which accounts somebody wants to act on.
+
+    \b
+    Examples:
+      engagement segment list
+      engagement segment show stale
+      engagement segment new chemicals --name Chemicals --owner Sales --where "industry = Chemicals" --dry-run
+      engagement segment freeze stale --as stale_june --name "Stale in June" --owner Sales
+      engagement segment overlap stale high_value     how many accounts are in both
+      engagement segment differentiators stale        what tells them from all other accounts
+      engagement segment quick industry               segments that one condition would make
+      engagement segment suggest                      groups whose score differs from that of all others
+    """
+
+
+_limit_of_rows = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many rows are shown; --json has them all.",
+)
+
+
+@segment_.command("overlap")
+@click.argument("segments", metavar="SEGMENT SEGMENT...", nargs=-1, required=True)
+@click.option("--by", metavar="ATTRIBUTE", help="Count what is in common by the values of an attribute.")
+@_limit_of_rows
+@_as_json
+@_logging
+def segment_overlap(
+    segments: tuple[str, ...], by: str | None, limit: int, as_json: bool, verbose: bool
+) -> None:
+    """Say how many accounts two or more segments have in common.
+
+    \b
+    Examples:
+      engagement segment overlap stale high_value
+      engagement segment overlap stale high_value newly_enriched --by industry
+
+    Reads the published file. marts.segment_overlaps has every pair.
+    """
+    from engagement.segments.insights import overlap
+
+    _conclude(
+        lambda settings: overlap(settings, segments, by=by, limit=limit),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@segment_.command("differentiators")
+@click.argument("segment_id", metavar="SEGMENT")
+@click.option("--against", metavar="OTHER", help="A second segment, instead of all other accounts.")
+@_limit_of_rows
+@_as_json
+@_logging
+def segment_differentiators(
+    segment_id: str, against: str | None, limit: int, as_json: bool, verbose: bool
+) -> None:
+    """Say what tells the accounts of a segment from all others, the most telling attribute first.
+
+    \b
+    Examples:
+      engagement segment differentiators stale
+      engagement segment differentiators stale --against rising
+
+    Reads the published file. What the segment's own rule is made of leads the list. What a difference is, and when it
+    is uncertain, stands in docs/segment-insights.md.
+    """
+    from engagement.segments.insights import differentiators
+
+    _conclude(
+        lambda settings: differentiators(settings, segment_id, against=against, limit=limit),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@segment_.command("quick")
+@click.argument("attribute", required=False)
+@_limit_of_rows
+@_as_json
+@_logging
+def segment_quick(attribute: str | None, limit: int, as_json: bool, verbose: bool) -> None:
+    """List segments that one condition would make, with their size.
+
+    \b
+    Examples:
+      engagement segment quick
+      engagement segment quick industry
+
+    Reads the published file. The last column is what `engagement segment new` takes.
+    """
+    from engagement.segments.insights import quick
+
+    _conclude(
+        lambda settings: quick(settings, attribute, limit=limit),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@segment_.command("suggest")
+@click.option(
+    "--measure", metavar="ATTRIBUTE", help="The measure they are to differ in; asks for a build of it."
+)
+@_as_json
+@_logging
+def segment_suggest(measure: str | None, as_json: bool, verbose: bool) -> None:
+    """List groups of accounts whose measure differs significantly from that of all others.
+
+    \b
+    Examples:
+      engagement segment suggest
+      engagement segment suggest --json
+
+    Reads the published file. The measure is var suggestion_measure of dbt_project.yml. The last column is what
+    `engagement segment new` takes.
+    """
+    from engagement.segments.insights import suggest
+
+    _conclude(
+        lambda settings: suggest(settings, measure=measure),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
 def _address(given: str) -> str:
     """What is given, or with - the first line of standard input, so that it need not stand in the shell's history."""
     return sys.stdin.readline() if given == "-" else given
@@ -920,19 +1057,6 @@ _RULE_OPTIONS = ("where", "and_", "or_")
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """What stands between commas."""
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
-
-
-@cli.group("segment")
-def segment_() -> None:
-    """Segments: which accounts somebody wants to act on.
-
-    \b
-    Examples:
-      engagement segment list
-      engagement segment show stale
-      engagement segment new chemicals --name Chemicals --owner Sales --where "industry = Chemicals" --dry-run
-      engagement segment freeze stale --as stale_june --name "Stale in June" --owner Sales
-    """
 
 
 @segment_.command("list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,13 @@ OPTIONAL_OUTPUTS = ("leadspace_contacts",)
 # The mart behind the table of people (E35), which stands beside each office enrichment's output table.
 USER_MART = "original_user_entity"
 USER_TABLE_SUFFIX = "_UserEntity"
+# The original's tables in Dataverse, by the marts behind them: views of a schema of their own.
+DATAVERSE_SCHEMA = "dataverse"
+DATAVERSE_MARTS = {
+    "Enrichment": "original_enrichments",
+    "SegmentMembership": "original_segment_memberships",
+    "UnifiedActivity": "original_unified_activities",
+}
 # The mart that the customer's own columns are published with.
 ENRICHED_CUSTOMERS = "enriched_customers"
 
@@ -185,6 +192,7 @@ def completed(
         tables.append(output_view(by_name[OUTPUT_MARTS[enrichment_type]], enrichment_id, output_table))
         if has_user_table and enrichment_type == "office":
             tables.append(output_view(by_name[USER_MART], enrichment_id, output_table + USER_TABLE_SUFFIX))
+    tables += [dataverse_view(by_name[mart], name) for name, mart in DATAVERSE_MARTS.items()]
     return Contract(tuple(tables))
 
 
@@ -231,6 +239,7 @@ def project_contract(project_dir: Path) -> Contract:
     Raises ConfigurationError where there are none.
     """
     marts = []
+    macros = dialect_macros(project_dir)
     for path in sorted((project_dir / "models" / "marts").glob("**/_*__models.yml")):
         for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
             key = [
@@ -244,7 +253,7 @@ def project_contract(project_dir: Path) -> Contract:
                     model["description"],
                     model["columns"],
                     key=tuple(key[0]) if key else (),
-                    sql=view_text(path.with_name(f"{model['name']}.sql")),
+                    sql=view_text(path.with_name(f"{model['name']}.sql"), macros),
                 )
             )
     if not marts:
@@ -254,9 +263,23 @@ def project_contract(project_dir: Path) -> Contract:
     return marts_contract(marts)
 
 
-def view_text(path: Path) -> str | None:
-    """The SQL of a mart that is a view, as dbt compiles it: it reads other marts and quotes names, and nothing else.
-    None where the mart is a table.
+def dialect_macros(project_dir: Path) -> dict[str, Any]:
+    """The macros of macros/dialect as DuckDB's dialect has them, by the names that models call them by."""
+    from jinja2 import Environment
+
+    environment = Environment(extensions=["jinja2.ext.do"])
+    # dbt's own gives a macro's value back; here a macro's text is its value.
+    environment.globals["return"] = lambda value: value
+    macros = {}
+    for path in sorted((project_dir / "macros" / "dialect").glob("*.sql")):
+        module = environment.from_string(path.read_text("utf-8")).module
+        macros.update({name: value for name, value in vars(module).items() if name.startswith("duckdb__")})
+    return {name.removeprefix("duckdb__"): macro for name, macro in macros.items()}
+
+
+def view_text(path: Path, macros: Mapping[str, Any]) -> str | None:
+    """The SQL of a mart that is a view, as dbt compiles it: it reads other marts, quotes names and calls `macros`, and
+    nothing else. None where the mart is a table.
     """
     text = path.read_text("utf-8")
     if not _IS_VIEW.search(text):
@@ -270,7 +293,10 @@ def view_text(path: Path) -> str | None:
         Environment()
         .from_string(text)
         .render(
-            config=lambda **options: "", ref=lambda name: f"{quoted('marts')}.{quoted(name)}", adapter=Adapter
+            macros,
+            config=lambda **options: "",
+            ref=lambda name: f"{quoted('marts')}.{quoted(name)}",
+            adapter=Adapter,
         )
     )
 
@@ -315,6 +341,18 @@ def output_view(source: Table, enrichment_id: str, name: str) -> Table:
         comment=source.comment,
         columns=columns,
         sql=f"select {names} from {source.qualified_name} where enrichment_id = {literal}",
+    )
+
+
+def dataverse_view(source: Table, name: str) -> Table:
+    """The rows of a mart under the name of the original's table in Dataverse."""
+    names = ", ".join(quoted(column.name) for column in source.columns)
+    return Table(
+        schema=DATAVERSE_SCHEMA,
+        name=name,
+        comment=source.comment,
+        columns=source.columns,
+        sql=f"select {names} from {source.qualified_name}",
     )
 
 

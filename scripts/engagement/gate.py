@@ -23,6 +23,7 @@ import json
 import mmap
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -32,6 +33,7 @@ import duckdb
 
 from engagement import small_numbers
 from engagement.contract import (
+    DATAVERSE_SCHEMA,
     DUCKDB_TYPES,
     ENRICHED_CUSTOMERS,
     OPTIONAL_OUTPUTS,
@@ -43,7 +45,7 @@ from engagement.contract import (
     completed,
     quoted,
 )
-from engagement.published_file import define, literal
+from engagement.published_file import STORAGE_VERSION, define, literal
 from engagement.refusal import Refusal
 
 # Anything@anything: marts mask the same pattern in company data, so that a finding is a leak and not a customer's name.
@@ -135,14 +137,20 @@ def check_file(
 
 @contextmanager
 def opened(path: Path, private_file: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session with the file as `candidate`, the private file as `private`, and an empty `allowed` for the contract,
-    that can open nothing else.
+    """A session with the file as `candidate`, the private file as `private`, and an empty file as `allowed` for the
+    contract, that can open nothing else.
     """
     connection = duckdb.connect(":memory:")
+    folder = tempfile.TemporaryDirectory()
     try:
-        connection.execute("attach ':memory:' as allowed")
         files = {"candidate": path} | ({} if private_file is None else {"private": private_file})
-        paths = [literal(f"{file}{suffix}") for file in files.values() for suffix in ("", *LOG_SUFFIXES)]
+        allowed = Path(folder.name) / "allowed.duckdb"
+        paths = [
+            literal(f"{file}{suffix}")
+            for file in (*files.values(), allowed)
+            for suffix in ("", *LOG_SUFFIXES)
+        ]
+        connection.execute(f"attach {literal(str(allowed))} as allowed (storage_version '{STORAGE_VERSION}')")
         connection.execute(f"set allowed_paths = [{', '.join(paths)}]")
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
             connection.execute(f"set {setting} = false")
@@ -154,6 +162,7 @@ def opened(path: Path, private_file: Path | None) -> Iterator[duckdb.DuckDBPyCon
         yield connection
     finally:
         connection.close()
+        folder.cleanup()
 
 
 def check_storage(path: Path) -> list[Refusal]:
@@ -233,10 +242,17 @@ def check_contract(
 
 
 def make_allowed(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """What the contract allows, as an empty database that the file's catalogue is compared with."""
+    """What the contract allows, as an empty database that the file's catalogue is compared with.
+
+    Read back from its file, as the candidate is: a view's text is spelled another way before it was ever written.
+    """
+    row = connection.execute("select path from duckdb_databases() where database_name = 'allowed'").fetchone()
+    assert row is not None
     connection.execute("use allowed")
     define(connection, contract)
     connection.execute("use memory")
+    connection.execute("detach allowed")
+    connection.execute(f"attach {literal(row[0])} as allowed")
 
 
 def completed_contract(
@@ -284,7 +300,7 @@ def completed_contract(
     except duckdb.Error:
         # Names of the file's own make no tables.
         connection.execute("use memory")
-        for schema in ("marts", "enrichment"):
+        for schema in ("marts", "enrichment", DATAVERSE_SCHEMA):
             connection.execute(f"drop schema if exists allowed.{schema} cascade")
         refusals.append(
             Refusal(

@@ -32,12 +32,17 @@ BANDED = {
     "enriched_customers": _PEOPLE_OF_PERIODS,
     "account_traffic": ("contacts", "own_people"),
     "account_hierarchy_engagement": ("contacts", "own_people"),
+    "customer_measures_rolled_up": ("contacts", "own_people"),
+    "customer_cards": (*_PEOPLE_OF_PERIODS, "contacts_listed"),
     "unmatched_domains": ("addresses",),
 }
 # What no row may tell in band mode, and why.
 _NEVER = (
     ("account_engagement", "reply_time_mean_hours", "one slow answer moves a mean"),
     ("enriched_customers", "reply_time_mean_hours", "one slow answer moves a mean"),
+    ("customer_measures", "reply_time_mean_hours", "one slow answer moves a mean"),
+    ("customer_measures_rolled_up", "reply_time_mean_hours", "one slow answer moves a mean"),
+    ("account_activity", "reply_time_hours", "a sum tells the mean, which one slow answer moves"),
     ("account_traffic", "top_contact_share_ratio", "it is about one person"),
     ("account_traffic", "top_own_person_share_ratio", "it is about one person"),
     ("account_traffic", "is_single_threaded", "it is about one person"),
@@ -141,6 +146,14 @@ def _rules(database: str, smallest_group: int) -> Iterator[_Rule]:
             f"customers.{count} is distinct from shown.{count} or customers.{band} is distinct from shown.{band}",
         )
         yield _Rule(
+            "customer_cards",
+            count,
+            "a number that enriched_customers does not show",
+            f"{marts('customer_cards')} as cards left join {marts('enriched_customers')} as shown on"
+            " cards.account_id = shown.account_id",
+            f"cards.{count} is distinct from shown.{count} or cards.{band} is distinct from shown.{band}",
+        )
+        yield _Rule(
             "account_engagement",
             count,
             "a number of a year that tells what a small month or week is",
@@ -163,6 +176,22 @@ def _rules(database: str, smallest_group: int) -> Iterator[_Rule]:
             f"traffic.{name}_count > 0 and ({hidden})",
         )
         yield _Rule(
+            "customer_measures_rolled_up",
+            f"{name}_count",
+            "a number that neither account_hierarchy_engagement nor account_traffic shows",
+            f"{marts('customer_measures_rolled_up')} as trees"
+            f" left join {marts('account_hierarchy_engagement')} as hierarchies"
+            " on trees.enrichment_id = hierarchies.enrichment_id"
+            " and trees.account_id = hierarchies.parent_account_id"
+            " and hierarchies.hierarchy_source = 'customer_file'"
+            f" left join {marts('account_traffic')} as traffic on trees.enrichment_id = traffic.enrichment_id"
+            " and trees.account_id = traffic.account_id",
+            f"trees.{name}_band is distinct from coalesce(hierarchies.{name}_band, traffic.{name}_band, '0')"
+            f" or (trees.{name}_count is not null and trees.{name}_count is distinct from case"
+            f" when hierarchies.hierarchy_id is not null then hierarchies.{name}_count"
+            f" else coalesce(traffic.{name}_count, 0) end)",
+        )
+        yield _Rule(
             "account_hierarchy_engagement",
             f"{name}_count",
             "a number over accounts of which one is hidden",
@@ -178,7 +207,16 @@ def _rules(database: str, smallest_group: int) -> Iterator[_Rule]:
         )
     for table, column, why in _NEVER:
         yield _Rule(table, column, f"not to be shown: {why}", marts(table), f'"{column}" is not null')
-    for table in ("account_engagement", "account_traffic", "enriched_customers"):
+    yield _Rule(
+        "business_measures",
+        "measure_value",
+        "not to be shown: one slow answer moves a mean",
+        marts("business_measures"),
+        "measure = 'reply_time_mean_hours' and measure_value is not null",
+    )
+    for table in (
+        "account_engagement", "account_traffic", "enriched_customers", "customer_measures", "customer_cards",
+    ):  # fmt: skip
         yield _Rule(
             table,
             "reply_time_median_hours",

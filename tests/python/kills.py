@@ -64,6 +64,21 @@ RUN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "company_changes": ("changed_at",),
     "company_history": ("known_from_at", "known_to_at"),
     "company_values": ("known_from_at",),
+    "customer_cards": tuple(
+        f"{attribute}_known_from_at"
+        for attribute in (
+            "company_name",
+            "company_website",
+            "company_country",
+            "company_city",
+            "industry",
+            "sub_industry",
+            "employees_range",
+            "annual_revenue_range",
+            "employees_count",
+            "annual_revenue_usd",
+        )
+    ),
     "enriched_customers": ("leadspace_answered_at",),
     "leadspace_companies": ("answered_at",),
     # Who is held and then asked about again is a lookup more.

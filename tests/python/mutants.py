@@ -51,6 +51,9 @@ GROUPS = {
     "Leadspace": "Lookups and what becomes of them",
     "Consent": "What nobody consents to any more",
     "Watch": "The watch on the data",
+    "Measures": "Measures, customer cards and the tables of Dataverse",
+    "Segments": "Who is in a segment, since when, and its history",
+    "Insights": "What segments have in common, what tells them apart, and which could be made",
 }
 
 HEAD = """\

@@ -37,7 +37,9 @@ def parents(project: CompiledProject, node: dict[str, Any]) -> Iterator[dict[str
 def test_data_flows_one_way(compiled_project: CompiledProject) -> None:
     allowed = {
         "staging": {"source"},
-        "intermediate": {"staging", "intermediate", "seed"},
+        # what segments there are is counted, and they are made of what was counted before
+        "intermediate": {"staging", "intermediate", "segments", "seed"},
+        "segments": {"intermediate", "segments", "seed"},
         "marts": {"staging", "intermediate", "marts", "seed"},
     }
     wrong = []
@@ -59,6 +61,7 @@ def test_names_say_the_layer(compiled_project: CompiledProject) -> None:
     prefixes = {
         "staging": r"stg_[a-z]+(_[a-z]+)*__[a-z_]+",
         "intermediate": r"int_[a-z_]+|as_of",
+        "segments": r"segment_[a-z0-9_]+",
         "marts": r"(?!stg_|int_)[a-z_]+",
     }
     for node in models(compiled_project):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import re
 import shutil
@@ -10,9 +12,10 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -20,7 +23,7 @@ from unittest.mock import ANY
 import duckdb
 import pytest
 
-from conftest import OURS, Workspace, person, small_tenant
+from conftest import OURS, ROOT, Workspace, person, small_tenant
 from emulators.firmographics import Company
 from emulators.graph import Handle, running
 from emulators.leadspace import Handle as LeadspaceHandle
@@ -29,6 +32,7 @@ from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 from engagement.publish import publish, published_day
 
 MARTS = (
+    "account_activity",
     "account_engagement",
     "account_hierarchy_engagement",
     "account_lookups",
@@ -46,12 +50,19 @@ MARTS = (
     "backtest_early_warnings",
     "backtest_lift",
     "backtest_measures",
+    "business_measures",
     "company_changes",
     "company_file_companies",
     "company_history",
     "company_values",
+    "compared_attributes",
+    "customer_card_months",
+    "customer_cards",
     "customer_issues",
+    "customer_measures",
+    "customer_measures_rolled_up",
     "customer_profiles",
+    "days",
     "enriched_customers",
     "leadspace_companies",
     "leadspace_contacts",
@@ -66,11 +77,18 @@ MARTS = (
     "office_days",
     "office_gaps",
     "office_overview",
+    "original_enrichments",
+    "original_segment_memberships",
     "original_user_entity",
+    "quick_segments",
     "segment_contacts",
     "segment_counts",
+    "segment_differentiators",
+    "segment_distributions",
     "segment_history",
     "segment_members",
+    "segment_overlaps",
+    "segment_suggestions",
     "segments",
     "unmatched_domains",
 )
@@ -79,7 +97,9 @@ RUN_MARTS = (
     "audit_events", "data_watch", "enriched_accounts_over_time", "enrichments", "leadspace_runs", "run_history",
     "run_steps",
 )  # fmt: skip
-VIEWS = ("original_account_engagement", "original_leadspace_companies")
+VIEWS = (
+    "original_account_engagement", "original_leadspace_companies", "original_unified_activities", "segment_activity",
+)  # fmt: skip
 COMPANIES = [
     Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),
     Company("Nobody's Customer", "nobody.example", "France"),
@@ -159,6 +179,9 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
         ).fetchall()
         assert {(schema, name) for schema, name, _ in tables} == {
             *(("marts", name) for name in (*MARTS, *RUN_MARTS, *VIEWS, "publication")),
+            ("dataverse", "Enrichment"),
+            ("dataverse", "SegmentMembership"),
+            ("dataverse", "UnifiedActivity"),
             ("enrichment", "Leadspace"),
             ("enrichment", "Office"),
             ("enrichment", "Office_UserEntity"),
@@ -192,6 +215,118 @@ def test_the_file_holds_the_marts_the_original_tables_and_nothing_else(refreshed
             'from enrichment."Office" where "AggregationLevel" = \'year\''
         ).fetchall() == [("A1|year|2025-07-01", 0, 56, 12, 4, 1, 60.0)]
         assert connection.execute('select count(*) from enrichment."Office_UserEntity"').fetchone() == (5,)
+
+
+def guid(text: str) -> str:
+    """The GUID of a text, worked out apart from the models."""
+    return str(uuid.UUID(bytes=hashlib.md5(text.encode()).digest()))
+
+
+def test_the_tables_of_dataverse_have_the_originals_columns_and_stable_guids(refreshed: Refreshed) -> None:
+    """Names, order and types are those of the reference; identifiers and GUIDs are worked out again here."""
+    wanted: dict[str, list[tuple[str, str]]] = {}
+    with (ROOT / "tests" / "fixtures" / "dataverse_columns.csv").open(encoding="utf-8") as file:
+        for entry in csv.DictReader(file):
+            wanted.setdefault(entry["table"], []).append((entry["column"], entry["type"]))
+    rows: dict[str, list[dict[str, Any]]] = {}
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        for table in wanted:
+            result = connection.execute(f'select * from dataverse."{table}"')
+            described = [(column[0], str(column[1])) for column in result.description or ()]
+            assert described == wanted[table], table
+            rows[table] = [
+                {name: value for (name, _), value in zip(described, row, strict=True)}
+                for row in result.fetchall()
+            ]
+        office = connection.execute(
+            'select "EngagementScore"::double, "NoOfEmails_FromAccount", "DaysSinceLastMeeting"'
+            ' from enrichment."Office"'
+            " where \"AggregationLevel\" = 'year'"
+        ).fetchone()
+        weeks = connection.execute(
+            'select sum("NoOfEmails_ToAccount" + "NoOfEmails_FromAccount") from enrichment."Office"'
+            " where \"AggregationLevel\" = 'week'"
+        ).fetchone()
+    said = {(row["CustomerId"], row["EnrichmentProvider"]): row for row in rows["Enrichment"]}
+    assert set(said) == {("A1", "Office 365"), ("A1", "Leadspace")}
+    for row in said.values():
+        assert row["Identifier"] == f"{row['EnrichmentProvider']}|{row['EnrichmentType']}|{row['CustomerId']}"
+        assert row["EnrichmentId"] == guid(row["Identifier"])
+    values = {one["name"]: one["value"] for one in json.loads(said["A1", "Office 365"]["Values"])}
+    assert office == (
+        values["EngagementScore"],
+        values["NoOfEmails_FromAccount"],
+        values["DaysSinceLastMeeting"],
+    )
+    values = {one["name"]: one["value"] for one in json.loads(said["A1", "Leadspace"]["Values"])}
+    assert (values["company_name"], values["employees_count"]) == ("Contoso Limited", 1200)
+    activities = rows["UnifiedActivity"]
+    assert {row["ActivityType"] for row in activities} == {"Email", "Meeting"}
+    for row in activities:
+        key = f"{row['SourceTableName']}|{row['SourceActivityId']}|{row['ActivityType']}"
+        assert (row["UnifiedActivityId"], row["ActivityId"]) == (guid(key), guid(key).replace("-", ""))
+        assert row["RangeIndex"] == str(int(row["ActivityTimeStamp"].replace(tzinfo=UTC).timestamp()))
+    assert weeks == (
+        sum(
+            number["value"]
+            for row in activities
+            if row["ActivityType"] == "Email"
+            for number in json.loads(row["SemanticData"])
+        ),
+    )
+
+
+def test_the_card_of_a_customer_shows_what_the_originals_did(refreshed: Refreshed) -> None:
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        # no column of the customer's own says who the owner is, and A2 was never heard of
+        assert connection.execute(
+            "select account_id, account_owner, engagement_score is not null, emails_count, meetings_count, industry,"
+            " industry_source, match_verdict, is_enriched, contacts_listed_count, days_since_last_email, segments"
+            " from marts.customer_cards order by account_id"
+        ).fetchall() == [
+            ("A1", None, True, 56, 12, "Chemicals", "company-data", "accept", True, 2, 0, None),
+            ("A2", None, False, 0, 0, None, None, None, False, 1, None, None),
+        ]
+        assert connection.execute(
+            "select account_id, count(*), sum(emails_count), sum(meetings_count), min(month_starts_on), "
+            "max(month_ends_on) from marts.customer_card_months group by account_id order by account_id"
+        ).fetchall() == [
+            ("A1", 12, 56, 12, date(2025, 7, 1), date(2026, 6, 30)),
+            ("A2", 12, 0, 0, date(2025, 7, 1), date(2026, 6, 30)),
+        ]
+
+
+def test_measures_of_months_of_weeks_and_of_all_add_up(refreshed: Refreshed) -> None:
+    with duckdb.connect(str(refreshed.workspace.published_file), read_only=True) as connection:
+        for level in ("month", "week"):
+            assert (
+                connection.execute(
+                    "with pieces as ("
+                    f" select account_id, date_trunc('{level}', starts_on)::date as starts_on,"
+                    " sum(emails_count) as emails,"
+                    " sum(meetings_count) as meetings, sum(replies_count) as replies"
+                    " from marts.account_activity group by all)"
+                    " select count(*), count(*) filter (emails = emails_to_account_count + emails_from_account_count"
+                    " and meetings = meetings_count and replies = replies_count)"
+                    " from pieces full join marts.account_engagement as periods"
+                    " on pieces.account_id = periods.account_id"
+                    " and pieces.starts_on = periods.aggregation_starts_on"
+                    f" where periods.aggregation_level = '{level}'"
+                ).fetchall()
+                == connection.execute(
+                    "select count(*), count(*) from marts.account_engagement where aggregation_level = ?",
+                    [level],
+                ).fetchall()
+            )
+        assert connection.execute(
+            "select measure, measure_value, accounts_count from marts.business_measures where dimension = 'all'"
+            " and measure in ('emails', 'meetings', 'all_accounts', 'enriched_ratio') order by measure"
+        ).fetchall() == [
+            ("all_accounts", 2.0, 2),
+            ("emails", 56.0, 2),
+            ("enriched_ratio", 0.5, 2),
+            ("meetings", 12.0, 2),
+        ]
 
 
 def test_a_refused_mailbox_is_reported_and_the_rest_is_published(refreshed: Refreshed) -> None:

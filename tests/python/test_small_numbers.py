@@ -40,6 +40,11 @@ MARTS = (
     "unmatched_domains",
     "enriched_customers",
     "customer_issues",
+    "customer_cards",
+    "customer_measures",
+    "customer_measures_rolled_up",
+    "account_activity",
+    "business_measures",
 )
 FIGURES = small_numbers.BANDED["account_engagement"]
 CHANNELS = {
@@ -782,6 +787,32 @@ def test_the_gate_lets_pass_what_the_models_made(candidate: duckdb.DuckDBPyConne
             "own_people_in_emails_count",
             "does not show",
         ),
+        (
+            "update {}.customer_cards set own_people_in_emails_count = 10, own_people_in_emails_band = '10-19'"
+            " where own_people_in_emails_count = 5",
+            "customer_cards",
+            "own_people_in_emails_count",
+            "does not show",
+        ),
+        ("update {}.customer_cards set contacts_listed_count = 3", "customer_cards", "contacts_listed_count",
+         "neither 0 nor"),
+        (
+            "update {}.customer_measures_rolled_up set contacts_count = 10, contacts_band = '10-19'"
+            " where account_id = 'tree'",
+            "customer_measures_rolled_up",
+            "contacts_count",
+            "shows",
+        ),
+        ("update {}.customer_measures set reply_time_mean_hours = 1", "customer_measures",
+         "reply_time_mean_hours", "one slow answer"),
+        ("update {}.customer_measures_rolled_up set reply_time_mean_hours = 1", "customer_measures_rolled_up",
+         "reply_time_mean_hours", "one slow answer"),
+        ("update {}.account_activity set reply_time_hours = 1", "account_activity", "reply_time_hours",
+         "one slow answer"),
+        ("update {}.business_measures set measure_value = 1 where measure = 'reply_time_mean_hours'",
+         "business_measures", "measure_value", "one slow answer"),
+        ("update {}.customer_cards set reply_time_median_hours = 5.5 where reply_time_median_hours = 5",
+         "customer_cards", "reply_time_median_hours", "whole hours"),
         ("update {}.account_engagement set reply_time_mean_hours = 1", "account_engagement",
          "reply_time_mean_hours", "one slow answer"),
         ("update {}.account_traffic set top_contact_share_ratio = 1", "account_traffic",

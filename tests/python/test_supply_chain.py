@@ -21,6 +21,7 @@ LOCKS = {
         "runtime": "scripts/audit/runtime.lock",
         "audit": "scripts/audit/requirements.lock",
         "bench": "scripts/benchmarks/requirements.lock",
+        "measures": "scripts/measures/requirements.lock",
     }.items()
 }
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)", re.MULTILINE)

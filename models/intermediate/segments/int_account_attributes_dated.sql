@@ -97,7 +97,7 @@ score_changes_of_4_weeks as (
 
 profiles as (
 
-    select * from {{ ref('customer_profiles') }}
+    select * from {{ ref('int_profiles_spread') }}
 
 ),
 

@@ -1,70 +1,51 @@
 with
 
-accounts as (
+profiles as (
 
-    select * from {{ ref('stg_customers__accounts') }}
-
-),
-
-company_values as (
-
-    select * from {{ ref('company_values') }}
-    where is_chosen
-
-),
-
-values_spread as (
-
-    select
-        account_id,
-        {{ company_values_spread('value_text') }},
-        {{ company_values_spread('enrichment_id', '_source') }}
-    from company_values
-    group by account_id
+    select * from {{ ref('int_profiles_spread') }}
 
 )
 
 select
-    accounts.account_id,
-    values_spread.company_name,
-    values_spread.company_name_source,
-    values_spread.company_website,
-    values_spread.company_website_source,
-    values_spread.company_phone,
-    values_spread.company_phone_source,
-    values_spread.company_linkedin_url,
-    values_spread.company_linkedin_url_source,
-    values_spread.company_description,
-    values_spread.company_description_source,
-    values_spread.company_country,
-    values_spread.company_country_source,
-    values_spread.company_region,
-    values_spread.company_region_source,
-    values_spread.company_state,
-    values_spread.company_state_source,
-    values_spread.company_city,
-    values_spread.company_city_source,
-    values_spread.company_street,
-    values_spread.company_street_source,
-    values_spread.company_postal_code,
-    values_spread.company_postal_code_source,
-    values_spread.industry,
-    values_spread.industry_source,
-    values_spread.sub_industry,
-    values_spread.sub_industry_source,
-    values_spread.sic_code,
-    values_spread.sic_code_source,
-    values_spread.naics_code,
-    values_spread.naics_code_source,
-    values_spread.ownership_type,
-    values_spread.ownership_type_source,
-    try_cast(try_cast(values_spread.employees_count as double) as bigint) as employees_count,
-    values_spread.employees_count_source,
-    values_spread.employees_range,
-    values_spread.employees_range_source,
-    try_cast(values_spread.annual_revenue_usd as double) as annual_revenue_usd,
-    values_spread.annual_revenue_usd_source,
-    values_spread.annual_revenue_range,
-    values_spread.annual_revenue_range_source
-from accounts
-left join values_spread on accounts.account_id = values_spread.account_id
+    account_id,
+    {{ addresses_masked('company_name') }} as company_name,
+    company_name_source,
+    {{ addresses_masked('company_website') }} as company_website,
+    company_website_source,
+    {{ addresses_masked('company_phone') }} as company_phone,
+    company_phone_source,
+    {{ addresses_masked('company_linkedin_url') }} as company_linkedin_url,
+    company_linkedin_url_source,
+    {{ addresses_masked('company_description') }} as company_description,
+    company_description_source,
+    {{ addresses_masked('company_country') }} as company_country,
+    company_country_source,
+    {{ addresses_masked('company_region') }} as company_region,
+    company_region_source,
+    {{ addresses_masked('company_state') }} as company_state,
+    company_state_source,
+    {{ addresses_masked('company_city') }} as company_city,
+    company_city_source,
+    {{ addresses_masked('company_street') }} as company_street,
+    company_street_source,
+    {{ addresses_masked('company_postal_code') }} as company_postal_code,
+    company_postal_code_source,
+    {{ addresses_masked('industry') }} as industry,
+    industry_source,
+    {{ addresses_masked('sub_industry') }} as sub_industry,
+    sub_industry_source,
+    {{ addresses_masked('sic_code') }} as sic_code,
+    sic_code_source,
+    {{ addresses_masked('naics_code') }} as naics_code,
+    naics_code_source,
+    {{ addresses_masked('ownership_type') }} as ownership_type,
+    ownership_type_source,
+    employees_count,
+    employees_count_source,
+    {{ addresses_masked('employees_range') }} as employees_range,
+    employees_range_source,
+    annual_revenue_usd,
+    annual_revenue_usd_source,
+    {{ addresses_masked('annual_revenue_range') }} as annual_revenue_range,
+    annual_revenue_range_source
+from profiles

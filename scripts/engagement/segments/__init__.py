@@ -1,1 +1,1 @@
-"""Segments at the command: what is published of them, new ones as files of the project, and frozen ones."""
+"""Segments at the command: made, shown, frozen, and what they have in common or apart."""
