@@ -380,6 +380,7 @@ def test_the_three_files(workspace: Workspace, project: Path) -> None:
     shipped = yaml.safe_load((ROOT / "models/segments/segment_stale.yml").read_text("utf-8"))["models"][0]
     assert [{**column} for column in model["columns"]] == shipped["columns"]
     assert model["data_tests"] == shipped["data_tests"]
+    assert shipped["description"].startswith(files.GRAIN) and model["description"].startswith(files.GRAIN)
     assert "dbt build -s segment_cold" in result.stdout
 
 
