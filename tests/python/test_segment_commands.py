@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_freezing_writes_the_members_with_their_reasons(published: Workspace, pr
     assert model.read_text("utf-8") == "{{ segment_frozen('stale_june') }}\n"
     about = yaml.safe_load(model.with_suffix(".yml").read_text("utf-8"))["models"][0]
     assert about["config"]["meta"]["segment"]["membership"] == "static"
-    assert about["description"].strip() == f"The members of Stale as they were on {date.fromisoformat(D)}."
+    assert about["description"].strip() == f"{files.GRAIN} The members of Stale as they were on {D}."
     assert files.listed(project)[-1] == "stale_june"
     again = published.run(*FREEZE)
     assert again.exit_code == 2 and "segment stale_june is there already" in again.stderr

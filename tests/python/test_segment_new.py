@@ -67,6 +67,14 @@ RULES: dict[str, tuple[list[str], Options]] = {
         ["days_since_last_email > 60", "and days_since_enriched <= 0", "or own_score_change_points < -5"],
         {},
     ),
+    "large_numbers": (
+        [
+            "annual_revenue_usd >= 1234567.891",
+            "and annual_revenue_usd < 999999999999",
+            "or value_amount >= 3e14",
+        ],
+        {},
+    ),
     "own_text": (["tier = A", "or tier contains 'b c'", "or tier is null"], {}),
     "own_numbers": (
         ["worth >= 20000", "and growth < 0.25", "or price != 9.99", 'and "O\'Neil / ~ x" = 1'],
@@ -372,6 +380,7 @@ def test_the_three_files(workspace: Workspace, project: Path) -> None:
     shipped = yaml.safe_load((ROOT / "models/segments/segment_stale.yml").read_text("utf-8"))["models"][0]
     assert [{**column} for column in model["columns"]] == shipped["columns"]
     assert model["data_tests"] == shipped["data_tests"]
+    assert shipped["description"].startswith(files.GRAIN) and model["description"].startswith(files.GRAIN)
     assert "dbt build -s segment_cold" in result.stdout
 
 
@@ -393,7 +402,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "an own column not landed": (("--where", "tier = A"), "tier: its type is not known yet; land the customer files"),
     "operator of another type": (("--where", "industry > x"), "industry is text, which > does not fit; allowed: =, !="),
     "value of another type": (("--where", "employees_count = many"), "'many' is no number"),
-    "a number too fine": (("--where", "engagement_score < 0.00001"), "finer than engagement_score is; it has 4"),
+    "a number too fine": (("--where", "engagement_score < 0.00001"), "finer than engagement_score is; 4 decimal"),
     "a number too large": (("--where", "engagement_score < 100000"), "is more than engagement_score can be"),
     "not finite": (("--where", "employees_count = nan"), "'nan' is no number"),
     "no operator": (("--where", "industry"), "is no condition; allowed: ATTRIBUTE OPERATOR VALUE"),

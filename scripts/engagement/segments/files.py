@@ -21,6 +21,8 @@ SEGMENTS = Path("models", "segments")
 PROJECT_FILE = "dbt_project.yml"
 ID = re.compile(r"[a-z][a-z0-9_]{0,49}")
 LONGEST_NAME = 100
+# What every description of a segment's model begins with.
+GRAIN = "One row per office enrichment, account and day judged."
 LONGEST_DESCRIPTION = 500
 # Whoever reads segments by their ids: the models of other segments, by ref() or by a macro.
 _REF = re.compile(r"ref\(\s*['\"]segment_(\w+)['\"]\s*\)")
@@ -200,7 +202,7 @@ def metadata(
         "models:",
         f"  - name: segment_{segment_id}",
         "    description: >",
-        f"      {description.strip()}",
+        f"      {GRAIN} {description.strip()}",
         "    config:",
         "      meta:",
         "        segment:",

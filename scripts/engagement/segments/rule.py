@@ -30,8 +30,9 @@ _CONDITION = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 LONGEST_VALUE = 100
-# Beyond it doubles are no longer exact to the thousandth.
-LARGEST_NUMBER = Decimal(10) ** 12
+# What doubles hold exactly enough: numbers below the first have up to as many decimal places.
+DECIMAL_PLACES = ((Decimal(10) ** 6, 9), (Decimal(10) ** 12, 3), (Decimal(10) ** 15, 0))
+LARGEST_NUMBER = DECIMAL_PLACES[-1][0]
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,8 @@ def _number(attribute: Attribute, given: str) -> Decimal:
         raise ConfigurationError(
             f"{_short(given)} is no number; allowed: digits with a decimal point, without thousands separators"
         ) from None
-    digits, whole = 9, LARGEST_NUMBER
+    whole = LARGEST_NUMBER
+    digits = next((places for below, places in DECIMAL_PLACES if abs(value) < below), 0)
     if (decimals := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", attribute.data_type)) and not attribute.is_own:
         digits = int(decimals[2])
         whole = Decimal(10) ** (int(decimals[1]) - digits)
@@ -253,7 +255,7 @@ def _number(attribute: Attribute, given: str) -> Decimal:
     rounded = round(value, digits)
     if rounded != value:
         raise ConfigurationError(
-            f"{_short(given)} is finer than {attribute.name} is; it has {digits} decimal places"
+            f"{_short(given)} is finer than {attribute.name} is; {digits} decimal places are allowed"
         )
     return Decimal(int(rounded)) if rounded == int(rounded) else rounded.normalize()
 

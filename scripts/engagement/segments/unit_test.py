@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engagement.segments.attributes import ATTRIBUTES_MODEL, BOOLEAN, DATE, NUMBER, Attribute
-from engagement.segments.rule import CONTAINS, IS_NOT_NULL, IS_NULL, Condition, Rule
+from engagement.segments.rule import CONTAINS, DECIMAL_PLACES, IS_NOT_NULL, IS_NULL, Condition, Rule
 
 _ENRICHMENT, _DAY = "mail", "2026-06-30"
 _OTHER = "other"
@@ -202,6 +202,9 @@ def _step(attribute: Attribute, value: Decimal) -> Decimal:
     """How far beside a number the next one is tried."""
     if attribute.data_type.startswith("decimal(") and not attribute.is_own:
         return Decimal(1).scaleb(-int(attribute.data_type.rpartition(",")[2].strip(" )")))
+    if abs(value) >= DECIMAL_PLACES[0][0]:
+        # Finer steps are lost in a double.
+        return Decimal(1) if value == int(value) else Decimal("0.01")
     exponent = int(value.as_tuple().exponent)
     return Decimal(1).scaleb(min(-3, exponent - 1))
 
