@@ -33,9 +33,10 @@ from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 from engagement import config, verify
 from engagement.cli import cli
+from made_once import session_folder
 from parsed_once import parsed_once
 from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
-from quick_dbt import quick_dbt
+from quick_dbt import logged_whole, quick_dbt
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)
@@ -44,8 +45,15 @@ SENTINEL = b"the last published file"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _dbt_is_quick() -> Iterator[None]:
-    with parsed_once(ROOT), quick_dbt():
+def _dbt_is_quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with parsed_once(ROOT, session_folder(tmp_path_factory.getbasetemp())), quick_dbt():
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_log_of_dbt() -> Iterator[None]:
+    """dbt's log has all that it has outside of tests: for modules that look for what must not stand there."""
+    with logged_whole():
         yield
 
 
