@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click.testing
 import duckdb
@@ -33,9 +35,10 @@ from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
 from engagement import config, verify
 from engagement.cli import cli
+from made_once import made_once, session_folder
 from parsed_once import parsed_once
 from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
-from quick_dbt import quick_dbt
+from quick_dbt import logged_whole, quick_dbt
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 7, 1, 5, 30, tzinfo=UTC)
@@ -44,8 +47,16 @@ SENTINEL = b"the last published file"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _dbt_is_quick() -> Iterator[None]:
-    with parsed_once(ROOT), quick_dbt():
+def _dbt_is_quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    Workspace.kept = session_folder(tmp_path_factory.getbasetemp())
+    with parsed_once(ROOT, Workspace.kept), quick_dbt():
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_log_of_dbt() -> Iterator[None]:
+    """dbt's log has all that it has outside of tests: for modules that look for what must not stand there."""
+    with logged_whole():
         yield
 
 
@@ -137,6 +148,8 @@ class Workspace:
     # How often enrichments.yml was written, and whether that gives its consents anew.
     configured: int = 0
     agrees_anew: bool = True
+    # The folder that all processes of the session share.
+    kept: ClassVar[Path | None] = None
 
     def __post_init__(self) -> None:
         self.root.mkdir(exist_ok=True)
@@ -245,6 +258,30 @@ class Workspace:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(sys, "argv", ["engagement", *arguments])
             return click.testing.CliRunner().invoke(cli, list(arguments), env={**unset, **self.environment})
+
+    def land_customers(self) -> None:
+        """`engagement extract customers`, which must succeed: carried out once in a session for the same files in the
+        same state with the same environment (but for the services' addresses, which it does not ask), and otherwise
+        what it made is copied. For tests of what comes after.
+        """
+
+        def land(made: Path) -> None:
+            done = self.run("extract", "customers")
+            assert done.exit_code == 0, done.stderr
+            shutil.copytree(self.root / "data", made / "data")
+
+        assert self.kept is not None
+        state = hashlib.blake2b(digest_size=16)
+        for name, value in sorted(self.environment.items()):
+            if name.endswith("_URL"):
+                continue
+            state.update(f"{name}={value.replace(str(self.root), '')}\n".encode())
+        for path in sorted(path for path in self.root.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            state.update(f"{path.relative_to(self.root)}: {len(content)}\n".encode() + content)
+        made = made_once(self.kept, f"customers-{state.hexdigest()}", land)
+        shutil.rmtree(self.root / "data", ignore_errors=True)
+        shutil.copytree(made / "data", self.root / "data")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command as a process."""

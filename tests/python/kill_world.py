@@ -8,8 +8,6 @@ folders, so that a state is taken up again in a moment.
 from __future__ import annotations
 
 import copy
-import fcntl
-import os
 import shutil
 import time
 from collections import Counter
@@ -30,6 +28,7 @@ from emulators.graph import running as running_graph
 from emulators.leadspace import Handle as LeadspaceHandle
 from emulators.leadspace import running as running_leadspace
 from emulators.tenant import Tenant
+from made_once import made_once, session_folder
 
 LATER = NOW + timedelta(days=7)
 KEY = "a hash key that is the same in every folder"
@@ -336,18 +335,14 @@ def publish_first_week(one: World, common: Path) -> None:
     """Keeps the state `published`, after the first week. It is made once for all tests that share the folder `common`,
     whichever process they are in, since a whole run takes long.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        common = common.parent
-    made = common / "first-week-published"
-    with (common / "first-week-published.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (made / "done").exists():
-            shutil.rmtree(made, ignore_errors=True)
-            done = one.workspace.run("run")
-            assert done.exit_code == 0, done.stderr
-            for folder in ("data", "target"):
-                shutil.copytree(one.root / folder, made / folder)
-            (made / "done").touch()
+
+    def run(made: Path) -> None:
+        done = one.workspace.run("run")
+        assert done.exit_code == 0, done.stderr
+        for folder in ("data", "target"):
+            shutil.copytree(one.root / folder, made / folder)
+
+    made = made_once(session_folder(common), "first-week-published", run)
     shutil.copytree(made, one.states / "published")
 
 

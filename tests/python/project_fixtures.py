@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dbt.cli.main import dbtRunner
+
+from made_once import made_once, session_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,18 +66,11 @@ def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> CompiledProjec
     Twice: the second is a refresh in part, whose SQL is all that the first one's is and more. Once for all workers of
     the session, so nobody may change it.
     """
-    common = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        common = common.parent
-    folder = common / "compiled-once"
-    private_file = folder / "private.duckdb"
-    with (common / "compiled-once.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            for _ in range(2):
-                run_dbt("run", target=folder, private_file=private_file)
-            (folder / "done").touch()
+
+    def compile_twice(folder: Path) -> None:
+        for _ in range(2):
+            run_dbt("run", target=folder, private_file=folder / "private.duckdb")
+
+    folder = made_once(session_folder(tmp_path_factory.getbasetemp()), "compiled-once", compile_twice)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return CompiledProject(folder, private_file, manifest)
+    return CompiledProject(folder, folder / "private.duckdb", manifest)

@@ -1,29 +1,72 @@
-"""dbt opens the private file once in a build of a test process, not for every model and test: a fifth of its time.
+"""dbt does less beside its work in a build of a test process: two fifths of its time.
 
-The profile gives the file back whenever nothing is under way (`keep_open: false`), which with so many nodes on so few
-rows is much of what a build does. Here it is given back when dbt is done; what dbt says for its debugging, which no
-test reads, is not made out; and its artifacts are encoded in one go, and so by C. Builds in a process of their own do
-as the profile says.
+- The profile gives the file back whenever nothing is under way (`keep_open: false`), which with so many nodes on so few
+  rows is much of what a build does; here it is given back when dbt is done.
+- What dbt says for its debugging is not made out, but where a test reads its log (`logged_whole`).
+- Its artifacts are encoded in one go, and so by C.
+- For each model and test it binds the six hundred macros anew; here which of them are seen is found once, and they are
+  bound in one go. What reads the types of an answer is made once for answers with the same columns.
+- Python looks for garbage less often, since what it would look through is the whole project each time.
+
+Builds in a process of their own do as dbt and the profile say.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from dbt.adapters.duckdb.environments.local import LocalEnvironment
 from dbt.cli.main import dbtRunner
-from dbt_common.events.base_types import EventLevel
+from dbt.clients.jinja import MacroGenerator
+from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+from dbt_common.clients import agate_helper
+from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
+
+# How many blocks want dbt's log with what it says for its debugging.
+_readers_of_the_log = 0
+
+
+@contextmanager
+def logged_whole() -> Iterator[None]:
+    """Within it, dbt writes all that it would into its log: for tests of what must not stand there."""
+    global _readers_of_the_log
+    _readers_of_the_log += 1
+    try:
+        yield
+    finally:
+        _readers_of_the_log -= 1
 
 
 @contextmanager
 def quick_dbt() -> Iterator[None]:
-    """Within it, a call of dbt gives its file back only at its end."""
+    """Within it, a call of dbt does as is said above."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 20)
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            _patch(patched)
+            yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _patch(patched: pytest.MonkeyPatch) -> None:
+    _keep_the_file(patched)
+    _say_what_is_read(patched)
+    _bind_macros_at_once(patched)
+    patched.setattr(json, "dump", lambda value, file, **options: file.write(json.dumps(value, **options)))
+    patched.setattr(agate_helper, "build_type_tester", _made_once(agate_helper.build_type_tester))
+
+
+def _keep_the_file(patched: pytest.MonkeyPatch) -> None:
     handle, notify_closed, invoke = LocalEnvironment.handle, LocalEnvironment.notify_closed, dbtRunner.invoke
-    fire_event = EventManager.fire_event
     held: list[LocalEnvironment] = []
     depth = 0
 
@@ -49,23 +92,100 @@ def quick_dbt() -> Iterator[None]:
             while not depth and held:
                 held.pop().close()
 
-    def fire_what_is_read(manager: EventManager, event: Any, *arguments: Any, **options: Any) -> None:
-        if arguments or options or event.level_tag() != EventLevel.DEBUG:
-            fire_event(manager, event, *arguments, **options)
+    patched.setattr(LocalEnvironment, "handle", handle_and_hold)
+    patched.setattr(LocalEnvironment, "notify_closed", close_later)
+    patched.setattr(dbtRunner, "invoke", invoke_and_give_back)
 
-    def dump_at_once(value: Any, file: Any, **options: Any) -> None:
-        file.write(json.dumps(value, **options))
 
-    dump, json.dump = json.dump, dump_at_once
-    LocalEnvironment.handle = handle_and_hold
-    EventManager.fire_event = fire_what_is_read
-    LocalEnvironment.notify_closed = close_later
-    dbtRunner.invoke = invoke_and_give_back
-    try:
-        yield
-    finally:
-        json.dump = dump
-        LocalEnvironment.handle = handle
-        LocalEnvironment.notify_closed = notify_closed
-        dbtRunner.invoke = invoke
-        EventManager.fire_event = fire_event
+def _say_what_is_read(patched: pytest.MonkeyPatch) -> None:
+    fire_event, begin = EventManager.fire_event, BaseEvent.__init__
+
+    def fire_what_is_read(
+        manager: EventManager, event: Any, level: EventLevel | None = None, **options: Any
+    ) -> None:
+        if _readers_of_the_log or (level or event.level_tag()) != EventLevel.DEBUG:
+            fire_event(manager, event, level, **options)
+
+    def begin_later(event: Any, *arguments: Any, **values: Any) -> None:
+        event.__dict__["given"] = (arguments, values)
+
+    def message(event: Any) -> Any:
+        if "pb_msg" not in event.__dict__:
+            arguments, values = event.__dict__.pop("given")
+            begin(event, *arguments, **values)
+        return event.__dict__["pb_msg"]
+
+    def keep_message(event: Any, made: Any) -> None:
+        event.__dict__["pb_msg"] = made
+
+    patched.setattr(EventManager, "fire_event", fire_what_is_read)
+    patched.setattr(BaseEvent, "__init__", begin_later)
+    patched.setattr(BaseEvent, "pb_msg", property(message, keep_message), raising=False)
+
+
+def _bind_macros_at_once(patched: pytest.MonkeyPatch) -> None:
+    # Of the manifest in use: dbt's own macros, of which the first package's win, and those of each other package.
+    seen: dict[Any, tuple[Any, list[Any], dict[str, list[Any]]]] = {}
+
+    def kinds(macros: Mapping[str, Any]) -> list[tuple[str, type[MacroGenerator]]]:
+        """A class for each macro, so that all that its generators differ in by themselves is what they share."""
+        return [(name, type("Bound", (MacroGenerator,), {"macro": macro})) for name, macro in macros.items()]
+
+    def build_namespace(
+        builder: MacroNamespaceBuilder, macros: Any, context: dict[str, Any]
+    ) -> MacroNamespace:
+        key = (id(macros), sum(map(len, macros.values())), *builder.internal_package_names_order)
+        if key not in seen:
+            seen.clear()
+            dbts: dict[str, Any] = {}
+            for package in reversed(builder.internal_package_names_order):
+                dbts |= macros.get(package, {})
+            others = {
+                name: found for name, found in macros.items() if name not in builder.internal_package_names
+            }
+            # With the macros themselves, so that no others can have their number.
+            seen[key] = (macros, kinds(dbts), {name: kinds(found) for name, found in others.items()})
+        _, dbts_kinds, others_kinds = seen[key]
+        new = MacroGenerator.__new__
+        shared = {"context": context, "node": builder.node, "stack": builder.thread_ctx}
+
+        def bound(found: list[tuple[str, type[MacroGenerator]]]) -> dict[str, Any]:
+            made = {}
+            for name, kind in found:
+                one = made[name] = new(kind)
+                one.__dict__ = shared
+            return made
+
+        packages = {name: bound(found) for name, found in others_kinds.items()}
+        return MacroNamespace(
+            global_namespace=(
+                packages.get(builder.root_package, {})
+                if builder.root_package != builder.search_package
+                else {}
+            ),
+            local_namespace=packages.get(builder.search_package, {}),
+            global_project_namespace=bound(dbts_kinds),
+            packages=packages,
+        )
+
+    def flat(namespace: MacroNamespace) -> dict[str, Any]:
+        """All that is seen; what is looked at first wins."""
+        if "_flat" not in namespace.__dict__:
+            namespace.__dict__["_flat"] = {}
+            for names in reversed(list(namespace._search_order())):
+                namespace.__dict__["_flat"] |= names
+        return namespace.__dict__["_flat"]  # type: ignore[no-any-return]
+
+    patched.setattr(MacroNamespaceBuilder, "build_namespace", build_namespace)
+    patched.setattr(MacroNamespace, "keys", lambda namespace: flat(namespace).keys())
+    patched.setattr(MacroNamespace, "__iter__", lambda namespace: iter(flat(namespace)))
+    patched.setattr(MacroNamespace, "__getitem__", lambda namespace, name: flat(namespace)[name])
+
+
+def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    kept = functools.cache(make)
+
+    def made(text_columns: Iterable[str], string_null_values: Iterable[str] | None = ("null", "")) -> Any:
+        return kept(tuple(text_columns), None if string_null_values is None else tuple(string_null_values))
+
+    return made

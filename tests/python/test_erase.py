@@ -39,6 +39,9 @@ from engagement.addresses import Hasher, load_hash_key
 from engagement.extract import address_book, begin, running
 from engagement.tombstones import ERASED, Tombstones
 
+# What must not stand in it is looked for there.
+pytestmark = pytest.mark.usefixtures("whole_log_of_dbt")
+
 KIM, KIM_TOO = "kim@contoso.example", "kim.private@mail.example"
 ANNA = person("anna")
 HASH_KEY = "one hash key for all of these workspaces"

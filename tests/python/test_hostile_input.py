@@ -29,6 +29,9 @@ from engagement.http import whole_characters
 from engagement.logs import printable
 from exports import write as write_export
 
+# What must not stand in it is looked for there.
+pytestmark = pytest.mark.usefixtures("whole_log_of_dbt")
+
 HOSTILE = {
     "sql": "'); drop table raw.accounts; --",
     "quotes": "\"'`\\ %s {0} $1 ?",

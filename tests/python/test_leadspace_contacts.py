@@ -64,8 +64,7 @@ def a_person(number: int, **changes: str) -> dict[str, str]:
 def write_contacts(workspace: Workspace, rows: Sequence[dict[str, str]], *, land: bool = True) -> None:
     write_csv(workspace.root / "contacts.csv", rows, COLUMNS)
     if land:
-        done = workspace.run("extract", "customers")
-        assert done.exit_code == 0, done.stderr
+        workspace.land_customers()
 
 
 def enrich_contacts(

@@ -66,7 +66,7 @@ def service(module_service: Handle) -> Handle:
 def ready(workspace: Workspace, service: Handle) -> Workspace:
     """Two customers, Contoso and Fabrikam, landed and ready to be asked about."""
     workspace.enrich_companies(service.url)
-    assert workspace.run("extract", "customers").exit_code == 0
+    workspace.land_customers()
     return workspace
 
 
@@ -89,7 +89,7 @@ def with_accounts(workspace: Workspace, rows: Sequence[dict[str, str]]) -> Works
     write_csv(workspace.root / "accounts.csv", rows, ["account_id", "name", "website", "country", "tier"])
     contact = {"contact_id": "C1", "account_id": rows[0]["account_id"], "email": "kim@contoso.example"}
     write_csv(workspace.root / "contacts.csv", [contact])
-    assert workspace.run("extract", "customers").exit_code == 0
+    workspace.land_customers()
     return workspace
 
 

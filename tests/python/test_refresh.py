@@ -31,6 +31,9 @@ from emulators.leadspace import running as running_leadspace
 from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 from engagement.publish import publish, published_day
 
+# What must not stand in it is looked for there.
+pytestmark = pytest.mark.usefixtures("whole_log_of_dbt")
+
 MARTS = (
     "account_activity",
     "account_engagement",

@@ -1,0 +1,66 @@
+"""What dbt leaves out in tests is only what nobody reads, and what it looks up faster is what it would find."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dbt.clients.jinja import MacroStack
+from dbt.context.macros import MacroNamespaceBuilder
+from dbt_common.events.base_types import EventLevel
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.types import Note
+
+from quick_dbt import logged_whole
+
+
+@pytest.mark.parametrize(("level", "is_heard"), [(EventLevel.DEBUG, False), (EventLevel.INFO, True)])
+def test_debugging_is_heard_only_where_the_log_is_read(level: EventLevel, is_heard: bool) -> None:
+    manager, heard = EventManager(), []
+    manager.add_callback(lambda event: heard.append(event.data.msg))
+    # As dbt calls it, with every argument.
+    options: dict[str, Any] = {"level": level, "node": None, "force_warn_or_error_handling": False}
+    manager.fire_event(Note(msg="a word"), **options)
+    assert heard == ["a word"] * is_heard
+    with logged_whole():
+        manager.fire_event(Note(msg="another"), **options)
+    assert heard == [*["a word"] * is_heard, "another"]
+
+
+@pytest.mark.parametrize(
+    ("looks", "of_both"), [("project", "project"), ("package", "package"), ("dbt", "project")]
+)
+def test_a_macro_is_that_which_dbt_would_take(looks: str, of_both: str) -> None:
+    """The package that looks before the project, the project before dbt's own, and the adapter's before dbt's."""
+    names = {
+        "dbt": ("only_dbts", "of_all", "of_adapter"),
+        "dbt_duckdb": ("of_all", "of_adapter"),
+        "project": ("of_all", "of_both"),
+        "package": ("of_both", "only_packages"),
+    }
+    macros: Any = {
+        package: {name: SimpleNamespace(name=name, package_name=package) for name in found}
+        for package, found in names.items()
+    }
+    context: dict[str, Any] = {}
+    builder = MacroNamespaceBuilder("project", looks, MacroStack(), ["dbt_duckdb", "dbt"])
+    namespace = builder.build_namespace(macros, context)
+    packages = {
+        name: made.macro.package_name for name, made in namespace.items() if not isinstance(made, dict)
+    }
+    assert packages == {
+        "only_dbts": "dbt",
+        "of_adapter": "dbt_duckdb",
+        "of_all": "project",
+        "of_both": of_both,
+        **({"only_packages": "package"} if looks == "package" else {}),
+    }
+    assert {name for name, made in namespace.items() if isinstance(made, dict)} == {
+        "dbt",
+        "project",
+        "package",
+    }
+    assert namespace["of_all"].context is context
+    found = namespace.get_from_package("package", "of_both")
+    assert found is not None and found.macro.package_name == "package"
