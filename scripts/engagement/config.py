@@ -392,18 +392,11 @@ class Notify(_Part):
     overdue_after: Annotated[dt.timedelta, BeforeValidator(_grace)] | None = None
 
 
-class Digest(_Part):
-    """Whose accounts `engagement digest` tells whom about: a column of customers.accounts.attributes."""
-
-    owner: Text | None = None
-
-
 class Configuration(_Part):
     """enrichments.yml as a whole."""
 
     reporting: Reporting = Reporting()
     notify: Notify | None = None
-    digest: Digest | None = None
     customers: Customers
     enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
     exports: Annotated[tuple[Export, ...], Field(strict=False)] = ()
@@ -695,7 +688,6 @@ def load(
     if configuration is not None:
         findings += _unknown_segments(configuration, project_dir)
         findings += _unknown_attributes(configuration, project_dir)
-        findings += _unknown_owner(configuration)
         findings += _unknown_files(configuration)
         findings += _contacts_beyond_what_is_possible(configuration)
     urls = {}
@@ -1196,7 +1188,6 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     by_key: dict[str, Any] = {
         "reporting": Reporting,
         "notify": Notify,
-        "digest": Digest,
         "customers": Customers,
         "accounts": AccountsFile,
         "contacts": ContactsFile,
@@ -1363,16 +1354,6 @@ def _unknown_attributes(configuration: Configuration, project_dir: Path) -> Iter
                 near = difflib.get_close_matches(attribute, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
                 yield f"{where}: {_shown(attribute, where)} is nothing that is known of a company; {hint}"
-
-
-def _unknown_owner(configuration: Configuration) -> Iterator[str]:
-    """A column of the owners that is none of the customer's own."""
-    owner = configuration.digest.owner if configuration.digest is not None else None
-    known = configuration.customers.accounts.attributes
-    if owner is not None and owner not in known:
-        near = difflib.get_close_matches(owner, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
-        yield f"digest.owner: {_shown(owner, 'digest.owner')} is no column of customers.accounts.attributes; {hint}"
 
 
 def _unknown_files(configuration: Configuration) -> Iterator[str]:

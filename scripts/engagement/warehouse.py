@@ -174,7 +174,8 @@ def require_current(connection: Connection, settings: Settings) -> None:
 def _create_raw_tables(connection: Connection, project_dir: Path) -> None:
     """Makes missing tables, and writes down of which version the file is."""
     schema = raw_schema(project_dir)
-    missing = [table for table in schema if table not in versions.layout(connection)]
+    there = versions.layout(connection)
+    missing = [table for table in schema if table not in there]
     current = str(versions.current_version(project_dir))
     if not missing and own_setting(connection, versions.VERSION) == current:
         return

@@ -121,7 +121,8 @@ values_placed as (
     select
         account_id,
         value_amount,
-        cast(rank() over (order by value_amount nulls last) - 1 as double) / count(*) over () as value_place_ratio
+        cast(rank() over (order by value_amount nulls last) - 1 as double)
+        / nullif(count(*) over (), 0) as value_place_ratio
     from profiles_valued
     where value_amount is not null
 

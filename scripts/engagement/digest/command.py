@@ -17,7 +17,7 @@ from engagement.digest.period import period_of, remember
 from engagement.digest.sections import WITHOUT_OWNER, title_of
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome
-from engagement.scores import project_score_version
+from engagement.scores import project_score_version, project_variable
 from engagement.segments.published import hint, published
 
 FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -46,7 +46,7 @@ def digest(
     """What changed, as `form` to `out` or to the standard output.
 
     The period begins with the last digest unless `since` says so; it is remembered where the digest is of everybody and
-    since the last one, or where `keep` asks for it. `by` names the column of the owners instead of enrichments.yml.
+    since the last one, or where `keep` asks for it. `by` names the column of the owners instead of var owner_attribute.
     Raises ConfigurationError where nothing is published, the period is empty, or an owner or a column unknown.
     """
     column = _owner_column(settings, by)
@@ -76,24 +76,24 @@ def digest(
 
 
 def _owner_column(settings: Settings, by: str | None) -> str | None:
-    """The column of the owners: of the option, else of enrichments.yml; None without any."""
-    named = settings.configuration.digest
-    column = by if by is not None else None if named is None else named.owner
+    """The column of the owners: of the option, else of var owner_attribute where there is one; None without any."""
     known = settings.configuration.customers.accounts.attributes
-    if column is not None and column not in known:
-        # That of enrichments.yml was checked when it was read.
+    if by is None:
+        usual = str(project_variable(settings.project_dir, "owner_attribute"))
+        return usual if usual in known else None
+    if by not in known:
         raise ConfigurationError(
-            f"--by: {column!r} is no column of customers.accounts.attributes; {hint(column, known)}"
+            f"--by: {by!r} is no column of customers.accounts.attributes; {hint(by, known)}"
         )
-    return column
+    return by
 
 
 def _of(told: dict[str, Any], owner: str) -> dict[str, Any]:
     """The digest of one owner alone; 'nobody' is the accounts without one, unless somebody is called so."""
     if told["owner_column"] is None:
         raise ConfigurationError(
-            "--owner: nothing says whose an account is; name the column with --by, or with digest: {owner: ...} in"
-            " enrichments.yml"
+            "--owner: nothing says whose an account is; name the column with --by, or with var owner_attribute in"
+            " dbt_project.yml, and list it under customers.accounts.attributes"
         )
     entries = {entry["owner"]: entry for entry in told["owners"]}
     wanted: str | None = owner
