@@ -24,7 +24,9 @@ _TABLES = """
             ('stale', 'Stale accounts', 'No contact for 60 days', 'ann', 'accounts', 'dynamic', true, null, 3),
             ('buyers', 'Buyers', 'Contacts who buy', 'ann', 'contacts', 'dynamic', true, null, 3),
             ('nobody', 'Nobody', 'Selects nobody', 'ann', 'accounts', 'dynamic', true, 'selects nobody', 0),
-            ('asleep', 'Asleep', 'Not active', 'ann', 'accounts', 'static', false, null, 1)
+            ('asleep', 'Asleep', 'Not active', 'ann', 'accounts', 'static', false, null, 1),
+            ('withheld', 'Withheld', 'Contacts in band mode', 'ann', 'contacts', 'dynamic', true,
+             'contacts are not published where small numbers are banded', 1)
         ) as rows(segment_id, segment_name, description, owner, audience, membership, is_active, finding,
             members_count);
     create table marts.segment_members as

@@ -61,15 +61,16 @@ def run_dbt(*arguments: str, project: Path = ROOT, target: Path, private_file: P
 
 @pytest.fixture(scope="session")
 def compiled_project(tmp_path_factory: pytest.TempPathFactory) -> CompiledProject:
-    """`dbt run` on a private file that does not exist yet: every model, over empty raw tables.
+    """`dbt run` on a private file that does not exist yet, then `dbt build`: every model, over empty raw tables.
 
-    Twice: the second is a refresh in part, whose SQL is all that the first one's is and more. Once for all workers of
-    the session, so nobody may change it.
+    The second is a refresh in part, whose SQL is all that the first one's is and more; it asks every unit test and data
+    test, warnings as errors, and fails whoever asks for the project where one fails. Once for all workers of the
+    session, so nobody may change it.
     """
 
     def compile_twice(folder: Path) -> None:
-        for _ in range(2):
-            run_dbt("run", target=folder, private_file=folder / "private.duckdb")
+        for command in ("run", "build"):
+            run_dbt(command, target=folder, private_file=folder / "private.duckdb")
 
     folder = made_once(session_folder(tmp_path_factory.getbasetemp()), "compiled-once", compile_twice)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))

@@ -207,6 +207,13 @@ def test_without_columns_all_of_its_own(published: Workspace) -> None:
     )
 
 
+def test_contacts_that_are_withheld_are_said_to_be(published: Workspace) -> None:
+    export_of(published, {"segment": "withheld"})
+    result = published.run("export")
+    assert result.exit_code == 0, result.output
+    assert "warning: one: contacts are not published where small numbers are banded" in result.stderr
+
+
 def test_a_view_is_exported_like_a_table(published: Workspace) -> None:
     export_of(published, {"table": "enrichment.Office", "columns": ["CustomerId"]})
     assert rows_of(made(published)["place"] / "one-0001.csv") == [("A1",), ("A2",)]

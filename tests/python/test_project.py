@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -168,23 +169,32 @@ def test_raw_columns_are_all_described(compiled_project: CompiledProject) -> Non
             )
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(["build"], id="builds and tests"),
-        pytest.param(["docs", "generate", "--static"], id="documents", marks=pytest.mark.long),
-    ],
-)
-def test_plain_dbt_goes_on_with_a_new_file(
-    compiled_project: CompiledProject, tmp_path: Path, command: list[str]
-) -> None:
-    """After `dbt run` on a file that did not exist; with every unit test and data test, warnings as errors."""
+def test_plain_dbt_builds_and_tests_on_a_new_file(compiled_project: CompiledProject) -> None:
+    """With every unit test and data test."""
+    results = json.loads((compiled_project.target / "run_results.json").read_text(encoding="utf-8"))
+    assert results["args"]["which"] == "build"
+    passed = {result["unique_id"] for result in results["results"] if result["status"] in ("success", "pass")}
+    manifest = compiled_project.manifest
+    assert passed >= {
+        *manifest["unit_tests"],
+        *(node["unique_id"] for node in compiled_project.nodes("test")),
+    }
+    assert passed >= {node["unique_id"] for node in models(compiled_project)}
+
+
+@pytest.mark.long
+def test_plain_dbt_documents_a_new_file(compiled_project: CompiledProject, tmp_path: Path) -> None:
     # Other modules read what was compiled.
     folder = tmp_path / "compiled"
     shutil.copytree(compiled_project.target, folder)
-    run_dbt(*command, target=folder, private_file=folder / compiled_project.private_file.name)
-    if command[0] == "docs":
-        assert (folder / "static_index.html").stat().st_size > 100_000
+    run_dbt(
+        "docs",
+        "generate",
+        "--static",
+        target=folder,
+        private_file=folder / compiled_project.private_file.name,
+    )
+    assert (folder / "static_index.html").stat().st_size > 100_000
 
 
 # --- the SQL that DuckDB and Spark share

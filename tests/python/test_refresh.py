@@ -287,8 +287,20 @@ def test_the_card_of_a_customer_shows_what_the_originals_did(refreshed: Refreshe
             " industry_source, match_verdict, is_enriched, contacts_listed_count, days_since_last_email, segments"
             " from marts.customer_cards order by account_id"
         ).fetchall() == [
-            ("A1", None, True, 56, 12, "Chemicals", "company-data", "accept", True, 2, 0,
-             "newly_enriched,single_threaded"),
+            (
+                "A1",
+                None,
+                True,
+                56,
+                12,
+                "Chemicals",
+                "company-data",
+                "accept",
+                True,
+                2,
+                0,
+                "newly_enriched,single_threaded",
+            ),
             ("A2", None, False, 0, 0, None, None, None, False, 1, None, "low_engagement,never_engaged"),
         ]
         assert connection.execute(

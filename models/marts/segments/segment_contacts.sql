@@ -13,6 +13,12 @@ members as (
 
 ),
 
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 contacts as (
 
     select * from {{ ref('stg_customers__contacts') }}
@@ -29,4 +35,6 @@ select distinct
 from members
 inner join segments on members.segment_id = segments.segment_id
 inner join contacts on members.account_id = contacts.account_id
-where contacts.contact_id is not null
+cross join reporting
+-- The id of a contact is a person's, and how many an account has is a small number.
+where contacts.contact_id is not null and not reporting.is_banded

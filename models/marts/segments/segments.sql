@@ -24,6 +24,12 @@ members_counted as (
 
 ),
 
+reporting as (
+
+    select * from {{ ref('stg_runs__reporting') }}
+
+),
+
 accounts_counted as (
 
     select count(*) as accounts_count from {{ ref('stg_customers__accounts') }}
@@ -43,6 +49,8 @@ select
     accounts_counted.accounts_count,
     case
         when not segments.is_active then 'not active'
+        when segments.audience = 'contacts' and reporting.is_banded
+            then 'contacts are not published where small numbers are banded'
         when segment_dates.judged_on is null then 'nothing to judge yet'
         when coalesce(members_counted.members_count, 0) = 0 then 'selects nobody'
         when members_counted.members_count = accounts_counted.accounts_count then 'selects every account'
@@ -50,5 +58,6 @@ select
     segment_dates.judged_on as as_of_date
 from segments
 cross join accounts_counted
+cross join reporting
 left join segment_dates on segment_dates.is_current
 left join members_counted on segments.segment_id = members_counted.segment_id

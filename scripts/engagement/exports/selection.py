@@ -17,6 +17,8 @@ from engagement.exports.published import Segment
 from engagement.published_file import literal
 from engagement.versions import Connection
 
+# The finding of marts.segments where a segment of contacts has none because of band mode.
+CONTACTS_WITHHELD = "contacts are not published where small numbers are banded"
 MEMBERS, CONTACTS_OF_SEGMENT, CONTACT_FILE = "segment_members", "segment_contacts", "contacts"
 # Where a field of a member is looked for, in this order, beside the segment's own table.
 ENRICHED = ("enriched_customers", "customer_profiles", "account_outlook", "account_traffic")
@@ -119,6 +121,8 @@ def _of_segment(
         warnings.append(
             f"{export.name}: segment {segment.segment_id} is not active, and its members are not kept up"
         )
+    if segment.finding == CONTACTS_WITHHELD:
+        warnings.append(f"{export.name}: {CONTACTS_WITHHELD} (reporting.small_numbers)")
     return Selection(fields, sql, segment, tuple(warnings))
 
 
