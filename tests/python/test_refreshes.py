@@ -100,9 +100,9 @@ def refreshed(private_file: Path, *arguments: str) -> str:
     return "in part" if row[1] else "whole"
 
 
-# Rules of segments, which an analyst may change between two refreshes: what was judged before is judged anew. Fewer weeks
-# and no draws: the warehouse holds every account in every history.
+# The warehouse holds every account in every history, so fewer weeks are judged, and nothing is drawn.
 FEWER = {"segment_history_weeks": 9, "backtest_replicates": 0}
+# Rules of segments, which an analyst may change between two refreshes: what was judged before is judged anew.
 RULES: tuple[dict[str, Any], ...] = (
     {},
     {"stale_after_days": 20, "rising_from_points": 2, "one_way_from": 1},
