@@ -288,9 +288,8 @@ def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
         if position > refused and (one.path, one.query) == (requests[refused].path, requests[refused].query)
     )
     assert (requests[again].at - requests[refused].at) * hurry.speed >= 39.5
-    # The others go on meanwhile; what had been sent when he was refused has come within the first seconds.
-    others = [one.at for one in requests[refused:again] if BEN.id not in one.path]
-    assert (others[-1] - requests[refused].at) * hurry.speed > 5
+    # The others go on meanwhile: a busy machine lets them do so less often, and two requests may be under way.
+    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 3
 
 
 def test_fault_16_the_window_of_requests_of_a_mailbox(
