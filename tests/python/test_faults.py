@@ -275,6 +275,8 @@ def service_error(code: str) -> dict[str, Any]:
 def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
     connected: Workspace, graph: Handle, faultless: Rows, hurry: Hurry, form: str
 ) -> None:
+    # The others get a second for what four may have under way anyhow, so that a busy machine lets them go on.
+    hurry.speed = 40
     date = format_datetime(NOW + timedelta(seconds=40), usegmt=True)
     header = {"seconds": "40", "fraction": "40.128", "date": date}[form]
     graph.fail(f"{BEN.id}/messages", status=429, headers={"Retry-After": header})
@@ -288,8 +290,7 @@ def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
         if position > refused and (one.path, one.query) == (requests[refused].path, requests[refused].query)
     )
     assert (requests[again].at - requests[refused].at) * hurry.speed >= 39.5
-    # The others go on meanwhile: a busy machine lets them do so less often, and two requests may be under way.
-    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 3
+    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 5
 
 
 def test_fault_16_the_window_of_requests_of_a_mailbox(
