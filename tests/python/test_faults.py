@@ -290,7 +290,9 @@ def test_fault_16_a_wait_that_is_asked_for_is_that_mailboxs_alone(
         if position > refused and (one.path, one.query) == (requests[refused].path, requests[refused].query)
     )
     assert (requests[again].at - requests[refused].at) * hurry.speed >= 39.5
-    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= 5
+    # Where he was asked last of all, nobody is left to go on.
+    left = sum(BEN.id not in one.path for one in requests[refused:])
+    assert sum(BEN.id not in one.path for one in requests[refused:again]) >= min(5, left)
 
 
 def test_fault_16_the_window_of_requests_of_a_mailbox(
