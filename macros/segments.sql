@@ -54,26 +54,6 @@
 {%- endmacro %}
 
 
-{#- The customer's own column of an account, as text, number, truth and day; null where the file has no such column or
-    value. -#}
-{% macro own_text(json_column, attribute) -%}
-    {{ return(json_scalar(json_member(json_column, "'" ~ attribute | replace("'", "''") ~ "'"))) }}
-{%- endmacro %}
-
-{% macro own_number(json_column, attribute) -%}
-    {{ return('try_cast(' ~ own_text(json_column, attribute) ~ ' as double)') }}
-{%- endmacro %}
-
-{% macro own_boolean(json_column, attribute) -%}
-    {{ return('(' ~ own_text(json_column, attribute) ~ " = 'true')") }}
-{%- endmacro %}
-
-{#- An instant counts as its day. -#}
-{% macro own_date(json_column, attribute) -%}
-    {{ return('try_cast(substr(' ~ own_text(json_column, attribute) ~ ', 1, 10) as date)') }}
-{%- endmacro %}
-
-
 {#- Segments made of segments, by their ids; the reason is what each of them says. Who is in any of them. -#}
 {% macro segment_union(segments) -%}{{ _segments_joined(segments, 'or') }}{%- endmacro %}
 

@@ -1,3 +1,17 @@
+{#- What a provider's table and a company file both know, under the names that they have here. -#}
+{%- set match_columns, company_columns = {}, {} -%}
+{%- for column in ['company_id', 'match_verdict', 'match_confidence'] -%}
+    {%- do match_columns.update({column: column}) -%}
+{%- endfor -%}
+{%- for column in [
+    'company_name', 'company_website', 'company_phone', 'company_linkedin_url', 'company_country', 'company_region',
+    'company_state', 'company_city', 'company_street', 'company_postal_code', 'industry', 'sub_industry',
+    'sic_code', 'naics_code', 'ownership_type', 'employees_range', 'annual_revenue_range', 'employees_count',
+    'annual_revenue_usd'
+] -%}
+    {%- do company_columns.update({column: column}) -%}
+{%- endfor -%}
+
 with
 
 enrichments as (
@@ -38,30 +52,7 @@ leadspace_values as (
         enrichment_id,
         account_id,
         'Leadspace' as enrichment_provider,
-        {{ json_named_values({
-            'company_id': 'company_id',
-            'match_verdict': 'match_verdict',
-            'match_confidence': 'match_confidence',
-            'company_name': 'company_name',
-            'company_website': 'company_website',
-            'company_phone': 'company_phone',
-            'company_linkedin_url': 'company_linkedin_url',
-            'company_country': 'company_country',
-            'company_region': 'company_region',
-            'company_state': 'company_state',
-            'company_city': 'company_city',
-            'company_street': 'company_street',
-            'company_postal_code': 'company_postal_code',
-            'industry': 'industry',
-            'sub_industry': 'sub_industry',
-            'sic_code': 'sic_code',
-            'naics_code': 'naics_code',
-            'ownership_type': 'ownership_type',
-            'employees_range': 'employees_range',
-            'annual_revenue_range': 'annual_revenue_range',
-            'employees_count': 'employees_count',
-            'annual_revenue_usd': 'annual_revenue_usd',
-        }) }} as values_json
+        {{ json_named_values(dict(match_columns, **company_columns)) }} as values_json
     from {{ ref('leadspace_companies') }}
 
 ),
@@ -72,27 +63,7 @@ company_file_values as (
         enrichment_id,
         {{ adapter.quote('CustomerId') }} as account_id,
         'Company file' as enrichment_provider,
-        {{ json_named_values({
-            'company_name': 'company_name',
-            'company_website': 'company_website',
-            'company_phone': 'company_phone',
-            'company_linkedin_url': 'company_linkedin_url',
-            'company_country': 'company_country',
-            'company_region': 'company_region',
-            'company_state': 'company_state',
-            'company_city': 'company_city',
-            'company_street': 'company_street',
-            'company_postal_code': 'company_postal_code',
-            'industry': 'industry',
-            'sub_industry': 'sub_industry',
-            'sic_code': 'sic_code',
-            'naics_code': 'naics_code',
-            'ownership_type': 'ownership_type',
-            'employees_range': 'employees_range',
-            'annual_revenue_range': 'annual_revenue_range',
-            'employees_count': 'employees_count',
-            'annual_revenue_usd': 'annual_revenue_usd',
-        }) }} as values_json
+        {{ json_named_values(company_columns) }} as values_json
     from {{ ref('company_file_companies') }}
 
 ),
