@@ -11,7 +11,12 @@ from typing import Any, NoReturn
 from jinja2 import Environment, Template
 from jinja2.runtime import Macro
 
-MACROS = ("macros/segments.sql", "macros/dialect/json.sql", "macros/dialect/numbers.sql")
+MACROS = (
+    "macros/segments.sql",
+    "macros/own_columns.sql",
+    "macros/dialect/json.sql",
+    "macros/dialect/numbers.sql",
+)
 
 
 class _Adapter:
