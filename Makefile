@@ -113,7 +113,8 @@ docs: install ## one page with models, columns and lineage: target/static_index.
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
-		--no-header --upgrade --extra emulators --extra dev --extra backtest --extra exports pyproject.toml -o requirements.lock
+		--no-header --upgrade --extra emulators --extra dev --extra backtest --extra exports --extra pages pyproject.toml \
+		-o requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --extra bench pyproject.toml \
 		-o scripts/benchmarks/requirements.lock
