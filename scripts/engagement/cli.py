@@ -226,6 +226,7 @@ def cli() -> None:
       engagement verify FILE         put a published file through the gate, wherever it lies
       engagement segment list        which accounts somebody wants to act on; new makes another
       engagement digest              what changed since the last one, for every owner of accounts
+      engagement pages               all of it in a browser
       engagement export              tables and segments as files, in a folder or at a service
       engagement diff                which accounts would move before anything is published
       engagement backtest            whether the score told what came next in your own mail
@@ -1269,6 +1270,32 @@ def digest_(
 
     _conclude(
         lambda settings: digest(settings, since=since, owner=owner, by=by, form=form, out=out, keep=remember),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("pages")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where they are served.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
+@_as_json
+@_logging
+def pages_(address: str, port: int, as_json: bool, verbose: bool) -> None:
+    """Serve the pages: enrichments, results, customer card, score and segments, in a browser.
+
+    \b
+    Examples:
+      engagement pages
+      engagement pages --port 8600
+
+    Reads the published file and the run's state alone, and shows a new file as soon as it is published. Another address
+    than this machine's needs a reverse proxy that says who looks (docs/pages.md). Needs the extra `pages`.
+    """
+    from engagement.pages.command import pages
+
+    _conclude(
+        lambda settings: pages(settings, address=address, port=port),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

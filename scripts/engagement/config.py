@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -105,6 +106,13 @@ def _time_zone(value: object) -> object:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise _refuse(f"a time zone of the IANA list, for example UTC or Europe/Berlin{hint}")
     return value
+
+
+def _ip_address(value: object) -> object:
+    try:
+        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise _refuse("an IP address, for example 10.0.0.5") from None
 
 
 @lru_cache(maxsize=1)
@@ -392,6 +400,16 @@ class Notify(_Part):
     overdue_after: Annotated[dt.timedelta, BeforeValidator(_grace)] | None = None
 
 
+class Pages(_Part):
+    """Who may see what on the pages: the header in which a reverse proxy names who signed in, a CSV file
+    (user, owner) of whose accounts he sees, and the addresses of the proxies that are believed.
+    """
+
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    owners: Text | None = None
+    proxies: Annotated[tuple[Annotated[Text, BeforeValidator(_ip_address)], ...], Field(strict=False)] = ()
+
+
 class Configuration(_Part):
     """enrichments.yml as a whole."""
 
@@ -400,6 +418,7 @@ class Configuration(_Part):
     customers: Customers
     enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
     exports: Annotated[tuple[Export, ...], Field(strict=False)] = ()
+    pages: Pages = Pages()
 
 
 @dataclass(frozen=True)
@@ -1188,6 +1207,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     by_key: dict[str, Any] = {
         "reporting": Reporting,
         "notify": Notify,
+        "pages": Pages,
         "customers": Customers,
         "accounts": AccountsFile,
         "contacts": ContactsFile,

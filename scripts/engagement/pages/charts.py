@@ -1,0 +1,49 @@
+"""Charts as the pages draw them: axes with units, colours that the colour-blind tell apart, and the numbers beside.
+
+Altair writes Vega-Lite, which the browser draws; Streamlit gives it the colours of the light or the dark theme (`theme`
+in `command`), whose order is that of Okabe and Ito.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair
+import pandas
+import streamlit as st
+
+from engagement.pages import formats
+from engagement.pages.tables import Column, table
+
+HEIGHT = 260
+
+altair.data_transformers.disable_max_rows()
+
+
+def show(
+    chart: Any,
+    *,
+    key: str,
+    alt: str,
+    numbers: pandas.DataFrame,
+    columns: Sequence[Column],
+    caption: str,
+) -> None:
+    """`chart` with `caption` above, `alt` for who cannot see it, and its `numbers` as a table to unfold."""
+    st.markdown(f"**{formats.plain(caption)}**")
+    st.altair_chart(chart, width="stretch", key=f"{key} chart", alt=alt)
+    with st.expander(f"{formats.plain(caption)}: the numbers"):
+        table(numbers, columns, key=f"{key} numbers", caption=caption)
+
+
+def by_day(name: str, title: str) -> altair.X:
+    """The time axis of a column of dates."""
+    return altair.X(
+        f"{name}:T", title=title, axis=altair.Axis(format="%d %b %Y", labelOverlap=True, tickCount=6)
+    )
+
+
+def quantity(name: str, title: str, **options: Any) -> altair.Y:
+    """The axis of a number, from zero; `title` says its unit."""
+    return altair.Y(f"{name}:Q", title=title, **options)

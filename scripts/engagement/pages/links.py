@@ -1,0 +1,36 @@
+"""The addresses of the pages, and the ways between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+HUB, RESULTS, CUSTOMER, SCORE, SEGMENTS = "enrichments", "results", "customer", "score", "segments"
+
+
+def use(pages: Mapping[str, Any]) -> None:
+    """The pages of this session, by their paths."""
+    st.session_state["pages"] = pages
+
+
+def href(path: str, **parameters: str) -> str:
+    """The address of a page, for another tab; relative, so that it holds behind a proxy's prefix."""
+    return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def account_href(account_id: str) -> str:
+    """The address of an account's card."""
+    return href(CUSTOMER, account=account_id)
+
+
+def go(path: str, **parameters: str) -> None:
+    """Another page, in this tab; does not return."""
+    st.switch_page(st.session_state["pages"][path], query_params=parameters)
+
+
+def open_account(account_id: str) -> None:
+    """An account's card, in this tab; does not return."""
+    go(CUSTOMER, account=account_id)
