@@ -1,47 +1,27 @@
-"""The pages as a person sees them: served by the command itself and looked at in the system's Chromium; or run by
-Streamlit's own AppTest, without a browser.
+"""The pages for tests: looked at in a real browser (`benchmarks.browser`), or run by Streamlit's own AppTest without
+one.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.browser import CHROMIUM
 from emulators import demo
 from engagement.pages import site
 from made_once import made_once, session_folder
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Nothing of the browser's own may look for a network.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium; install the system's package (apt-get install chromium)"
 )
-WAIT_MILLISECONDS = 15_000
 
 
 def demo_folder(session: Path) -> Path:
@@ -51,78 +31,6 @@ def demo_folder(session: Path) -> Path:
         assert demo.run(["--json"], folder=folder / "demo") == 0
 
     return made_once(session, "demo-once", run_demo) / "demo"
-
-
-@contextmanager
-def serving(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """`engagement pages` over the data folder `folder` (its enrichments.yml as well); its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "engagement", "pages", "--port", str(port), *options],
-        env={
-            **os.environ,
-            "ENGAGEMENT_DATA_DIR": str(folder),
-            "ENGAGEMENT_CONFIG": str(folder / "enrichments.yml"),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]),
-            **(environment or {}),
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
-                    break
-            except OSError:
-                assert process.poll() is None, process.stderr.read() if process.stderr else ""
-                assert time.monotonic() < deadline, "the pages have not started in 60 s"
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-def visitor(browser: Browser, **options: Any) -> BrowserContext:
-    """A person at a desk who writes numbers and dates as in Britain, and lives in UTC."""
-    context = browser.new_context(
-        **{
-            "locale": "en-GB",
-            "timezone_id": "UTC",
-            "color_scheme": "light",
-            "viewport": {"width": 1280, "height": 900},
-            **options,
-        }
-    )
-    context.set_default_timeout(WAIT_MILLISECONDS)
-    return context
-
-
-def settled(page: Page) -> None:
-    """Waits until the app has nothing more to draw."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.locator("[data-stale=true]").first.wait_for(state="detached")
-
-
-def visit(page: Page, address: str) -> None:
-    """Goes to an address and waits until its page is drawn."""
-    page.goto(address)
-    page.locator("h1").first.wait_for()
-    settled(page)
 
 
 def table_of(page: Page, caption: str) -> Locator:
@@ -141,7 +49,7 @@ def rows_of(page: Page, caption: str) -> list[list[str]]:
 
 
 def number(text: str) -> float:
-    """What a person reads in a cell, as a number: '1,234.5', '12 %', '−3.0', '$ 65,360,000'."""
+    """What a person reads in a cell, as a number: '1,234.5', '12 %', '-3.0', '$ 65,360,000'."""
     return float(re.sub(r"[^\d.\-]", "", text.replace("\N{MINUS SIGN}", "-")))
 
 
