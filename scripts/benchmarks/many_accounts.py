@@ -57,7 +57,7 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
             )
         connection.execute("use many")
         for sql in views.values():
-            connection.execute(sql.replace("one.", "many."))
+            connection.execute(sql)
         connection.execute("use memory")
         connection.execute("checkpoint many")
         return int(found[0]) * copies
