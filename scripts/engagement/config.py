@@ -401,11 +401,13 @@ class Notify(_Part):
 
 
 class Pages(_Part):
-    """Who may see what on the pages: the header in which a reverse proxy names who signed in, a CSV file
-    (user, owner) of whose accounts he sees, and the addresses of the proxies that are believed.
+    """Who may see what on the pages: the header in which a reverse proxy names who signed in, the name under which
+    browsers reach it, a CSV file (user, owner) of whose accounts he sees, and the addresses of the proxies that are
+    believed.
     """
 
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
     owners: Text | None = None
     proxies: Annotated[tuple[Annotated[Text, BeforeValidator(_ip_address)], ...], Field(strict=False)] = ()
 

@@ -133,6 +133,7 @@ def test_the_command_names_the_extra_that_is_missing(
         ({"user_header": "X Forwarded"}, "pages.user_header"),
         ({"proxies": ["proxy.example"]}, "pages.proxies[0]"),
         ({"user": "X-User"}, "pages.user"),
+        ({"host": "https://pages.example"}, "pages.host"),
     ],
 )
 def test_the_block_of_pages_is_checked(block: dict[str, Any], finding: str, workspace: Workspace) -> None:
@@ -142,11 +143,17 @@ def test_the_block_of_pages_is_checked(block: dict[str, Any], finding: str, work
     assert finding in result.stderr
 
 
+def test_a_header_needs_the_name_of_the_proxy(workspace: Workspace) -> None:
+    workspace.configure(lambda written: written.update(pages={"user_header": "X-User"}))
+    result = workspace.run("pages")
+    assert (result.exit_code, "pages.host" in result.stderr) == (2, True), result.stderr
+
+
 def settings_with(workspace: Workspace, owners: str | bytes | None) -> Any:
     if owners is not None:
         text = owners if isinstance(owners, bytes) else owners.encode()
         (workspace.root / "owners.csv").write_bytes(text)
-    block = {"user_header": "X-User", "owners": "owners.csv"}
+    block = {"user_header": "X-User", "host": "pages.example", "owners": "owners.csv"}
     workspace.configure(lambda written: written.update(pages=block))
     return workspace.settings()
 

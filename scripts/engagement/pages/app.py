@@ -14,7 +14,7 @@ from engagement.pages import customer, formats, hub, links, results, score, segm
 from engagement.pages.published import NothingToShow
 from engagement.pages.reader import Reader, has_changed, open_reader
 
-SECONDS_BETWEEN_LOOKS = 10
+SECONDS_BETWEEN_LOOKS = 5
 
 # A file of our own: a named icon would be fetched from elsewhere.
 ICON = Path(__file__).with_name("icon.svg")

@@ -52,6 +52,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 LOOPBACK = "127.0.0.1"
+_OWN_NAMES = ("localhost", LOOPBACK, "::1")
 OWNERS_COLUMNS = ("user", "owner")
 
 
@@ -62,7 +63,7 @@ def pages(settings: Settings, *, address: str, port: int) -> Outcome:
     taken, or `address` can be reached from elsewhere and no proxy says who looks.
     """
     try:
-        from streamlit import config
+        from streamlit import config, net_util
         from streamlit.web import bootstrap
     except ImportError:
         raise ConfigurationError(
@@ -72,8 +73,19 @@ def pages(settings: Settings, *, address: str, port: int) -> Outcome:
     check_address(address, shown)
     _check_port(address, port)
     site.use(shown)
-    options = {**OPTIONS, "server.address": address, "server.port": port}
+    host = settings.configuration.pages.host
+    options = {
+        **OPTIONS,
+        "server.address": address,
+        "server.port": port,
+        # A page of another site that resolves its own name to this machine gets nothing.
+        "server.allowedHosts": [*_OWN_NAMES, address, *([host] if host else [])],
+        # Pages reached under another name come from that origin.
+        **({"browser.serverAddress": host} if host else {}),
+    }
     bootstrap.load_config_options(options)
+    # Of an origin that it does not know, Streamlit asks a service in the internet whether it is this machine's.
+    net_util.get_external_ip = lambda: None
     # What the first page needs is loaded before somebody waits for it.
     from engagement.pages import app
 
@@ -89,6 +101,10 @@ def pages(settings: Settings, *, address: str, port: int) -> Outcome:
 def site_of(settings: Settings) -> site.Site:
     """What `settings` say of the pages. Raises ConfigurationError where the file of owners is wrong."""
     block = settings.configuration.pages
+    if block.user_header and not block.host:
+        raise ConfigurationError(
+            "enrichments.yml: pages.user_header needs pages.host, the name under which browsers reach the proxy"
+        )
     return site.Site(
         published_file=settings.published_file,
         run_state_file=settings.run_state_file,
