@@ -71,6 +71,19 @@ bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, agai
 bench-export: install ## 1,000,000 rows with their manifest, in at most twice the time of DuckDB's own COPY; fails above
 	$(BIN)/python -m benchmarks.export $(BENCH)
 
+.PHONY: pages
+pages: install ## the pages in a browser, at http://127.0.0.1:8501 (PAGES="--port 8600"); the demo's, where it was made
+	$(if $(wildcard data/demo/engagement.duckdb),ENGAGEMENT_DATA_DIR=data/demo ENGAGEMENT_CONFIG=data/demo/enrichments.yml) \
+		$(BIN)/python -m engagement pages $(PAGES)
+
+.PHONY: bench-pages
+bench-pages: install ## first pages and interactions over 50,000 accounts, in Chromium; fails at 2 s and 500 ms (BENCH="--docs")
+	$(BIN)/python -m benchmarks.pages $(BENCH)
+
+.PHONY: pages-pictures
+pages-pictures: install ## docs/pages: every page over the demo's file, in light, in dark and on a phone; needs Chromium
+	$(BIN)/python -m benchmarks.pages_pictures
+
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
 
