@@ -189,7 +189,7 @@ def _spread(reader: Reader, asked: dict[str, Any]) -> None:
     st.markdown(
         "A score compares. For each component an account earns points by its place among all accounts with contact "
         "in the year, so the **mean lies near 50** however engaged the accounts are, and it does not rise when all of "
-        "them become more engaged. Whether they do is told by the **anchored score**, which the other accounts do not move."
+        "them become more engaged. The **anchored score** tells: the other accounts do not move it."
     )
     spread, trend = st.columns(2, gap="large")
     with spread:
@@ -342,6 +342,6 @@ def _made_of(reader: Reader, asked: dict[str, Any]) -> None:
     table(made, columns, key="components", caption="Components of the score", is_sortable=False)
     st.caption(
         formats.plain(
-            f"Version {asked['version']} of the weights. Why these, and how to change them: docs/score.md of the project."
+            f"Version {asked['version']} of the weights. Why these, and how to change them: docs/score.md."
         )
     )

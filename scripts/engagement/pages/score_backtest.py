@@ -274,7 +274,10 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
     chart = (
         nothing
         + base.mark_rule(strokeWidth=2).encode(
-            y=place, x=altair.X("lowest_value:Q", title=question.axis), x2="highest_value:Q", color=mark
+            y=place,
+            x=altair.X("lowest_value:Q", title=question.axis, axis=altair.Axis(tickCount=8)),
+            x2="highest_value:Q",
+            color=mark,
         )
         + base.mark_point(filled=True, size=110, opacity=1).encode(
             y=place,
@@ -294,7 +297,7 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
                 altair.Tooltip("highest_value:Q", title="to", format=".3f"),
             ],
         )
-    ).properties(height=45 + 32 * len(rows))
+    ).properties(height=110 + 26 * len(rows))
     at = order.index("The score") + 1 if "The score" in order else None
     charts.show(
         chart,
@@ -304,34 +307,32 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
         numbers=rows,
         columns=[
             Column("who", "Predictor"),
-            Column("measure_value", question.name, _three),
-            Column("lowest_value", "Interval from", _three),
-            Column("highest_value", "to", _three),
+            Column("measure_value", question.name, formats.thousandth),
+            Column("lowest_value", "Interval from", formats.thousandth),
+            Column("highest_value", "to", formats.thousandth),
             Column("dates_count", "Dates", formats.count),
         ],
         caption=f"{question.name}: the score and simple rules, with 95 % intervals",
     )
-    beside = compared[(compared["compared_kind"] == BASELINE) & (compared["measure"] == measure)]
+    beside = _judged(compared, BASELINE, measure)
     table(
         beside,
         [
             Column("compared_predictor", "Simple rule", lambda rule: _capital(rule_name(rule))),
-            Column("difference", "The score less the rule", _three_signed),
-            Column("lowest_difference", "Interval from", _three_signed),
-            Column("highest_difference", "to", _three_signed),
-            Column("verdict", "The score is", row_form=is_better),
+            Column("difference", "The score less the rule", formats.signed_thousandth),
+            Column("lowest_difference", "Interval from", formats.signed_thousandth),
+            Column("highest_difference", "to", formats.signed_thousandth),
+            Column("verdict", "The score is"),
         ],
         key=f"compared {measure}",
         caption=f"{question.name}: by how much the score does better, the hardest rule first",
     )
 
 
-def _three(value: Any) -> str:
-    return formats.decimal(value, 3)
-
-
-def _three_signed(value: Any) -> str:
-    return formats.signed(value, 3)
+def _judged(compared: pandas.DataFrame, kind: str, measure: str) -> pandas.DataFrame:
+    """The comparisons of a kind by one measure, each with its verdict in words."""
+    listed = compared[(compared["compared_kind"] == kind) & (compared["measure"] == measure)]
+    return listed.assign(verdict=[is_better(row) for row in listed.to_dict("records")])
 
 
 def _capital(text: str) -> str:
@@ -367,7 +368,7 @@ def _tenths(reader: Reader, asked: dict[str, Any], compared: pandas.DataFrame) -
         for kind, name in zip(shown["predictor_kind"], shown["predictor"], strict=True)
     ]
     own = shown[shown["predictor_kind"] == SCORE]
-    who = altair.Legend(orient="top", title=None, labelLimit=260)
+    who = altair.Legend(orient="top", title=None, labelLimit=400, columns=1)
     charts.show(
         altair.Chart(shown)
         .mark_line(point=altair.OverlayMarkDef(size=60, filled=True))
@@ -466,7 +467,7 @@ def _bands(reader: Reader, asked: dict[str, Any]) -> None:
 
 
 def _without_components(compared: pandas.DataFrame) -> None:
-    without = compared[(compared["compared_kind"] == ABLATION) & (compared["measure"] == "auc")]
+    without = _judged(compared, ABLATION, "auc")
     if without.empty:
         return
     with st.expander("What each component adds"):
@@ -477,10 +478,10 @@ def _without_components(compared: pandas.DataFrame) -> None:
             without.sort_values(["difference", "component"], ascending=[False, True]),
             [
                 Column("component", "Component", components.name),
-                Column("difference", "It adds", _three_signed),
-                Column("lowest_difference", "Interval from", _three_signed),
-                Column("highest_difference", "to", _three_signed),
-                Column("verdict", "With it the score is", row_form=is_better),
+                Column("difference", "It adds", formats.signed_thousandth),
+                Column("lowest_difference", "Interval from", formats.signed_thousandth),
+                Column("highest_difference", "to", formats.signed_thousandth),
+                Column("verdict", "With it the score is"),
             ],
             key="without components",
             caption="What each component adds to the score",

@@ -30,7 +30,16 @@ _component = st.components.v2.component(
 
 Format = Callable[[Any], str]
 _NUMBERS: frozenset[Format] = frozenset(
-    {formats.count, formats.decimal, formats.signed, formats.ratio, formats.money, formats.duration}
+    {
+        formats.count,
+        formats.decimal,
+        formats.signed,
+        formats.thousandth,
+        formats.signed_thousandth,
+        formats.ratio,
+        formats.money,
+        formats.duration,
+    }
 )
 
 
