@@ -29,6 +29,20 @@ MEASURED = """
     order by predictor_kind, predictor, measure
 """
 
+# What weights were fitted on lies before what they are judged on, so the judged dates are the newest.
+DATES = """
+    select distinct scored_on
+    from backtest_measures
+    where enrichment_id = $enrichment and score_version = $version and predictor_kind = 'score'
+        and scored_on is not null
+    order by scored_on desc
+    limit (
+        select coalesce(max(dates_count), 0)
+        from backtest_lift
+        where enrichment_id = $enrichment and score_version = $version and predictor_kind = 'score'
+    )
+"""
+
 COMPARED = """
     select
         compared_kind, compared_predictor, component, measure, measure_value, compared_value, difference,
@@ -115,7 +129,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
     st.header("Does the score tell what comes next?")
     measured = reader.records(MEASURED, **asked)
     compared = reader.frame(COMPARED, **asked)
-    entry = _entry(measured, compared, asked)
+    entry = _entry(reader, asked, measured, compared)
     st.markdown(
         f"The score is computed for past dates, from what was known on each of them, and then compared with the "
         f"{DAYS_AHEAD} days that followed. Simple rules that anybody can compute by hand are judged beside it."
@@ -123,7 +137,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
     st.markdown(f"**{in_words(entry)}**")
     if entry.score is None or not entry.dates:
         return
-    st.markdown("\n".join(f"- {line}" for line in _findings(reader, asked, measured)))
+    st.markdown("\n".join(f"- {line}" for line in _findings(reader, asked, entry, measured)))
     _by_question(measured, compared)
     tenths, bands = st.columns(2, gap="large")
     with tenths:
@@ -137,9 +151,12 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
     )
 
 
-def _entry(measured: list[dict[str, Any]], compared: pandas.DataFrame, asked: dict[str, Any]) -> Backtest:
+def _entry(
+    reader: Reader, asked: dict[str, Any], measured: list[dict[str, Any]], compared: pandas.DataFrame
+) -> Backtest:
     """The same that `engagement backtest` judges, from the published file."""
     entry = Backtest(asked["enrichment"], asked["version"])
+    entry.dates = [day.date() for day in reader.frame(DATES, **asked)["scored_on"]]
     predictors: dict[tuple[str, str], Predictor] = {}
     for row in measured:
         key = (row["predictor_kind"], row["predictor"])
@@ -149,9 +166,6 @@ def _entry(measured: list[dict[str, Any]], compared: pandas.DataFrame, asked: di
         predictors[key].means[row["measure"]] = Measure(
             row["measure_value"], row["lowest_value"], row["highest_value"], row["accounts_count"]
         )
-        if row["predictor_kind"] == SCORE:
-            # Only how many there are counts to the verdict.
-            entry.dates = max(entry.dates, list(range(row["dates_count"] or 0)), key=len)  # type: ignore[assignment]
     for row in compared.to_dict("records"):
         entry.comparisons[row["compared_predictor"], row["measure"]] = Measure(
             *(
@@ -200,11 +214,13 @@ def rule_name(rule: object) -> str:
     return RULES.get(str(rule)) or str(rule).replace("_", " ")
 
 
-def _findings(reader: Reader, asked: dict[str, Any], measured: list[dict[str, Any]]) -> list[str]:
+def _findings(
+    reader: Reader, asked: dict[str, Any], entry: Backtest, measured: list[dict[str, Any]]
+) -> list[str]:
     """What came, in sentences."""
     judged = next(row for row in measured if row["predictor_kind"] == SCORE)
     lines = [
-        f"Judged at {formats.count(judged['dates_count'])} past dates, over "
+        f"Judged at {', '.join(formats.day(day) for day in sorted(entry.dates))}, over "
         f"{formats.count(judged['accounts_count'])} accounts and dates; {formats.count(judged['active_count'])} of "
         f"them wrote within {DAYS_AHEAD} days"
         + (
