@@ -19,7 +19,7 @@ def choose(label: str, names: Mapping[str, str], *, parameter: str, nothing: str
     asked = st.query_params.get(parameter)
     if asked is not None and asked not in names:
         st.info(
-            formats.plain(f"There is no {label.lower()} {asked!r} in this file. Choose another."),
+            formats.plain(f"There is no {label.lower()} {asked!r} here. Choose another."),
             icon=":material/info:",
         )
     if not names or (len(names) == 1 and nothing is None):

@@ -77,6 +77,15 @@ def signed(value: Any, digits: int = 1) -> str:
     return sign + decimal(abs(rounded), digits)
 
 
+def signed_count(value: Any) -> str:
+    """A change of a whole number, with its sign: +3, 0, and a true minus."""
+    if is_missing(value):
+        return MISSING
+    change = round(float(value))
+    sign = "+" if change > 0 else MINUS if change < 0 else ""
+    return sign + count(abs(change))
+
+
 def thousandth(value: Any) -> str:
     """A number with three digits after the point, as measures of quality are written: 0.934."""
     return decimal(value, 3)

@@ -34,6 +34,7 @@ _NUMBERS: frozenset[Format] = frozenset(
         formats.count,
         formats.decimal,
         formats.signed,
+        formats.signed_count,
         formats.thousandth,
         formats.signed_thousandth,
         formats.ratio,
