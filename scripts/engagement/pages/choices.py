@@ -24,22 +24,24 @@ def choose(label: str, names: Mapping[str, str], *, parameter: str, nothing: str
         )
     if not names or (len(names) == 1 and nothing is None):
         return next(iter(names), None)
-    options = ([] if nothing is None else [None]) + list(names)
+    # Not None, which a select box shows as nothing chosen.
+    options = ([] if nothing is None else [""]) + list(names)
     # Before the select box is drawn: whoever follows a link to another one sees that.
     st.session_state[key] = asked if asked in names else options[0]
-    return st.selectbox(
+    chosen = st.selectbox(
         label,
         options,
-        format_func=lambda one: str(nothing) if one is None else formats.text(names[one]),
+        format_func=lambda one: formats.text(names[one]) if one else str(nothing),
         key=key,
         on_change=_keep_in_address,
         args=(key, parameter),
     )
+    return chosen or None
 
 
 def _keep_in_address(key: str, parameter: str) -> None:
     chosen = st.session_state[key]
-    if chosen is None:
-        st.query_params.pop(parameter, None)
-    else:
+    if chosen:
         st.query_params[parameter] = chosen
+    else:
+        st.query_params.pop(parameter, None)

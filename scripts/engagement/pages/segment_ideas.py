@@ -114,7 +114,7 @@ def _command(found: Any, words: str, *, key: str) -> None:
     if formats.is_missing(options[chosen]):
         st.caption("There is no command for it: the value looks like an address.")
         return
-    st.code(COMMAND.format(options=options[chosen]), language="bash", wrap_lines=True)
+    st.code(COMMAND.format(options=options[chosen]), language=None, wrap_lines=True)
     st.caption(
         "Run it in the project, with a name of your own; then `engagement run` judges and publishes it."
     )

@@ -72,8 +72,8 @@ def differentiators(reader: Reader, asked: dict[str, Any], about: Mapping[str, A
     certain = found[~found["is_uncertain"].astype(bool)]
     st.markdown(
         f"Of {formats.count(len(found))} attributes, {formats.count(len(certain))} differ by more than chance "
-        "explains. What the rule of the segment is made of comes first: that is its definition. What follows may explain it. "
-        "A difference is no cause."
+        "explains. What the rule of the segment is made of comes first: that is its definition. What follows may "
+        "explain it. A difference is no cause."
     )
     table(
         found,
@@ -109,7 +109,9 @@ def differentiators(reader: Reader, asked: dict[str, Any], about: Mapping[str, A
 
 def _distribution(distribution: Any, label: str) -> None:
     distribution = distribution.assign(members="Accounts in it (bar)", others="All others (line)")
-    bucket = altair.Y("bucket:N", sort=None, title=label, axis=altair.Axis(labelLimit=220))
+    bucket = altair.Y(
+        "bucket:N", sort=None, title=label, axis=altair.Axis(labelLimit=220, labelOverlap=False)
+    )
     who = altair.Scale(domain=["Accounts in it (bar)", "All others (line)"])
     legend = altair.Legend(orient="top", title=None)
     tooltip = [
@@ -131,7 +133,7 @@ def _distribution(distribution: Any, label: str) -> None:
     )
     fullest = distribution.sort_values("members_ratio", ascending=False).iloc[0]
     charts.show(
-        chart.properties(height=80 + 26 * len(distribution)),
+        chart.properties(height=110 + 26 * len(distribution)),
         key="distribution",
         alt=f"Bars of the accounts in it with lines of all others, by {label}. Most of the accounts in it, "
         f"{formats.ratio(fullest['members_ratio'])}, have {fullest['bucket']}; of all others "

@@ -149,7 +149,7 @@ def _finding(value: Any) -> str:
 
 @st.fragment
 def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) -> None:
-    st.header("How they grew")
+    st.header("Over time")
     known = listed[listed["members_count"].notna()]
     if known.empty:
         st.caption("Nothing is judged yet: the next `engagement run` counts the segments.")
@@ -186,7 +186,7 @@ def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) 
                 altair.Tooltip("members_count:Q", title="Accounts"),
             ],
         )
-        .properties(height=charts.HEIGHT),
+        .properties(height=charts.HEIGHT + 60),
         key="segments over time",
         alt=f"Line chart of accounts in {formats.count(len(chosen))} segments from {formats.day(first)} "
         f"to {formats.day(last)}: "
