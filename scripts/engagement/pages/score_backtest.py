@@ -105,7 +105,7 @@ QUESTIONS = {
         "Who writes",
         "Of two accounts, of which one wrote and one did not, how often did the one that wrote stand higher? "
         "0.5 is a coin, 1 is always (AUC).",
-        "How often the one that wrote stood higher (0 to 1)",
+        "How often it stood higher (0 to 1)",
         0.5,
     ),
     "spearman": Question(
@@ -277,7 +277,8 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
     rows["kind"] = rows["predictor_kind"].map({SCORE: "The score", BASELINE: "Simple rule"})
     rows = rows.sort_values(["measure_value", "who"], ascending=[False, True])
     order = list(rows["who"])
-    place = altair.Y("who:N", sort=order, title=None, axis=altair.Axis(labelLimit=260))
+    rows["name"] = charts.wrapped(rows["who"])
+    place = charts.names_axis("name", sort=list(rows["name"]))
     base = altair.Chart(rows)
     mark = altair.Color(
         "kind:N", title=None, sort=["The score", "Simple rule"], legend=altair.Legend(orient="top")
@@ -291,7 +292,9 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
         nothing
         + base.mark_rule(strokeWidth=2).encode(
             y=place,
-            x=altair.X("lowest_value:Q", title=question.axis, axis=altair.Axis(tickCount=8)),
+            x=altair.X(
+                "lowest_value:Q", title=question.axis, axis=altair.Axis(tickCount=8, labelOverlap=True)
+            ),
             x2="highest_value:Q",
             color=mark,
         )
@@ -313,7 +316,7 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
                 altair.Tooltip("highest_value:Q", title="to", format=".3f"),
             ],
         )
-    ).properties(height=110 + 26 * len(rows))
+    ).properties(height=charts.height_of(len(rows)))
     at = order.index("The score") + 1 if "The score" in order else None
     charts.show(
         chart,
@@ -377,13 +380,12 @@ def _tenths(reader: Reader, asked: dict[str, Any], compared: pandas.DataFrame) -
     hardest = hardest[hardest["is_best_baseline"].fillna(False).astype(bool)]
     rule = hardest["compared_predictor"].iloc[0] if len(hardest) else None
     shown = tenths[(tenths["predictor_kind"] == SCORE) | (tenths["predictor"] == rule)].copy()
-    if shown.empty:
+    own = shown[shown["predictor_kind"] == SCORE]
+    if own.empty:
         return
     shown["who"] = [
-        "The score" if kind == SCORE else _capital(rule_name(name))
-        for kind, name in zip(shown["predictor_kind"], shown["predictor"], strict=True)
+        "The score" if kind == SCORE else "The rule hardest to beat" for kind in shown["predictor_kind"]
     ]
-    own = shown[shown["predictor_kind"] == SCORE]
     who = altair.Legend(orient="top", title=None, labelLimit=400, columns=1)
     charts.show(
         altair.Chart(shown)
@@ -419,7 +421,7 @@ def _tenths(reader: Reader, asked: dict[str, Any], compared: pandas.DataFrame) -
             Column("found_ratio", "Of all that wrote, down to here", formats.ratio),
         ],
         caption="Who wrote, by tenth of the accounts"
-        + ("" if rule is None else ": the score and the rule that is hardest to beat"),
+        + ("" if rule is None else f": the score and the rule hardest to beat, {rule_name(rule)}"),
     )
 
 

@@ -33,7 +33,11 @@ ATTRIBUTES = """
 """
 
 QUICK = """
-    select condition_position, condition_in_words, percentile, accounts_count, accounts_ratio, rule_options
+    select
+        condition_position,
+        case when attribute = 'rhythm_state' then replace(condition_in_words, '_', ' ') else condition_in_words end
+            as condition_in_words,
+        percentile, accounts_count, accounts_ratio, rule_options
     from quick_segments
     where enrichment_id = $enrichment and attribute = $attribute
     order by condition_position

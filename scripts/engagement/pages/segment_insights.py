@@ -23,6 +23,8 @@ DIFFERENTIATORS = r"""
         case when differentiators.is_uncertain then 'may be chance' else 'yes' end as certain,
         regexp_replace(
             case
+                when differentiators.attribute = 'rhythm_state'
+                    then replace(split_part(differentiators.difference_in_words, ': ', 2), '_', ' ')
                 when starts_with(differentiators.difference_in_words, attributes.attribute_label || ': ')
                     then substr(differentiators.difference_in_words, length(attributes.attribute_label) + 3)
                 else differentiators.difference_in_words
@@ -38,7 +40,9 @@ DIFFERENTIATORS = r"""
 """
 
 DISTRIBUTION = """
-    select bucket_position, bucket, members_with_count, members_ratio, others_with_count, others_ratio
+    select
+        bucket_position, case when attribute = 'rhythm_state' then replace(bucket, '_', ' ') else bucket end as bucket,
+        members_with_count, members_ratio, others_with_count, others_ratio
     from segment_distributions
     where segment_id = $segment and enrichment_id = $enrichment and attribute = $attribute
     order by bucket_position
@@ -108,10 +112,12 @@ def differentiators(reader: Reader, asked: dict[str, Any], about: Mapping[str, A
 
 
 def _distribution(distribution: Any, label: str) -> None:
-    distribution = distribution.assign(members="Accounts in it (bar)", others="All others (line)")
-    bucket = altair.Y(
-        "bucket:N", sort=None, title=label, axis=altair.Axis(labelLimit=220, labelOverlap=False)
+    distribution = distribution.assign(
+        name=charts.wrapped(distribution["bucket"]),
+        members="Accounts in it (bar)",
+        others="All others (line)",
     )
+    bucket = charts.names_axis("name")
     who = altair.Scale(domain=["Accounts in it (bar)", "All others (line)"])
     legend = altair.Legend(orient="top", title=None)
     tooltip = [
@@ -133,7 +139,7 @@ def _distribution(distribution: Any, label: str) -> None:
     )
     fullest = distribution.sort_values("members_ratio", ascending=False).iloc[0]
     charts.show(
-        chart.properties(height=110 + 26 * len(distribution)),
+        chart.properties(height=charts.height_of(len(distribution))),
         key="distribution",
         alt=f"Bars of the accounts in it with lines of all others, by {label}. Most of the accounts in it, "
         f"{formats.ratio(fullest['members_ratio'])}, have {fullest['bucket']}; of all others "
@@ -157,13 +163,13 @@ def overlaps(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) ->
     shown = found[found["both_count"] > 0].head(OVERLAPS_IN_CHART)
     if len(shown):
         charts.show(
-            altair.Chart(shown)
+            altair.Chart(shown.assign(name=charts.wrapped(shown["other_segment_name"])))
             .mark_bar()
             .encode(
-                y=altair.Y("other_segment_name:N", sort=None, title=None, axis=altair.Axis(labelLimit=220)),
+                y=charts.names_axis("name"),
                 x=altair.X(
                     "both_of_members_ratio:Q",
-                    title="Share of its accounts that are in the other segment too",
+                    title="Share of its accounts",
                     axis=altair.Axis(format="%", tickCount=6),
                     scale=altair.Scale(domain=[0, 1]),
                 ),
@@ -173,7 +179,7 @@ def overlaps(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) ->
                     altair.Tooltip("both_of_members_ratio:Q", title="Of its accounts", format=".0%"),
                 ],
             )
-            .properties(height=60 + 26 * len(shown)),
+            .properties(height=charts.height_of(len(shown))),
             key="overlaps chart",
             alt=f"Bar chart. Most of its accounts, {formats.ratio(shown['both_of_members_ratio'].iloc[0])}, are in "
             f"{shown['other_segment_name'].iloc[0]} too.",
