@@ -85,15 +85,21 @@ def body(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> Non
             "accounts that you see."
         )
     _trend(reader, asked)
+    _lists(reader, asked, about)
+    for insight in (segment_insights.differentiators, segment_insights.overlaps):
+        try:
+            insight(reader, asked, about)
+        except OlderFile as older:
+            st.info(str(older), icon=":material/info:")
+
+
+@st.fragment
+def _lists(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
+    """Who is in it, who left, and their contacts; of one owner's accounts, if he is chosen."""
     owner = _members(reader, asked)
     for section in (_left, _contacts):
         try:
             section(reader, {**asked, "owner": owner}, about)
-        except OlderFile as older:
-            st.info(str(older), icon=":material/info:")
-    for insight in (segment_insights.differentiators, segment_insights.overlaps):
-        try:
-            insight(reader, asked, about)
         except OlderFile as older:
             st.info(str(older), icon=":material/info:")
 
@@ -129,7 +135,7 @@ def _trend(reader: Reader, asked: dict[str, Any]) -> None:
     trend = reader.frame(TREND, **asked)
     if len(trend) < 2:
         return
-    st.subheader("Accounts over time")
+    st.subheader("Over time")
     first, last = trend.iloc[0], trend.iloc[-1]
     moves = trend.iloc[1:].melt(
         id_vars=["counted_on"],
@@ -168,7 +174,7 @@ def _trend(reader: Reader, asked: dict[str, Any]) -> None:
             f"{formats.day(last['counted_on'])}.",
             numbers=trend,
             columns=numbers,
-            caption="Accounts in it",
+            caption="Accounts over time",
         )
     with came:
         charts.show(
@@ -220,12 +226,12 @@ def _members(reader: Reader, asked: dict[str, Any]) -> str | None:
         Column("engagement_score", "Score", formats.decimal),
         Column("account_owner", "Owner"),
     ]
-    of_owner = "" if owner is None else f" of {owner}"
+    of_owner = "" if owner is None else f", of {owner}"
     table(
         members,
         columns,
         key="members",
-        caption=f"Accounts in it{of_owner}: {formats.count(len(members))}",
+        caption=f"Accounts in it{of_owner}",
         opens=links.open_account,
         href=links.account_href,
         empty="nobody now.",
@@ -280,7 +286,7 @@ def _contacts(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -
         contacts,
         columns,
         key="contacts",
-        caption=f"Contacts: {formats.count(len(contacts))}",
+        caption="Contacts of the accounts in it",
         opens=links.open_account,
         href=links.account_href,
         empty="the accounts in it have none.",
