@@ -9,7 +9,7 @@ import streamlit as st
 
 from engagement.pages import charts, components, formats, links, score_backtest, score_movers
 from engagement.pages.choices import choose
-from engagement.pages.published import OlderFile
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -149,12 +149,10 @@ def body(reader: Reader) -> None:
         return
     asked: dict[str, Any] = {"enrichment": enrichment, "version": version["score_version"]}
     for section in (_spread, score_movers.section, _made_of, score_backtest.section):
-        try:
-            section(reader, asked)
-        except OlderFile as older:
-            st.info(str(older), icon=":material/info:")
+        section(reader, asked)
 
 
+@part
 def _spread(reader: Reader, asked: dict[str, Any]) -> None:
     [scored] = reader.records(SCORED, **asked)
     missing = reader.frame(NOT_SCORED, **asked)
@@ -256,6 +254,7 @@ def _tens(reader: Reader, asked: dict[str, Any]) -> None:
     )
 
 
+@part
 def _trend(reader: Reader, asked: dict[str, Any]) -> None:
     weeks = reader.frame(WEEKS_OF_TREND, **asked)
     if weeks.empty:
@@ -318,6 +317,7 @@ def _not_scored(missing: Any) -> None:
         )
 
 
+@part
 def _made_of(reader: Reader, asked: dict[str, Any]) -> None:
     st.header("How the score is made")
     st.markdown(

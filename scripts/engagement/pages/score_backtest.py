@@ -12,6 +12,7 @@ import streamlit as st
 
 from engagement.backtest import ABLATION, BASELINE, NOTHING, SCORE, Backtest, Measure, Predictor
 from engagement.pages import charts, components, formats
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -124,12 +125,13 @@ QUESTIONS = {
 }
 
 
+@part
 def section(reader: Reader, asked: dict[str, Any]) -> None:
     """The back-test in words, then its figures. `asked` names enrichment and version."""
     st.header("Does the score tell what comes next?")
     measured = reader.records(MEASURED, **asked)
     compared = reader.frame(COMPARED, **asked)
-    entry = _entry(reader, asked, measured, compared)
+    entry = judged(reader, asked)
     st.markdown(
         f"The score is computed for past dates, from what was known on each of them, and then compared with the "
         f"{DAYS_AHEAD} days that followed. Simple rules that anybody can compute by hand are judged beside it."
@@ -151,14 +153,12 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
     )
 
 
-def _entry(
-    reader: Reader, asked: dict[str, Any], measured: list[dict[str, Any]], compared: pandas.DataFrame
-) -> Backtest:
+def judged(reader: Reader, asked: dict[str, Any]) -> Backtest:
     """The same that `engagement backtest` judges, from the published file."""
     entry = Backtest(asked["enrichment"], asked["version"])
     entry.dates = [day.date() for day in reader.frame(DATES, **asked)["scored_on"]]
     predictors: dict[tuple[str, str], Predictor] = {}
-    for row in measured:
+    for row in reader.records(MEASURED, **asked):
         key = (row["predictor_kind"], row["predictor"])
         if key not in predictors:
             predictors[key] = Predictor(*key)
@@ -166,12 +166,9 @@ def _entry(
         predictors[key].means[row["measure"]] = Measure(
             row["measure_value"], row["lowest_value"], row["highest_value"], row["accounts_count"]
         )
-    for row in compared.to_dict("records"):
+    for row in reader.records(COMPARED, **asked):
         entry.comparisons[row["compared_predictor"], row["measure"]] = Measure(
-            *(
-                None if formats.is_missing(row[name]) else row[name]
-                for name in ("difference", "lowest_difference", "highest_difference")
-            )
+            row["difference"], row["lowest_difference"], row["highest_difference"]
         )
     return entry
 
@@ -218,14 +215,14 @@ def _findings(
     reader: Reader, asked: dict[str, Any], entry: Backtest, measured: list[dict[str, Any]]
 ) -> list[str]:
     """What came, in sentences."""
-    judged = next(row for row in measured if row["predictor_kind"] == SCORE)
+    score = next(row for row in measured if row["predictor_kind"] == SCORE)
     lines = [
         f"Judged at {', '.join(formats.day(day) for day in sorted(entry.dates))}, over "
-        f"{formats.count(judged['accounts_count'])} accounts and dates; {formats.count(judged['active_count'])} of "
+        f"{formats.count(score['accounts_count'])} accounts and dates; {formats.count(score['active_count'])} of "
         f"them wrote within {DAYS_AHEAD} days"
         + (
-            f" ({formats.ratio(judged['active_count'] / judged['accounts_count'])})"
-            if judged["accounts_count"]
+            f" ({formats.ratio(score['active_count'] / score['accounts_count'])})"
+            if score["accounts_count"]
             else ""
         )
         + "."

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engagement.pages import components, formats, links
 from engagement.pages.choices import choose
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -80,6 +81,7 @@ MOVERS = """
 
 
 @st.fragment
+@part
 def section(reader: Reader, asked: dict[str, Any]) -> None:
     """The accounts that gained and lost most in a week. `asked` names enrichment and version."""
     st.header("Who moved")

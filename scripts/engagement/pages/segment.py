@@ -10,7 +10,7 @@ import streamlit as st
 
 from engagement.pages import charts, formats, links, segment_insights
 from engagement.pages.choices import choose
-from engagement.pages.published import OlderFile
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, download, table
 
@@ -87,21 +87,16 @@ def body(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> Non
     _trend(reader, asked)
     _lists(reader, asked, about)
     for insight in (segment_insights.differentiators, segment_insights.overlaps):
-        try:
-            insight(reader, asked, about)
-        except OlderFile as older:
-            st.info(str(older), icon=":material/info:")
+        insight(reader, asked)
 
 
 @st.fragment
+@part
 def _lists(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     """Who is in it, who left, and their contacts; of one owner's accounts, if he is chosen."""
     owner = _members(reader, asked)
     for section in (_left, _contacts):
-        try:
-            section(reader, {**asked, "owner": owner}, about)
-        except OlderFile as older:
-            st.info(str(older), icon=":material/info:")
+        section(reader, {**asked, "owner": owner}, about)
 
 
 def _about(about: Mapping[str, Any]) -> None:
@@ -246,6 +241,7 @@ def _members(reader: Reader, asked: dict[str, Any]) -> str | None:
     return owner
 
 
+@part
 def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     st.subheader("Who left, and why")
     left = reader.frame(LEFT, **asked)
@@ -270,6 +266,7 @@ def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> No
         st.caption(f"The latest {formats.count(len(left))} of {formats.count(total)}.")
 
 
+@part
 def _contacts(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     if about["audience"] != "contacts":
         return

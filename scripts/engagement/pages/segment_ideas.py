@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engagement.pages import formats
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -52,6 +53,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
 
 
 @st.fragment
+@part
 def _suggested(reader: Reader, asked: dict[str, Any]) -> None:
     st.subheader("Suggested: groups that differ")
     measure = formats.text((reader.record(MEASURE) or {}).get("attribute_label"))
@@ -84,6 +86,7 @@ def _suggested(reader: Reader, asked: dict[str, Any]) -> None:
 
 
 @st.fragment
+@part
 def _quick(reader: Reader, asked: dict[str, Any]) -> None:
     st.subheader("Quick: out of one condition")
     attributes = {row["attribute"]: row["attribute_label"] for row in reader.records(ATTRIBUTES, **asked)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import altair
 import streamlit as st
 
 from engagement.pages import charts, formats, links
+from engagement.pages.parts import part
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -66,7 +66,8 @@ OVERLAPS = """
 
 
 @st.fragment
-def differentiators(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
+@part
+def differentiators(reader: Reader, asked: dict[str, Any]) -> None:
     """The attributes in which its accounts differ from all others, and the distribution of one of them."""
     st.subheader("What tells them from all others")
     found = reader.frame(DIFFERENTIATORS, **asked)
@@ -156,7 +157,8 @@ def _distribution(distribution: Any, label: str) -> None:
     )
 
 
-def overlaps(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
+@part
+def overlaps(reader: Reader, asked: dict[str, Any]) -> None:
     """How many of its accounts are in other segments too."""
     st.subheader("In other segments too")
     found = reader.frame(OVERLAPS, **asked)

@@ -10,7 +10,6 @@ import streamlit as st
 
 from engagement.pages import charts, formats, links, segment, segment_ideas
 from engagement.pages.choices import choose
-from engagement.pages.published import OlderFile
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -96,10 +95,7 @@ def body(reader: Reader) -> None:
         return
     _all(listed)
     _over_time(reader, asked, listed)
-    try:
-        segment_ideas.section(reader, asked)
-    except OlderFile as older:
-        st.info(str(older), icon=":material/info:")
+    segment_ideas.section(reader, asked)
 
 
 def reader_rows(frame: pandas.DataFrame) -> list[dict[str, Any]]:
