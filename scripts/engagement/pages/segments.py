@@ -108,6 +108,7 @@ def reader_rows(frame: pandas.DataFrame) -> list[dict[str, Any]]:
 
 def _all(listed: pandas.DataFrame) -> None:
     st.header("All segments")
+    st.caption(f"Of {formats.count(listed['accounts_count'].max())} accounts.")
     compared_on = listed["compared_on"].iloc[0]
     since = "" if formats.is_missing(compared_on) else f" since {formats.day(compared_on)}"
     columns = [
@@ -132,7 +133,7 @@ def _all(listed: pandas.DataFrame) -> None:
         listed,
         columns,
         key="segments",
-        caption=f"Segments, of {formats.count(listed['accounts_count'].iloc[0])} accounts",
+        caption="Segments",
         opens=links.open_segment,
         href=links.segment_href,
         id_column="segment_id",
