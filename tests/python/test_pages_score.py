@@ -367,16 +367,14 @@ def test_the_verdict_of_the_backtest_in_words(tmp_path: Path, rows: dict[str, Ro
     test = page(tmp_path, {"account_scores": FIVE, **rows})
     assert said in words(test)
     # Without a date judged there is no figure either.
-    assert ("Who writes: by how much the score does better, the hardest rule first" in tables(test)) == bool(
-        rows
-    )
+    assert ("Who writes: the score beside each rule, the hardest first" in tables(test)) == bool(rows)
 
 
 def test_a_score_that_is_certainly_worse_is_not_excused_by_chance(tmp_path: Path) -> None:
     test = page(tmp_path, {"account_scores": FIVE, **backtest_rows(0.6, 0.9, dates=QUARTERS, highest=-0.01)})
     assert "does not tell what comes next better" in words(test)
     assert "larger than chance explains" not in words(test)
-    caption = "Who writes: by how much the score does better, the hardest rule first"
+    caption = "Who writes: the score beside each rule, the hardest first"
     assert cells(test, caption)[0] == [
         "Days since the last contact",
         f"{formats.MINUS}0.300",
@@ -408,7 +406,7 @@ def test_what_came_in_sentences(tmp_path: Path) -> None:
 def test_another_question_to_the_backtest(tmp_path: Path) -> None:
     test = page(tmp_path, {"account_scores": FIVE, **backtest_rows(0.8, 0.6, dates=QUARTERS)})
     test.get("button_group")[0].set_value("spearman").run()
-    assert "How much: by how much the score does better, the hardest rule first" in tables(test)
+    assert "How much: the score beside each rule, the hardest first" in tables(test)
 
 
 @pytest.mark.parametrize(

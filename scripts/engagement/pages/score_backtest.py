@@ -86,7 +86,7 @@ RULES = {
     "emails_365_days": "e-mails of the last 365 days",
     "emails_90_days": "e-mails of the last 90 days",
     "emails_decayed_30_days": "e-mails halved every 30 days",
-    "inbound_decayed_30_days": "e-mails from the account halved every 30 days",
+    "inbound_decayed_30_days": "their e-mails halved every 30 days",
     "four_equal_ranks": "mean place in four of these rules",
 }
 
@@ -341,7 +341,7 @@ def _by_question(measured: list[dict[str, Any]], compared: pandas.DataFrame) -> 
             Column("verdict", "The score is"),
         ],
         key=f"compared {measure}",
-        caption=f"{question.name}: by how much the score does better, the hardest rule first",
+        caption=f"{question.name}: the score beside each rule, the hardest first",
     )
 
 

@@ -115,11 +115,11 @@ def differentiators(reader: Reader, asked: dict[str, Any]) -> None:
 def _distribution(distribution: Any, label: str) -> None:
     distribution = distribution.assign(
         name=charts.wrapped(distribution["bucket"]),
-        members="Accounts in it (bar)",
-        others="All others (line)",
+        members="In it (bar)",
+        others="Others (line)",
     )
     bucket = charts.names_axis("name")
-    who = altair.Scale(domain=["Accounts in it (bar)", "All others (line)"])
+    who = altair.Scale(domain=["In it (bar)", "Others (line)"])
     legend = altair.Legend(orient="top", title=None)
     tooltip = [
         altair.Tooltip("bucket:N", title=label),
