@@ -18,6 +18,7 @@ from engagement.pages import formats
 from engagement.pages.tables import Column, table
 
 HEIGHT = 260
+DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 1, 2, 1, 2]]
 # Letters in a line of a name beside a chart.
 NAME_WIDTH = 22
 
@@ -54,6 +55,11 @@ def names_axis(name: str, **options: Any) -> altair.Y:
 def height_of(rows: int) -> int:
     """Of a chart of bars with a name each, in pixels; with a legend above."""
     return 110 + 34 * rows
+
+
+def dashes(name: str, **options: Any) -> altair.StrokeDash:
+    """Tells lines apart without their colours."""
+    return altair.StrokeDash(f"{name}:N", scale=altair.Scale(range=DASHES), **options)
 
 
 def by_day(name: str, title: str) -> altair.X:

@@ -398,7 +398,7 @@ def _tenths(reader: Reader, asked: dict[str, Any], compared: pandas.DataFrame) -
                 scale=altair.Scale(domain=[0, 1]),
             ),
             color=altair.Color("who:N", sort=list(shown["who"].unique()), legend=who),
-            strokeDash=altair.StrokeDash("who:N", sort=list(shown["who"].unique()), legend=who),
+            strokeDash=charts.dashes("who", sort=list(shown["who"].unique()), legend=who),
             tooltip=[
                 altair.Tooltip("who:N", title="By"),
                 altair.Tooltip("tenth:O", title="Tenth"),

@@ -16,6 +16,7 @@ from engagement.pages.tables import Column, table
 # As many as there are colours.
 SEGMENTS_IN_CHART = 7
 SEGMENTS_AT_FIRST = 4
+SEGMENTS_OFFERED = 20
 
 JUDGES = """
     select
@@ -151,21 +152,29 @@ def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) 
     if known.empty:
         st.caption("Nothing is judged yet: the next `engagement run` counts the segments.")
         return
-    names = dict(zip(known["segment_id"], known["segment_name"], strict=True))
-    moved = known.assign(moved=known["change_count"].abs()).sort_values(
-        ["moved", "members_count"], ascending=False
+    # Those that moved most; any other has its own page.
+    moved = (
+        known.assign(moved=known["change_count"].abs())
+        .sort_values(["moved", "members_count"], ascending=False)
+        .head(SEGMENTS_OFFERED)
     )
-    chosen = st.multiselect(
+    names = dict(zip(moved["segment_id"], moved["segment_name"], strict=True))
+    picked = st.pills(
         "Segments in the chart",
         list(names),
-        default=list(moved["segment_id"].head(SEGMENTS_AT_FIRST)),
-        format_func=lambda one: formats.text(names[one]),
-        max_selections=SEGMENTS_IN_CHART,
+        default=list(names)[:SEGMENTS_AT_FIRST],
+        format_func=lambda one: formats.plain(formats.text(names[one])),
+        selection_mode="multi",
         key="segments in chart",
     )
-    if not chosen:
+    if len(known) > len(names):
+        st.caption(f"Offered are the {formats.count(len(names))} that changed most.")
+    if not picked:
         st.caption("Choose a segment to see how it grew.")
         return
+    chosen = picked[:SEGMENTS_IN_CHART]
+    if len(picked) > len(chosen):
+        st.caption(f"Drawn are the first {formats.count(len(chosen))} of those chosen.")
     counts = reader.frame(COUNTS, **asked, segments=sorted(chosen))
     legend = altair.Legend(orient="top", title=None, labelLimit=300)
     first, last = counts["counted_on"].min(), counts["counted_on"].max()
@@ -176,7 +185,7 @@ def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) 
             x=charts.by_day("counted_on", "Day judged"),
             y=charts.quantity("members_count", "Accounts", axis=altair.Axis(tickMinStep=1)),
             color=altair.Color("segment_name:N", legend=legend),
-            strokeDash=altair.StrokeDash("segment_name:N", legend=legend),
+            strokeDash=charts.dashes("segment_name", legend=legend),
             tooltip=[
                 altair.Tooltip("segment_name:N", title="Segment"),
                 altair.Tooltip("counted_on:T", title="Day judged", format="%d %b %Y"),
