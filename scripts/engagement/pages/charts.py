@@ -69,6 +69,11 @@ def by_day(name: str, title: str) -> altair.X:
     )
 
 
+def whole_numbers() -> altair.Axis:
+    """For counts: no half accounts between two ticks."""
+    return altair.Axis(tickMinStep=1, format=",d")
+
+
 def quantity(name: str, title: str, **options: Any) -> altair.Y:
     """The axis of a number, from zero; `title` says its unit."""
     return altair.Y(f"{name}:Q", title=title, **options)

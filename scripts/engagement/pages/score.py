@@ -238,7 +238,7 @@ def _tens(reader: Reader, asked: dict[str, Any]) -> None:
             x=altair.X(
                 "scores:N", sort=None, title="Engagement score (points)", axis=altair.Axis(labelAngle=-45)
             ),
-            y=charts.quantity("accounts_count", "Accounts", axis=altair.Axis(tickMinStep=1)),
+            y=charts.quantity("accounts_count", "Accounts", axis=charts.whole_numbers()),
             tooltip=[
                 altair.Tooltip("scores:N", title="Score"),
                 altair.Tooltip("accounts_count:Q", title="Accounts"),

@@ -131,6 +131,9 @@ def _trend(reader: Reader, asked: dict[str, Any]) -> None:
     if len(trend) < 2:
         return
     st.subheader("Over time")
+    if not trend["members_count"].any():
+        st.caption("Nobody was in it on any of the days judged.")
+        return
     first, last = trend.iloc[0], trend.iloc[-1]
     moves = trend.iloc[1:].melt(
         id_vars=["counted_on"],
@@ -156,7 +159,7 @@ def _trend(reader: Reader, asked: dict[str, Any]) -> None:
             .mark_line(point=True)
             .encode(
                 x=charts.by_day("counted_on", "Day judged"),
-                y=charts.quantity("members_count", "Accounts", axis=altair.Axis(tickMinStep=1)),
+                y=charts.quantity("members_count", "Accounts", axis=charts.whole_numbers()),
                 tooltip=[
                     altair.Tooltip("counted_on:T", title="Day judged", format="%d %b %Y"),
                     altair.Tooltip("members_count:Q", title="Accounts"),
@@ -172,16 +175,15 @@ def _trend(reader: Reader, asked: dict[str, Any]) -> None:
             caption="Accounts over time",
         )
     with came:
+        if not moves["accounts"].any():
+            st.caption("Nobody came or left in these weeks.")
+            return
         charts.show(
             altair.Chart(moves)
             .mark_bar()
             .encode(
-                x=altair.X(
-                    "counted_on:T",
-                    title="Day judged",
-                    axis=altair.Axis(format="%d %b %Y", labelOverlap=True, tickCount=6),
-                ),
-                y=altair.Y("height:Q", title="Accounts", axis=altair.Axis(tickMinStep=1, format="~s")),
+                x=charts.by_day("counted_on", "Day judged"),
+                y=altair.Y("height:Q", title="Accounts", axis=charts.whole_numbers()),
                 color=altair.Color("move:N", title=None, legend=altair.Legend(orient="top")),
                 tooltip=[
                     altair.Tooltip("counted_on:T", title="Day judged", format="%d %b %Y"),

@@ -122,6 +122,6 @@ def _command(found: Any, words: str, *, key: str) -> None:
         st.caption("There is no command for it: the value looks like an address.")
         return
     st.code(COMMAND.format(options=options[chosen]), language=None, wrap_lines=True)
-    st.caption(
+    st.markdown(
         "Run it in the project, with a name of your own; then `engagement run` judges and publishes it."
     )

@@ -150,7 +150,7 @@ def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) 
     st.header("Over time")
     known = listed[listed["members_count"].notna()]
     if known.empty:
-        st.caption("Nothing is judged yet: the next `engagement run` counts the segments.")
+        st.markdown("Nothing is judged yet: the next `engagement run` counts the segments.")
         return
     # Those that moved most; any other has its own page.
     moved = (
@@ -183,7 +183,7 @@ def _over_time(reader: Reader, asked: dict[str, Any], listed: pandas.DataFrame) 
         .mark_line(strokeWidth=2)
         .encode(
             x=charts.by_day("counted_on", "Day judged"),
-            y=charts.quantity("members_count", "Accounts", axis=altair.Axis(tickMinStep=1)),
+            y=charts.quantity("members_count", "Accounts", axis=charts.whole_numbers()),
             color=altair.Color("segment_name:N", legend=legend),
             strokeDash=charts.dashes("segment_name", legend=legend),
             tooltip=[
