@@ -6,7 +6,8 @@ in `command`), whose order is that of Okabe and Ito.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair
@@ -17,6 +18,9 @@ from engagement.pages import formats
 from engagement.pages.tables import Column, table
 
 HEIGHT = 260
+DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 1, 2, 1, 2]]
+# Letters in a line of a name beside a chart.
+NAME_WIDTH = 22
 
 altair.data_transformers.disable_max_rows()
 
@@ -37,11 +41,37 @@ def show(
         table(numbers, columns, key=f"{key} numbers", caption=caption)
 
 
+def wrapped(values: Iterable[Any]) -> list[str]:
+    """Names as `names_axis` breaks them, so that the chart has room beside them on a phone too."""
+    return ["\n".join(textwrap.wrap(formats.text(value), NAME_WIDTH) or [""]) for value in values]
+
+
+def names_axis(name: str, **options: Any) -> altair.Y:
+    """The axis of a column of `wrapped` names, in the order of the rows."""
+    axis = altair.Axis(labelExpr="split(datum.label, '\\n')", labelLimit=160, labelOverlap=False)
+    return altair.Y(f"{name}:N", axis=axis, **{"sort": None, "title": None, **options})
+
+
+def height_of(rows: int) -> int:
+    """Of a chart of bars with a name each, in pixels; with a legend above."""
+    return 110 + 34 * rows
+
+
+def dashes(name: str, **options: Any) -> altair.StrokeDash:
+    """Tells lines apart without their colours."""
+    return altair.StrokeDash(f"{name}:N", scale=altair.Scale(range=DASHES), **options)
+
+
 def by_day(name: str, title: str) -> altair.X:
     """The time axis of a column of dates."""
     return altair.X(
         f"{name}:T", title=title, axis=altair.Axis(format="%d %b %Y", labelOverlap=True, tickCount=6)
     )
+
+
+def whole_numbers() -> altair.Axis:
+    """For counts: no half accounts between two ticks."""
+    return altair.Axis(tickMinStep=1, format=",d")
 
 
 def quantity(name: str, title: str, **options: Any) -> altair.Y:

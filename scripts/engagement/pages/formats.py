@@ -77,6 +77,25 @@ def signed(value: Any, digits: int = 1) -> str:
     return sign + decimal(abs(rounded), digits)
 
 
+def signed_count(value: Any) -> str:
+    """A change of a whole number, with its sign: +3, 0, and a true minus."""
+    if is_missing(value):
+        return MISSING
+    change = round(float(value))
+    sign = "+" if change > 0 else MINUS if change < 0 else ""
+    return sign + count(abs(change))
+
+
+def thousandth(value: Any) -> str:
+    """A number with three digits after the point, as measures of quality are written: 0.934."""
+    return decimal(value, 3)
+
+
+def signed_thousandth(value: Any) -> str:
+    """The difference of two such measures, with its sign: +0.024."""
+    return signed(value, 3)
+
+
 def ratio(value: Any, digits: int = 0) -> str:
     """A ratio of 0 to 1 as per cent: 12 %."""
     if is_missing(value):

@@ -34,3 +34,20 @@ def go(path: str, **parameters: str) -> None:
 def open_account(account_id: str) -> None:
     """An account's card, in this tab; does not return."""
     go(CUSTOMER, account=account_id)
+
+
+def segment_href(segment_id: str) -> str:
+    """The address of a segment, judged by the same enrichment."""
+    return href(SEGMENTS, **_of_segment(segment_id))
+
+
+def open_segment(segment_id: str) -> None:
+    """A segment, in this tab; does not return."""
+    go(SEGMENTS, **_of_segment(segment_id))
+
+
+def _of_segment(segment_id: str) -> dict[str, str]:
+    parameters = {"segment": segment_id}
+    if enrichment := st.query_params.get("enrichment"):
+        parameters["enrichment"] = enrichment
+    return parameters

@@ -34,7 +34,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const line = element("tr");
     row.cells.forEach((text, position) => {
       const column = columns[position];
-      const cell = element(position === 0 ? "th" : "td", null, column.is_number ? "number" : "");
+      const cell = element(position === 0 ? "th" : "td", null, column.is_number ? "number" : column.is_unbroken ? "unbroken" : text.length > 40 ? "long" : "");
       if (position === 0) cell.scope = "row";
       if (position === 0 && row.href) {
         const link = element("a", text);

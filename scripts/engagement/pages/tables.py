@@ -29,8 +29,20 @@ _component = st.components.v2.component(
 )
 
 Format = Callable[[Any], str]
+# Broken over two lines they are hard to read.
+_UNBROKEN: frozenset[Format] = frozenset({formats.day, formats.ago})
 _NUMBERS: frozenset[Format] = frozenset(
-    {formats.count, formats.decimal, formats.signed, formats.ratio, formats.money, formats.duration}
+    {
+        formats.count,
+        formats.decimal,
+        formats.signed,
+        formats.signed_count,
+        formats.thousandth,
+        formats.signed_thousandth,
+        formats.ratio,
+        formats.money,
+        formats.duration,
+    }
 )
 
 
@@ -97,6 +109,7 @@ def table(
                     "name": column.name,
                     "label": column.label,
                     "is_number": column.is_number,
+                    "is_unbroken": column.form in _UNBROKEN,
                     "help": column.help,
                     "is_sortable": is_sortable and len(frame) > 1,
                 }
