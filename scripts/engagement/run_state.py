@@ -319,8 +319,8 @@ class RunState:
         runs = [current, *self.previous]
         with transaction(connection):
             for table, rows in (
-                ("runs", [_run_row(run) for run in runs]),
-                ("run_steps", [row for run in runs for row in _step_rows(run)]),
+                ("runs", [run_row(run) for run in runs]),
+                ("run_steps", [row for run in runs for row in step_rows(run)]),
                 ("enrichment_runs", [row for run in runs for row in _enrichment_rows(run)]),
             ):
                 connection.execute(
@@ -340,7 +340,10 @@ def _with_previous(before: dict[str, Any]) -> list[dict[str, Any]]:
     return [last, *before["previous"]][:RUNS_CARRIED]
 
 
-def _run_row(run: dict[str, Any]) -> Row:
+def run_row(run: dict[str, Any]) -> Row:
+    """A run as raw.runs has it: id, command, state, error, start, end, instant of publication (UTC; null where it did
+    not publish).
+    """
     published = run.get("published_run_id") == run["run_id"]
     return (
         run["run_id"],
@@ -353,7 +356,10 @@ def _run_row(run: dict[str, Any]) -> Row:
     )
 
 
-def _step_rows(run: dict[str, Any]) -> Iterator[Row]:
+def step_rows(run: dict[str, Any]) -> Iterator[Row]:
+    """Its steps as raw.run_steps has them: id of the run, place from 1, step, state, seconds (null where it was killed
+    in it).
+    """
     steps: dict[str, float | None] = dict(run.get("steps") or {})
     state = run.get("state")
     ended_in = run.get("step") if state in ("failed", "killed", CANCELLED) else None

@@ -44,6 +44,11 @@ def by_day(name: str, title: str) -> altair.X:
     )
 
 
+def by_name(name: str, order: Sequence[str]) -> altair.Y:
+    """The axis of things that have names, from the top in this order; nothing of a name is cut."""
+    return altair.Y(f"{name}:N", title=None, sort=list(order), axis=altair.Axis(labelLimit=320))
+
+
 def quantity(name: str, title: str, **options: Any) -> altair.Y:
     """The axis of a number, from zero; `title` says its unit."""
     return altair.Y(f"{name}:Q", title=title, **options)

@@ -46,6 +46,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
         };
         cell.append(link);
       } else cell.textContent = text;
+      const detail = row.details && row.details[position];
+      if (detail) cell.append(element("div", detail, "detail"));
       line.append(cell);
     });
     body.append(line);

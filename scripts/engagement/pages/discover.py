@@ -1,0 +1,58 @@
+"""What can be enriched: a tile for each type."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engagement.pages import catalogue, enrichments, formats
+from engagement.pages.reader import Reader
+
+IN_USE = """
+    select enrichment_type, count(*) as enrichments_count
+    from enrichments
+    group by enrichment_type
+    order by enrichment_type
+"""
+
+TILES_IN_A_ROW = 2
+
+
+def show(reader: Reader) -> None:
+    """The tiles, and how many enrichments of each type are in use."""
+    st.header("Discover")
+    in_use = {row["enrichment_type"]: row["enrichments_count"] for row in reader.records(IN_USE)}
+    st.markdown(
+        "Each type may be used several times, under names of its own. To add one, write its lines below "
+        "`enrichments:` in enrichments.yml; then `engagement check` says whether all is right, "
+        "`engagement consent` asks for consent, and `engagement run` enriches."
+    )
+    types = catalogue.types()
+    for first in range(0, len(types), TILES_IN_A_ROW):
+        for place, kind in zip(st.columns(TILES_IN_A_ROW), types[first:], strict=False):
+            with place.container(border=True, height="stretch"):
+                _tile(kind, in_use.get(kind.name, 0))
+
+
+def _tile(kind: catalogue.Type, used: int) -> None:
+    st.subheader(enrichments.type_in_words(kind.name))
+    st.markdown(kind.adds)
+    st.markdown(f"**In use:** {formats.count(used) if used else 'not yet'}")
+    needs = ", and ".join(kind.consents)
+    secrets = ", ".join(f"`{name}`" for name in kind.secrets)
+    st.markdown(
+        "\n".join(
+            [
+                f"- **Consent needed:** {needs}.",
+                *([f"- **Secrets, from the environment:** {secrets}."] if secrets else []),
+                f"- **What leaves:** {kind.leaves}",
+                *(f"- **Limit:** {limit}" for limit in kind.limits),
+            ]
+        )
+    )
+    with st.expander("Lines for enrichments.yml"):
+        st.code(kind.example, language="yaml", wrap_lines=True)
+    with st.expander("What is agreed to"):
+        st.caption("The statement for these lines; yours names your own columns, people and settings.")
+        for heading, text in kind.statement.items():
+            lines = "  \n".join(formats.plain(line) for line in text.splitlines())
+            st.markdown(f"**{formats.plain(heading)}**  \n{lines}")

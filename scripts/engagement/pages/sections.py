@@ -1,0 +1,53 @@
+"""What pages are made of: sections that fail alone, lists that say how much of them is shown, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas
+import streamlit as st
+
+from engagement.pages import formats
+from engagement.pages.published import OlderFile
+
+# So many rows of a long list are asked for; its query says in `rows_count` how many there are.
+ROWS_LISTED = 200
+FIGURE_PIXELS = 172
+
+
+@contextmanager
+def section(title: str) -> Iterator[None]:
+    """A part of a page under a heading of its own. Where the file lacks what it needs, that is said in its place, and
+    the rest of the page still stands.
+    """
+    st.header(title)
+    try:
+        yield
+    except OlderFile as older:
+        st.info(str(older), icon=":material/info:")
+
+
+def note_of_rows(frame: pandas.DataFrame, by: str, where: str) -> None:
+    """Below a list that was cut: how many there are, by what the shown ones were chosen, and `where` all stand."""
+    total = 0 if frame.empty else int(frame["rows_count"].iloc[0])
+    if total > len(frame):
+        st.caption(
+            f"The first {formats.count(len(frame))} of {formats.count(total)}, {formats.plain(by)}. "
+            f"All stand in {formats.plain(where)}."
+        )
+
+
+def figures(named: Sequence[tuple[str, str, str]]) -> None:
+    """Numbers side by side: label with unit, value, and what it means."""
+    with st.container(horizontal=True):
+        for label, value, meaning in named:
+            st.metric(label, value, help=meaning or None, width=FIGURE_PIXELS, border=True)
+
+
+def part_of(part: Any, whole: Any) -> str:
+    """How many of how many: 52 of 60; a dash where there is nothing to be a part of."""
+    if formats.is_missing(whole) or not whole or formats.is_missing(part):
+        return formats.MISSING
+    return f"{formats.count(part)} of {formats.count(whole)}"
