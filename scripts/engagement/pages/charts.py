@@ -46,7 +46,14 @@ def by_day(name: str, title: str) -> altair.X:
 
 def by_name(name: str, order: Sequence[str]) -> altair.Y:
     """The axis of things that have names, from the top in this order; nothing of a name is cut."""
-    return altair.Y(f"{name}:N", title=None, sort=list(order), axis=altair.Axis(labelLimit=320))
+    return altair.Y(
+        f"{name}:N", title=None, sort=list(order), axis=altair.Axis(labelLimit=320, labelOverlap=False)
+    )
+
+
+def height_of(bars: int, *, legend_rows: int = 0) -> int:
+    """The height in pixels of a chart of so many bars, one below the other, with its axis and a legend below."""
+    return 26 * bars + 70 + (30 + 22 * legend_rows if legend_rows else 0)
 
 
 def quantity(name: str, title: str, **options: Any) -> altair.Y:

@@ -45,7 +45,7 @@ def _tile(kind: catalogue.Type, used: int) -> None:
                 f"- **Consent needed:** {needs}.",
                 *([f"- **Secrets, from the environment:** {secrets}."] if secrets else []),
                 f"- **What leaves:** {kind.leaves}",
-                *(f"- **Limit:** {limit}" for limit in kind.limits),
+                f"- **Limits:** {' '.join(kind.limits)}",
             ]
         )
     )

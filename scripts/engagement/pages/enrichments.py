@@ -91,7 +91,7 @@ def note(entry: dict[str, Any]) -> str:
     if entry["enrichment_state"] == "inactive":
         parts.append("Deactivated: runs leave it out, and its last data stay.")
     if entry["status_detail"]:
-        parts.append(_sentence(formats.plain(entry["status_detail"])))
+        parts.append(_sentence(formats.with_commands(entry["status_detail"])))
     if advice := _ADVICE.get(entry["enrichment_status"]):
         parts.append(advice.replace("ID", entry["enrichment_id"]))
     return " ".join(parts)

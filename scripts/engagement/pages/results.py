@@ -12,7 +12,6 @@ from engagement.pages import (
     formats,
     results_files,
     results_leadspace,
-    results_matches,
     results_office,
     results_over_time,
 )
@@ -40,7 +39,6 @@ def body(reader: Reader) -> None:
         results_office.show(reader, enrichment_id)
     elif kind == enrichments.LEADSPACE:
         results_leadspace.show(reader, enrichment_id)
-        results_matches.show(reader, enrichment_id)
         results_files.show_changes(reader, enrichment_id)
     elif kind == enrichments.LEADSPACE_CONTACTS:
         results_files.show_contacts(reader, enrichment_id)

@@ -131,7 +131,7 @@ def _changes(reader: Reader, enrichment_id: str) -> None:
         changes,
         [
             Column("account_name", "Customer"),
-            Column("attribute", "What", formats.words),
+            Column("attribute", "What", formats.field),
             Column("value_before", "Before"),
             Column("value_after", "After"),
             Column("change_kind", "Kind", formats.words),

@@ -9,7 +9,7 @@ import altair
 import pandas
 import streamlit as st
 
-from engagement.pages import charts, formats, links
+from engagement.pages import charts, formats, links, results_matches
 from engagement.pages.reader import Reader
 from engagement.pages.sections import ROWS_LISTED, figures, note_of_rows, part_of, section
 from engagement.pages.tables import Column, table
@@ -97,17 +97,19 @@ PROCESSINGS = {
 
 
 def show(reader: Reader, enrichment_id: str) -> None:
-    """Every section but the matches to look at, which `results_matches` has."""
+    """Every section: what a person can do something about first."""
     with section("Overview of company data"):
         _overview(reader, enrichment_id)
     with section("Enriched customers"):
         _companies(reader, enrichment_id)
+    with section("Matches to look at"):
+        results_matches.show(reader, enrichment_id)
+    with section("Customers not enriched"):
+        _not_enriched(reader, enrichment_id)
     with section("Customers enriched by field"):
         _fields(reader, enrichment_id)
     with section("What each run did"):
         _runs(reader, enrichment_id)
-    with section("Customers not enriched"):
-        _not_enriched(reader, enrichment_id)
 
 
 def status_in_words(row: Mapping[str, Any]) -> str:
@@ -196,7 +198,7 @@ def _fields(reader: Reader, enrichment_id: str) -> None:
     if fields.empty:
         st.markdown("No customer is enriched.")
         return
-    fields["field_words"] = [formats.words(field) for field in fields["field"]]
+    fields["field_words"] = [formats.field(field) for field in fields["field"]]
     fields["known_words"] = [
         part_of(part, whole)
         for part, whole in zip(
@@ -211,7 +213,7 @@ def _fields(reader: Reader, enrichment_id: str) -> None:
             "accounts_with_value_count:Q",
             title=f"Customers for whom it is known, of {formats.count(whole)} enriched",
             scale=altair.Scale(domain=[0, max(whole, 1)]),
-            axis=altair.Axis(tickMinStep=1),
+            axis=altair.Axis(tickMinStep=1, tickCount=8),
         ),
         tooltip=[
             altair.Tooltip("field_words:N", title="Field"),
@@ -220,7 +222,7 @@ def _fields(reader: Reader, enrichment_id: str) -> None:
     )
     least = fields.iloc[-1]
     charts.show(
-        bars.properties(height=22 * len(drawn) + 40),
+        bars.properties(height=charts.height_of(len(drawn))),
         key=f"fields {enrichment_id}",
         alt=(
             f"Bars: for how many of {formats.count(whole)} enriched customers each field is known, "
@@ -253,7 +255,7 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
         id_vars=["run_words"],
         value_vars=list(PROCESSINGS),
         var_name="processing",
-        value_name="accounts_count",
+        value_name="processed_count",
     )
     long["processing"] = long["processing"].map(PROCESSINGS)
     long["place"] = long["processing"].map({name: place for place, name in enumerate(names)})
@@ -261,7 +263,9 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
         altair.Chart(long)
         .mark_bar()
         .encode(
-            x=altair.X("accounts_count:Q", title="Customers of the data set"),
+            x=altair.X(
+                "processed_count:Q", title="Customers of the data set", axis=altair.Axis(tickMinStep=1)
+            ),
             y=charts.by_name("run_words", list(dict.fromkeys(long["run_words"]))[::-1]),
             color=altair.Color(
                 "processing:N", title=None, sort=names, legend=altair.Legend(orient="bottom", columns=2)
@@ -270,10 +274,10 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
             tooltip=[
                 altair.Tooltip("run_words:N", title="Run"),
                 altair.Tooltip("processing:N", title="Was"),
-                altair.Tooltip("accounts_count:Q", title="Customers", format=","),
+                altair.Tooltip("processed_count:Q", title="Customers", format=","),
             ],
         )
-        .properties(height=28 * len(drawn) + 60)
+        .properties(height=charts.height_of(len(drawn), legend_rows=2))
     )
     newest = runs.iloc[0]
     said = ", ".join(

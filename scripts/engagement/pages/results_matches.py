@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import streamlit as st
 
 from engagement.pages import formats, links
 from engagement.pages.reader import Reader
-from engagement.pages.sections import ROWS_LISTED, note_of_rows, section
+from engagement.pages.sections import ROWS_LISTED, note_of_rows
 from engagement.pages.tables import Column, table
 
 QUEUE = f"""
@@ -55,39 +56,40 @@ AGREEMENTS = {
     "unknown": "Cannot be compared",
 }
 
+_SCHEME = re.compile(r"^https?://(www\.)?", re.IGNORECASE)
+
 ACCEPT, REJECT = "accept", "reject"
 DECISIONS_FILE = "seeds/match_decisions.csv"
 
 
 def show(reader: Reader, enrichment_id: str) -> None:
     """The queue, the likeliest first, and how to decide one of it."""
-    with section("Matches to look at"):
-        queue = reader.frame(QUEUE, enrichment_id=enrichment_id)
-        if queue.empty:
-            st.markdown("None: every match was decided by the rules, or by a person.")
-            return
-        st.markdown(
-            "Is it the company that we asked about? What we sent stands first, what Leadspace answered second."
-        )
-        table(
-            queue,
-            [
-                Column("sent_name", "Name we sent"),
-                Column("answered_name", "Name answered"),
-                Column("name_agreement", "Names", agreement_in_words, detail=_similarity),
-                Column("website_agreement", "Websites", agreement_in_words, detail=_beside("website")),
-                Column("country_agreement", "Countries", agreement_in_words, detail=_beside("country")),
-                Column("match_confidence", "Confidence of Leadspace", formats.words),
-                Column("match_reason", "Why a person should look"),
-            ],
-            key=f"queue of {enrichment_id}",
-            caption="Matches to look at",
-            rows_at_first=10,
-            opens=links.open_account,
-            href=links.account_href,
-        )
-        note_of_rows(queue, "the likeliest first", "the table match_review_queue of the published file")
-        _decide(queue, enrichment_id)
+    queue = reader.frame(QUEUE, enrichment_id=enrichment_id)
+    if queue.empty:
+        st.markdown("None: every match was decided by the rules, or by a person.")
+        return
+    st.markdown(
+        "Is it the company that we asked about? What we sent stands first, what Leadspace answered second."
+    )
+    table(
+        queue,
+        [
+            Column("sent_name", "Name we sent"),
+            Column("answered_name", "Name answered"),
+            Column("name_agreement", "Names", agreement_in_words, detail=_similarity),
+            Column("website_agreement", "Websites", agreement_in_words, detail=_beside("website")),
+            Column("country_agreement", "Countries", agreement_in_words, detail=_beside("country")),
+            Column("match_confidence", "Confidence of Leadspace", formats.words),
+            Column("match_reason", "Why a person should look"),
+        ],
+        key=f"queue of {enrichment_id}",
+        caption="Matches to look at",
+        rows_at_first=10,
+        opens=links.open_account,
+        href=links.account_href,
+    )
+    note_of_rows(queue, "the likeliest first", "the table match_review_queue of the published file")
+    _decide(queue, enrichment_id)
 
 
 def agreement_in_words(value: Any) -> str:
@@ -130,7 +132,7 @@ def _decide(queue: pandas.DataFrame, enrichment_id: str) -> None:
         st.info("Leadspace gave no id for this company, so no line can decide it.", icon=":material/info:")
         return
     st.code(decision(row, verdict, why, dt.datetime.now(formats.time_zone()).date()), language=None)
-    st.caption(
+    st.markdown(
         f"Add this line to `{DECISIONS_FILE}`; the next `engagement run` goes by it, before every rule, "
         "for this customer and this company."
     )
@@ -149,6 +151,7 @@ def _beside(field: str) -> Callable[[Mapping[str, Any]], str]:
         sent, answered = row[f"sent_{field}"], row[f"answered_{field}"]
         if formats.is_missing(sent) and formats.is_missing(answered):
             return ""
-        return f"{formats.text(sent)} / {formats.text(answered)}"
+        # What every address begins with only takes room.
+        return "\n".join(_SCHEME.sub("", formats.text(value)) for value in (sent, answered))
 
     return both

@@ -102,6 +102,8 @@ REASONS = {
     "no_contact_has_it": "No contact has this domain",
 }
 
+_FEW_TICKS = altair.Axis(tickMinStep=1, tickCount=5)
+_BY_MONTH = altair.Axis(format="%b %Y", labelOverlap=True, tickCount="month")
 _KINDS = (("message", "E-mails"), ("meeting", "Meetings"))
 
 
@@ -136,7 +138,11 @@ def _overview(reader: Reader, enrichment_id: str) -> None:
                 formats.count(found["mailboxes_selected_count"]),
                 "People whose mailboxes are read, groups resolved.",
             ),
-            ("Addresses processed", formats.count(found["mailboxes_processed_count"]), "Of these, read."),
+            (
+                "Addresses read",
+                formats.count(found["mailboxes_processed_count"]),
+                "Of these, successfully processed.",
+            ),
             (
                 "E-mail copies read",
                 formats.count(found["email_copies_read_count"]),
@@ -217,7 +223,7 @@ def _coverage_of(buckets: pandas.DataFrame, name: str, enrichment_id: str) -> No
         altair.Chart(buckets)
         .mark_bar()
         .encode(
-            x=altair.X("items_in_year_count:Q", title=f"{name} in the year"),
+            x=altair.X("items_in_year_count:Q", title=f"{name} in the year", axis=_FEW_TICKS),
             y=charts.by_name("bucket_words", list(buckets["bucket_words"])),
             color=altair.Color(
                 "counted_words:N",
@@ -230,7 +236,7 @@ def _coverage_of(buckets: pandas.DataFrame, name: str, enrichment_id: str) -> No
                 altair.Tooltip("items_in_year_count:Q", title=f"{name} in the year", format=","),
             ],
         )
-        .properties(height=28 * len(buckets) + 40)
+        .properties(height=charts.height_of(len(buckets), legend_rows=1))
     )
     charts.show(
         chart,
@@ -277,7 +283,9 @@ def _days(reader: Reader, enrichment_id: str) -> None:
         .mark_bar()
         .encode(
             x=altair.X(
-                "yearmonthdate(day_on):T", title="Day", axis=altair.Axis(format="%b %Y", labelOverlap=True)
+                "yearmonthdate(day_on):T",
+                title="Day",
+                axis=altair.Axis(format="%b %Y", labelOverlap=True, tickCount="month"),
             ),
             y=charts.quantity(
                 "mailboxes_read_count",
@@ -289,7 +297,8 @@ def _days(reader: Reader, enrichment_id: str) -> None:
                 "covered_words:N",
                 title=None,
                 sort=["Every mailbox", "Not every mailbox"],
-                legend=altair.Legend(orient="bottom"),
+                # One colour needs none.
+                legend=None if gaps.empty else altair.Legend(orient="bottom"),
             ),
             tooltip=[
                 altair.Tooltip("day_on:T", title="Day", format="%d %b %Y"),
@@ -297,7 +306,7 @@ def _days(reader: Reader, enrichment_id: str) -> None:
                 altair.Tooltip("mailboxes_count:Q", title="of"),
             ],
         )
-        .properties(height=160)
+        .properties(height=220)
     )
     charts.show(
         chart,

@@ -26,6 +26,8 @@ OVER_TIME = f"""
 
 PERIODS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "All": 36_500}
 PERIOD_AT_FIRST = "90 days"
+# Runs that lie closer together are told apart by their hours.
+LEAST_SHOWN_BY_DAY = pandas.Timedelta(days=6)
 
 
 def show(reader: Reader, enrichment_id: str) -> None:
@@ -55,7 +57,7 @@ def _show(reader: Reader, enrichment_id: str) -> None:
         altair.Chart(drawn)
         .mark_line(point=altair.OverlayMarkDef(size=60))
         .encode(
-            x=altair.X("refreshed_at:T", title="Run", axis=altair.Axis(labelOverlap=True, tickCount=6)),
+            x=altair.X("refreshed_at:T", title="Run", axis=_time_axis(drawn["refreshed_at"])),
             y=charts.quantity(
                 "accounts_enriched_count", "Customers enriched", axis=altair.Axis(tickMinStep=1)
             ),
@@ -89,3 +91,11 @@ def _show(reader: Reader, enrichment_id: str) -> None:
     )
     if len(runs) == POINTS_DRAWN:
         st.caption(f"The newest {formats.count(POINTS_DRAWN)} runs.")
+
+
+def _time_axis(instants: pandas.Series) -> altair.Axis:
+    """Days where there are several, else hours of one."""
+    if len(instants) == 1:
+        return altair.Axis(values=[instants.iloc[0].isoformat()], format="%d %b %Y")
+    is_long = (instants.max() - instants.min()) >= LEAST_SHOWN_BY_DAY
+    return altair.Axis(format="%d %b %Y" if is_long else "%d %b, %H:%M", labelOverlap=True, tickCount=6)

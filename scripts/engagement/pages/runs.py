@@ -77,7 +77,7 @@ def _show_last_run(seen: tuple[Any, ...]) -> None:
     if _identity_of(run) != seen:
         # Another run, or the same in another step: how the enrichments stand has changed with it.
         st.rerun()
-    words = formats.plain(run_in_words(run or None, dt.datetime.now(dt.UTC).replace(tzinfo=None)))
+    words = formats.with_commands(run_in_words(run or None, dt.datetime.now(dt.UTC).replace(tzinfo=None)))
     state = run.get("state")
     if state == "running":
         st.info(words, icon=":material/sync:")
@@ -86,7 +86,8 @@ def _show_last_run(seen: tuple[Any, ...]) -> None:
     elif state in ("killed", CANCELLED):
         st.warning(words, icon=":material/warning:")
     else:
-        st.caption(words)
+        # Code in a caption is too pale to read.
+        st.markdown(words)
 
 
 def _identity_of(run: dict[str, Any]) -> tuple[Any, ...]:
@@ -194,14 +195,14 @@ def _steps(reader: Reader, history: pandas.DataFrame, noted: dict[str, dict[str,
         altair.Chart(timed)
         .mark_bar()
         .encode(
-            x=altair.X("duration_seconds:Q", title="Duration (seconds)"),
+            x=altair.X("duration_seconds:Q", title="Duration (seconds)", axis=altair.Axis(tickCount=8)),
             y=charts.by_name("step_words", list(steps["step_words"])),
             tooltip=[
                 altair.Tooltip("step_words:N", title="Step"),
                 altair.Tooltip("duration_seconds:Q", title="Duration (seconds)", format=",.1f"),
             ],
         )
-        .properties(height=36 * max(len(steps), 2))
+        .properties(height=charts.height_of(len(steps)))
     )
     charts.show(
         chart,

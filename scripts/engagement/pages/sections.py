@@ -14,15 +14,21 @@ from engagement.pages.published import OlderFile
 
 # So many rows of a long list are asked for; its query says in `rows_count` how many there are.
 ROWS_LISTED = 200
-FIGURE_PIXELS = 172
+# A figure that is longer takes two places.
+FIGURE_PIXELS, GAP_PIXELS, LONGEST_NARROW = 172, 16, 8
 
 
 @contextmanager
 def section(title: str) -> Iterator[None]:
-    """A part of a page under a heading of its own. Where the file lacks what it needs, that is said in its place, and
-    the rest of the page still stands.
-    """
+    """A part of a page under a heading of its own, `guarded`."""
     st.header(title)
+    with guarded():
+        yield
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """A part of a page: where the file lacks what it needs, that is said in its place, and the rest still stands."""
     try:
         yield
     except OlderFile as older:
@@ -43,7 +49,8 @@ def figures(named: Sequence[tuple[str, str, str]]) -> None:
     """Numbers side by side: label with unit, value, and what it means."""
     with st.container(horizontal=True):
         for label, value, meaning in named:
-            st.metric(label, value, help=meaning or None, width=FIGURE_PIXELS, border=True)
+            width = FIGURE_PIXELS if len(value) <= LONGEST_NARROW else 2 * FIGURE_PIXELS + GAP_PIXELS
+            st.metric(label, value, help=meaning or None, width=width, border=True)
 
 
 def part_of(part: Any, whole: Any) -> str:
