@@ -268,7 +268,7 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
             ),
             y=charts.by_name("run_words", list(dict.fromkeys(long["run_words"]))[::-1]),
             color=altair.Color(
-                "processing:N", title=None, sort=names, legend=altair.Legend(orient="bottom", columns=2)
+                "processing:N", title=None, sort=names, legend=altair.Legend(orient="bottom", columns=1)
             ),
             order=altair.Order("place:Q"),
             tooltip=[
@@ -277,7 +277,7 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
                 altair.Tooltip("processed_count:Q", title="Customers", format=","),
             ],
         )
-        .properties(height=charts.height_of(len(drawn), legend_rows=2))
+        .properties(height=charts.height_of(len(drawn), legend_rows=4))
     )
     newest = runs.iloc[0]
     said = ", ".join(

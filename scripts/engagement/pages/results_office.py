@@ -229,14 +229,14 @@ def _coverage_of(buckets: pandas.DataFrame, name: str, enrichment_id: str) -> No
                 "counted_words:N",
                 title=None,
                 sort=["Counts", "Does not count"],
-                legend=altair.Legend(orient="bottom"),
+                legend=altair.Legend(orient="bottom", columns=1),
             ),
             tooltip=[
                 altair.Tooltip("bucket_words:N", title="What became of it"),
                 altair.Tooltip("items_in_year_count:Q", title=f"{name} in the year", format=","),
             ],
         )
-        .properties(height=charts.height_of(len(buckets), legend_rows=1))
+        .properties(height=charts.height_of(len(buckets), legend_rows=2))
     )
     charts.show(
         chart,
@@ -298,7 +298,7 @@ def _days(reader: Reader, enrichment_id: str) -> None:
                 title=None,
                 sort=["Every mailbox", "Not every mailbox"],
                 # One colour needs none.
-                legend=None if gaps.empty else altair.Legend(orient="bottom"),
+                legend=None if gaps.empty else altair.Legend(orient="bottom", columns=1),
             ),
             tooltip=[
                 altair.Tooltip("day_on:T", title="Day", format="%d %b %Y"),
