@@ -18,7 +18,7 @@ OVERVIEW = """
     select
         accounts_count, accounts_enriched_count, mailboxes_selected_count, mailboxes_processed_count,
         email_copies_read_count, emails_counted_count, meetings_read_count, meetings_counted_count,
-        days_covered_count, gaps_count, is_complete, as_of_date, year_starts_on, kept_from_on, time_zone,
+        days_covered_count, as_of_date, year_starts_on, kept_from_on, time_zone, small_numbers,
         date_diff('day', year_starts_on, as_of_date) + 1 as days_count
     from office_overview
     where enrichment_id = $enrichment_id
@@ -176,6 +176,10 @@ def _overview(reader: Reader, enrichment_id: str) -> None:
             f"days in {formats.text(found['time_zone'])}; data are kept from {formats.day(found['kept_from_on'])} on."
         )
     )
+    if found["small_numbers"] == "band":
+        st.caption(
+            "Small numbers are shown as bands, and reply times of few people as dashes: privacy setting of the file."
+        )
 
 
 def _customers(reader: Reader, enrichment_id: str) -> None:
@@ -367,8 +371,6 @@ def _unmatched(reader: Reader, enrichment_id: str) -> None:
         empty="everybody we were in contact with belongs to a customer.",
     )
     note_of_rows(domains, "the most mail first", "the table unmatched_domains of the published file")
-    if not domains.empty and domains["small_numbers"].iloc[0] == "band":
-        st.caption("Small numbers are shown as bands: privacy setting of the file.")
 
 
 def _addresses(row: Mapping[str, Any]) -> str:

@@ -46,11 +46,13 @@ def note_of_rows(frame: pandas.DataFrame, by: str, where: str) -> None:
 
 
 def figures(named: Sequence[tuple[str, str, str]]) -> None:
-    """Numbers side by side: label with unit, value, and what it means."""
+    """Numbers side by side: label with unit, value, and what it means, which is unfolded below."""
     with st.container(horizontal=True):
-        for label, value, meaning in named:
+        for label, value, _ in named:
             width = FIGURE_PIXELS if len(value) <= LONGEST_NARROW else 2 * FIGURE_PIXELS + GAP_PIXELS
-            st.metric(label, value, help=meaning or None, width=width, border=True)
+            st.metric(label, value, width=width, border=True)
+    with st.expander("What these figures mean"):
+        st.markdown("\n".join(f"- **{formats.plain(label)}**: {meaning}" for label, _, meaning in named))
 
 
 def part_of(part: Any, whole: Any) -> str:
