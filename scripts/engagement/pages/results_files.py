@@ -9,7 +9,7 @@ import streamlit as st
 from engagement.pages import formats, links
 from engagement.pages.reader import Reader
 from engagement.pages.results_leadspace import place_in_words
-from engagement.pages.sections import ROWS_LISTED, figures, note_of_rows, part_of, section
+from engagement.pages.sections import ROWS_LISTED, figures, guarded, note_of_rows, part_of, section
 from engagement.pages.tables import Column, table
 
 # The customer card is what tells whose accounts the viewer sees.
@@ -119,12 +119,18 @@ def show_contacts(reader: Reader, enrichment_id: str) -> None:
 
 def show_changes(reader: Reader, enrichment_id: str) -> None:
     """What is known now and was not, or was otherwise."""
-    with section("Recent changes"):
-        _changes(reader, enrichment_id)
+    st.header("Recent changes")
+    _changes(reader, enrichment_id)
 
 
 @st.fragment
 def _changes(reader: Reader, enrichment_id: str) -> None:
+    # What a fragment raises reaches nobody outside of it.
+    with guarded():
+        _changes_rows(reader, enrichment_id)
+
+
+def _changes_rows(reader: Reader, enrichment_id: str) -> None:
     with_learned = st.toggle("With what was learned for the first time", key=f"learned of {enrichment_id}")
     changes = reader.frame(CHANGES, enrichment_id=enrichment_id, with_learned=with_learned)
     table(

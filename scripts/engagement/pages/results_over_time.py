@@ -8,7 +8,7 @@ import streamlit as st
 
 from engagement.pages import charts, formats
 from engagement.pages.reader import Reader
-from engagement.pages.sections import section
+from engagement.pages.sections import guarded
 from engagement.pages.tables import Column
 
 # A drawing of more points tells no more.
@@ -32,12 +32,18 @@ LEAST_SHOWN_BY_DAY = pandas.Timedelta(days=6)
 
 def show(reader: Reader, enrichment_id: str) -> None:
     """The chart with its choice of a period."""
-    with section("Customers enriched over time"):
-        _show(reader, enrichment_id)
+    st.header("Customers enriched over time")
+    _show(reader, enrichment_id)
 
 
 @st.fragment
 def _show(reader: Reader, enrichment_id: str) -> None:
+    # What a fragment raises reaches nobody outside of it.
+    with guarded():
+        _show_period(reader, enrichment_id)
+
+
+def _show_period(reader: Reader, enrichment_id: str) -> None:
     period = st.segmented_control(
         "Period before the last publication",
         list(PERIODS),
