@@ -536,4 +536,4 @@ def test_what_a_newer_run_says_stands_here_too(tmp_path: Path) -> None:
     (tmp_path / "run_state.json").write_text(json.dumps(run), "utf-8")
     shown = app(path, "results")
     assert "Failed" in said(shown)
-    assert any("the sign\\-in was refused" in element.value for element in shown.warning)
+    assert any("the sign\\-in was refused" in element.value for element in shown.error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import streamlit as st
+
 from engagement.pages import formats, site
 from engagement.pages.reader import Reader
 from engagement.status import last_run, newest_of_enrichments, runs_since
@@ -91,7 +93,7 @@ def note(entry: dict[str, Any]) -> str:
     if entry["enrichment_state"] == "inactive":
         parts.append("Deactivated: runs leave it out, and its last data stay.")
     if entry["status_detail"]:
-        parts.append(_sentence(formats.with_commands(entry["status_detail"])))
+        parts.append(formats.with_commands(formats.sentence(entry["status_detail"])))
     if advice := _ADVICE.get(entry["enrichment_status"]):
         parts.append(advice.replace("ID", entry["enrichment_id"]))
     return " ".join(parts)
@@ -105,5 +107,15 @@ def next_due_in_words(entry: dict[str, Any]) -> str:
     return words if words.startswith("in ") else "Due now"
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def show_note(entry: dict[str, Any], *, with_name: bool = False) -> None:
+    """What `note` says, as loudly as the status asks for; nothing where it says nothing."""
+    words = note(entry)
+    if not words:
+        return
+    text = f"**{formats.plain(entry['enrichment_name'])}**: {words}" if with_name else words
+    if entry["enrichment_status"] == "failed":
+        st.error(text, icon=":material/error:")
+    elif entry["enrichment_status"] in ("completed_with_warnings", "cancelled"):
+        st.warning(text, icon=":material/warning:")
+    else:
+        st.info(text, icon=":material/info:")

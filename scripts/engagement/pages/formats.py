@@ -151,6 +151,12 @@ def money(value: Any) -> str:
     return f"$ {count(value)}"
 
 
+def sentence(value: Any) -> str:
+    """Text with a full stop, so that another sentence may follow."""
+    spoken = text(value).rstrip()
+    return spoken if spoken.endswith((".", "!", "?")) else f"{spoken}."
+
+
 def with_commands(value: str) -> str:
     """Text of the command for a place that reads Markdown: `engagement run` stands as code, all else as it is."""
     return _COMMAND.sub(lambda found: "`" + found[1].replace("\\", "") + "`", plain(value))

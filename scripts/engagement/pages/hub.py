@@ -83,20 +83,7 @@ def _my_enrichments(reader: Reader) -> None:
         if entries:
             st.caption("A name opens the results of its enrichment; below it stands the name of its table.")
         for entry in entries:
-            _note(entry)
-
-
-def _note(entry: dict[str, Any]) -> None:
-    words = enrichments.note(entry)
-    if not words:
-        return
-    text = f"**{formats.plain(entry['enrichment_name'])}**: {words}"
-    if entry["enrichment_status"] == "failed":
-        st.error(text, icon=":material/error:")
-    elif entry["enrichment_status"] in ("completed_with_warnings", "cancelled"):
-        st.warning(text, icon=":material/warning:")
-    else:
-        st.info(text, icon=":material/info:")
+            enrichments.show_note(entry, with_name=True)
 
 
 def _watch(reader: Reader) -> None:

@@ -86,9 +86,7 @@ def _standing(entry: dict[str, Any]) -> None:
     if entry["next_due_at"] is not None:
         parts.append(f"next due {enrichments.next_due_in_words(entry).lower()}")
     st.markdown(formats.plain(" · ".join(parts)))
-    if words := enrichments.note(entry):
-        is_bad = entry["enrichment_status"] in ("failed", "cancelled", "completed_with_warnings")
-        (st.warning if is_bad else st.info)(words, icon=":material/warning:" if is_bad else ":material/info:")
+    enrichments.show_note(entry)
 
 
 def _commands(entry: dict[str, Any]) -> None:

@@ -264,7 +264,9 @@ def _runs(reader: Reader, enrichment_id: str) -> None:
         .mark_bar()
         .encode(
             x=altair.X(
-                "processed_count:Q", title="Customers of the data set", axis=altair.Axis(tickMinStep=1)
+                "processed_count:Q",
+                title="Customers of the data set",
+                axis=altair.Axis(tickMinStep=1, tickCount=8),
             ),
             y=charts.by_name("run_words", list(dict.fromkeys(long["run_words"]))[::-1]),
             color=altair.Color(

@@ -310,7 +310,7 @@ def _days(reader: Reader, enrichment_id: str) -> None:
                 altair.Tooltip("mailboxes_count:Q", title="of"),
             ],
         )
-        .properties(height=220)
+        .properties(height=200 if gaps.empty else 300)
     )
     charts.show(
         chart,

@@ -77,7 +77,9 @@ def _show_last_run(seen: tuple[Any, ...]) -> None:
     if _identity_of(run) != seen:
         # Another run, or the same in another step: how the enrichments stand has changed with it.
         st.rerun()
-    words = formats.with_commands(run_in_words(run or None, dt.datetime.now(dt.UTC).replace(tzinfo=None)))
+    words = formats.with_commands(
+        formats.sentence(run_in_words(run or None, dt.datetime.now(dt.UTC).replace(tzinfo=None)))
+    )
     state = run.get("state")
     if state == "running":
         st.info(words, icon=":material/sync:")
