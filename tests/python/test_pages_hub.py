@@ -25,7 +25,7 @@ from engagement.config import (
 )
 from engagement.pages import catalogue, enrichments, formats, records, runs
 from pages_world import app, cells, demo_file, tables  # noqa: F401  (a fixture)
-from published_sample import publish_rows
+from published_sample import PUBLISHED_AT, publish_rows
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script> **b** [x](y) :red[z] $1$"
@@ -268,7 +268,13 @@ def test_the_history_has_the_runs_of_the_file_and_newer_ones(tmp_path: Path) -> 
             "duration_seconds": 185.0,
             "started_at": datetime(2026, 6, 30, 5, 0),
         },
-        {"run_id": "r1", "command": "run", "run_state": "running", "started_at": datetime(2026, 7, 1, 5, 0)},
+        {
+            "run_id": "r1",
+            "command": "run",
+            "run_state": "running",
+            "started_at": datetime(2026, 7, 1, 5, 0),
+            "published_at": PUBLISHED_AT,
+        },
     ]
     steps = [
         {
@@ -305,6 +311,7 @@ def test_the_history_has_the_runs_of_the_file_and_newer_ones(tmp_path: Path) -> 
         ("run", "Done", "33.8 s"),
         ("extract office", "Failed", "3 min 05 s"),
     ]
+    assert [row[4] for row in rows] == [formats.MISSING, formats.instant(PUBLISHED_AT), formats.MISSING]
     assert rows[2][5] == HOSTILE
     caption = f"Steps of the run of {formats.instant(datetime(2026, 7, 2, 5, 0))}"
     assert cells(shown, caption) == [

@@ -357,7 +357,11 @@ def test_a_match_to_look_at_has_what_was_sent_beside_what_was_answered(tmp_path:
         tmp_path,
         LEADSPACE,
         match_review_queue=of(LEADSPACE, [queue]),
-        account_match_fields=of(LEADSPACE, fields),
+        # Another enrichment was answered otherwise about the same account.
+        account_match_fields=[
+            *of(LEADSPACE, fields),
+            *of(OFFICE, [{"account_id": "A1", "field": "country", "answered_value": "Norway"}]),
+        ],
     )
     shown = app(path, "results")
     [row] = tables(shown)["Matches to look at"]["rows"]

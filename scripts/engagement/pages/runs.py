@@ -9,7 +9,7 @@ import altair
 import pandas
 import streamlit as st
 
-from engagement.pages import charts, formats, site
+from engagement.pages import charts, formats, links, site
 from engagement.pages.reader import Reader
 from engagement.pages.sections import ROWS_LISTED, note_of_rows, section
 from engagement.pages.tables import Column, table
@@ -126,7 +126,7 @@ def show(reader: Reader) -> None:
             caption="Runs",
             id_column="run_id",
             opens=_choose,
-            href=lambda run_id: f"?view=Runs&run={run_id}",
+            href=lambda run_id: links.href(links.HUB, view="Runs", run=run_id),
             empty="none yet; `engagement run` makes the first.",
         )
         note_of_rows(history, "the newest first", "the table run_history of the published file")
