@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from engagement.pages import catalogue, enrichments, formats
@@ -15,6 +17,8 @@ IN_USE = """
 """
 
 TILES_IN_A_ROW = 2
+# A line of a statement that lists properties: its name comes first.
+_LISTED = re.compile(r"[a-z-]+: ")
 
 
 def show(reader: Reader) -> None:
@@ -54,5 +58,16 @@ def _tile(kind: catalogue.Type, used: int) -> None:
     with st.expander("What is agreed to"):
         st.caption("The statement for these lines; yours names your own columns, people and settings.")
         for heading, text in kind.statement.items():
-            lines = "  \n".join(formats.plain(line) for line in text.splitlines())
+            lines = "  \n".join(formats.with_commands(line) for line in _unwrapped(text))
             st.markdown(f"**{formats.plain(heading)}**  \n{lines}")
+
+
+def _unwrapped(text: str) -> list[str]:
+    """The lines of a statement without the breaks that only keep them short; those of lists stay."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if lines and not lines[-1].endswith((".", ":", ")")) and not _LISTED.match(lines[-1]):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return lines
