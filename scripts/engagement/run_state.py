@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engagement import durable, logs, stopping
 from engagement.config import Settings
@@ -43,6 +43,16 @@ SUCCESSFUL, WITH_WARNINGS, FAILED = "successful", "completed_with_warnings", "fa
 CANCELLED = "cancelled"
 
 SECONDS_BETWEEN_PROGRESS = 2.0
+
+
+class RunFiles(Protocol):
+    """Where the state of runs lies: what a reader of it needs to know."""
+
+    @property
+    def run_state_file(self) -> Path: ...
+
+    @property
+    def run_lock_file(self) -> Path: ...
 
 
 @contextmanager
@@ -309,8 +319,8 @@ class RunState:
         runs = [current, *self.previous]
         with transaction(connection):
             for table, rows in (
-                ("runs", [_run_row(run) for run in runs]),
-                ("run_steps", [row for run in runs for row in _step_rows(run)]),
+                ("runs", [run_row(run) for run in runs]),
+                ("run_steps", [row for run in runs for row in step_rows(run)]),
                 ("enrichment_runs", [row for run in runs for row in _enrichment_rows(run)]),
             ):
                 connection.execute(
@@ -330,7 +340,10 @@ def _with_previous(before: dict[str, Any]) -> list[dict[str, Any]]:
     return [last, *before["previous"]][:RUNS_CARRIED]
 
 
-def _run_row(run: dict[str, Any]) -> Row:
+def run_row(run: dict[str, Any]) -> Row:
+    """A run as raw.runs has it: id, command, state, error, start, end, instant of publication (UTC; null where it did
+    not publish).
+    """
     published = run.get("published_run_id") == run["run_id"]
     return (
         run["run_id"],
@@ -343,7 +356,10 @@ def _run_row(run: dict[str, Any]) -> Row:
     )
 
 
-def _step_rows(run: dict[str, Any]) -> Iterator[Row]:
+def step_rows(run: dict[str, Any]) -> Iterator[Row]:
+    """Its steps as raw.run_steps has them: id of the run, place from 1, step, state, seconds (null where it was killed
+    in it).
+    """
     steps: dict[str, float | None] = dict(run.get("steps") or {})
     state = run.get("state")
     ended_in = run.get("step") if state in ("failed", "killed", CANCELLED) else None
@@ -371,10 +387,10 @@ def _enrichment_rows(run: dict[str, Any]) -> Iterator[Row]:
         )
 
 
-def read_run_state(settings: Settings) -> dict[str, Any]:
+def read_run_state(files: RunFiles) -> dict[str, Any]:
     """The last run's state; empty where there is none, or it cannot be read or is of another shape."""
     try:
-        state = json.loads(settings.run_state_file.read_text("utf-8"))
+        state = json.loads(files.run_state_file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     if not _is_run(state):
@@ -384,13 +400,13 @@ def read_run_state(settings: Settings) -> dict[str, Any]:
     return dict(state)
 
 
-def read_last_run(settings: Settings) -> dict[str, Any]:
+def read_last_run(files: RunFiles) -> dict[str, Any]:
     """The same, but a run that says it is running and whose lock nobody holds was `killed`."""
-    state = read_run_state(settings)
-    if state.get("state") != "running" or is_run_going_on(settings):
+    state = read_run_state(files)
+    if state.get("state") != "running" or is_run_going_on(files):
         return state
     # It may have ended this moment: whoever ends notes that before the lock is free.
-    again = read_run_state(settings)
+    again = read_run_state(files)
     if again.get("run_id") == state["run_id"] and again.get("state") == "running":
         again["state"] = "killed"
     return again
@@ -423,10 +439,10 @@ def _is_run(run: Any) -> bool:
     )
 
 
-def is_run_going_on(settings: Settings) -> bool:
+def is_run_going_on(files: RunFiles) -> bool:
     """Whether somebody holds the lock. Process ids come back, most of all in containers, so they tell nothing."""
     try:
-        descriptor = os.open(settings.run_lock_file, os.O_RDONLY)
+        descriptor = os.open(files.run_lock_file, os.O_RDONLY)
     except OSError:
         return False
     try:

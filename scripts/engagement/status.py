@@ -6,6 +6,7 @@ while a run holds that one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ import duckdb
 
 from engagement.config import Settings
 from engagement.consents import GIVEN, WITHDRAWN
-from engagement.run_state import CANCELLED, instant_of, read_last_run
+from engagement.run_state import CANCELLED, RunFiles, instant_of, read_last_run
 
 PUBLICATION = "select run_id, as_of_date, published_at from marts.publication"
 
@@ -39,10 +40,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
     Of an enrichment the status is that of the newest run that touched it, published or not.
     """
     published, rows, watch = _published(settings)
-    run = read_last_run(settings)
-    if run.get("state") != "running":
-        run.pop("progress", None)
-    newer = _since(run, published)
+    run = last_run(settings)
+    newer = newest_of_enrichments(runs_since(run, (published or {}).get("run_id")))
     enrichments = []
     for enrichment in settings.configuration.enrichments:
         enrichment_id = enrichment.enrichment_id
@@ -60,12 +59,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
             "last_updated_at": row["last_updated_at"] if row else None,
             "next_due_at": row["next_due_at"] if row else None,
         }
-        for newer_run in newer:
-            if latest := (newer_run.get("enrichments") or {}).get(enrichment_id):
-                has_died = latest["state"] == "running" and newer_run.get("state") != "running"
-                entry["status"] = "failed" if has_died else latest["state"]
-                entry["detail"] = latest["detail"]
-                break
+        if latest := newer.get(enrichment_id):
+            entry["status"], entry["detail"] = latest
         state = settings.consents[enrichment_id].state
         if state == WITHDRAWN or (enrichment.active and state != GIVEN):
             entry["status"] = state
@@ -123,16 +118,32 @@ def _as_text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _since(run: dict[str, Any], published: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The runs after the published one, newest first, the published one itself left out."""
-    runs = [run, *(run.get("previous") or [])] if run else []
-    run_id = (published or {}).get("run_id")
+def last_run(files: RunFiles) -> dict[str, Any]:
+    """The last run, with those before it as `previous`; how far it is only while it goes on. Empty before the first."""
+    run = read_last_run(files)
+    if run.get("state") != "running":
+        run.pop("progress", None)
+    return run
+
+
+def runs_since(run: dict[str, Any], published_run_id: str | None) -> list[dict[str, Any]]:
+    """Of `last_run`, the runs after the published one, newest first, the published one itself left out."""
     newer = []
-    for candidate in runs:
-        if candidate.get("run_id") == run_id:
+    for candidate in [run, *(run.get("previous") or [])] if run else []:
+        if candidate.get("run_id") == published_run_id:
             break
         newer.append(candidate)
     return newer
+
+
+def newest_of_enrichments(runs: Iterable[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
+    """By enrichment_id, status and detail in the first of `runs` that touched it."""
+    newest: dict[str, tuple[str, str | None]] = {}
+    for run in runs:
+        for enrichment_id, entry in (run.get("enrichments") or {}).items():
+            has_died = entry["state"] == "running" and run.get("state") != "running"
+            newest.setdefault(enrichment_id, ("failed" if has_died else entry["state"], entry.get("detail")))
+    return newest
 
 
 def ago(text: str | None, now: datetime) -> str:

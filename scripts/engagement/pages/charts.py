@@ -52,9 +52,9 @@ def names_axis(name: str, **options: Any) -> altair.Y:
     return altair.Y(f"{name}:N", axis=axis, **{"sort": None, "title": None, **options})
 
 
-def height_of(rows: int) -> int:
-    """Of a chart of bars with a name each, in pixels; with a legend above."""
-    return 110 + 34 * rows
+def height_of(bars: int, *, legend_rows: int = 1) -> int:
+    """The height in pixels of a chart of so many bars with `wrapped` names, its axis and a legend of so many rows."""
+    return 88 + 34 * bars + 22 * legend_rows
 
 
 def dashes(name: str, **options: Any) -> altair.StrokeDash:

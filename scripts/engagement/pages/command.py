@@ -25,6 +25,9 @@ THEME: dict[str, Any] = {
     "theme.baseRadius": "small",
     "theme.linkUnderline": True,
     "theme.font": "sans-serif",
+    # Headings of sections stay below that of the page.
+    "theme.headingFontSizes": ["2.25rem", "1.5rem", "1.2rem", "1rem", "1rem", "1rem"],
+    "theme.metricValueFontSize": "1.75rem",
     # Captions are drawn at 60 % of it, and must stay readable (4.5 to 1).
     "theme.light.textColor": "#111111",
     "theme.light.primaryColor": "#005A8C",

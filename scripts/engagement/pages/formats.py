@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +22,20 @@ from engagement.status import ago as ago_in_words
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 FALLBACK_LOCALE = Locale("en", "GB")
+# What a field's name says in short.
+_IN_FIELDS = {
+    "usd": "(US dollars)",
+    "hr": "HR",
+    "it": "IT",
+    "sic": "SIC",
+    "naics": "NAICS",
+    "linkedin": "LinkedIn",
+    "url": "address",
+    "degrees": "(degrees)",
+    "on": "(day)",
+}
+# A command of ours between backticks, as `plain` leaves it.
+_COMMAND = re.compile(r"\\`(engagement(?:[ A-Za-z0-9]|\\[-_])*)\\`")
 
 
 def locale() -> Locale:
@@ -52,6 +67,13 @@ def text(value: Any) -> str:
 def words(value: Any) -> str:
     """A code of the data as words: completed_with_warnings is Completed with warnings."""
     spoken = text(value).replace("_", " ")
+    return spoken[:1].upper() + spoken[1:]
+
+
+def field(value: Any) -> str:
+    """The name of a field of company data as words: annual_revenue_usd is Annual revenue (US dollars)."""
+    name = text(value).removesuffix("_count")
+    spoken = " ".join(_IN_FIELDS.get(part, part) for part in name.split("_"))
     return spoken[:1].upper() + spoken[1:]
 
 
@@ -146,6 +168,17 @@ def money(value: Any) -> str:
     if is_missing(value) or math.isinf(float(value)):
         return MISSING
     return f"$ {count(value)}"
+
+
+def sentence(value: Any) -> str:
+    """Text with a full stop, so that another sentence may follow."""
+    spoken = text(value).rstrip()
+    return spoken if spoken.endswith((".", "!", "?")) else f"{spoken}."
+
+
+def with_commands(value: str) -> str:
+    """Text of the command for a place that reads Markdown: `engagement run` stands as code, all else as it is."""
+    return _COMMAND.sub(lambda found: "`" + found[1].replace("\\", "") + "`", plain(value))
 
 
 def plain(value: str) -> str:

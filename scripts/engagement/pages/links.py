@@ -18,6 +18,8 @@ def use(pages: Mapping[str, Any]) -> None:
 
 def href(path: str, **parameters: str) -> str:
     """The address of a page, for another tab; relative, so that it holds behind a proxy's prefix."""
+    # The first page stands at the root, and nowhere else.
+    path = "./" if path == HUB else path
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 

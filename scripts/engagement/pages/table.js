@@ -1,3 +1,5 @@
+// From so many letters on a cell is not made as narrow as its longest word.
+const LONG_TEXT = 40;
 const element = (name, text, classes) => {
   const made = document.createElement(name);
   if (text !== undefined && text !== null) made.textContent = text;
@@ -34,7 +36,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const line = element("tr");
     row.cells.forEach((text, position) => {
       const column = columns[position];
-      const cell = element(position === 0 ? "th" : "td", null, column.is_number ? "number" : column.is_unbroken ? "unbroken" : text.length > 40 ? "long" : "");
+      const kind = column.is_number ? "number"
+        : column.is_unbroken ? "unbroken"
+        : text.length > LONG_TEXT ? "long" : "";
+      const cell = element(position === 0 ? "th" : "td", null, kind);
       if (position === 0) cell.scope = "row";
       if (position === 0 && row.href) {
         const link = element("a", text);
@@ -46,6 +51,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
         };
         cell.append(link);
       } else cell.textContent = text;
+      const detail = row.details && row.details[position];
+      if (detail) cell.append(element("div", detail, "detail"));
       line.append(cell);
     });
     body.append(line);

@@ -49,7 +49,7 @@ _NUMBERS: frozenset[Format] = frozenset(
 @dataclass(frozen=True)
 class Column:
     """A column of a query as a table shows it: `label` with its unit, `form` one of `formats` (numbers stand right),
-    or a function of the whole row.
+    or a function of the whole row. What `detail` makes of the row stands smaller below, where it is not empty.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Column:
     form: Format = formats.text
     help: str = ""
     row_form: Callable[[Mapping[str, Any]], str] | None = None
+    detail: Callable[[Mapping[str, Any]], str] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -93,6 +94,7 @@ def table(
                 column.row_form(row) if column.row_form else column.form(row[column.name])
                 for column in columns
             ],
+            "details": [column.detail(row) if column.detail else "" for column in columns],
             "id": str(row[id_column]) if href or opens else "",
             "href": href(str(row[id_column])) if href else "",
         }
