@@ -147,6 +147,13 @@ def number(text: str) -> float:
 
 # --- without a browser
 
+ONE_PAGE = """
+import streamlit as st
+from engagement.pages import app, links
+links.use({{name: st.Page(lambda: None, title=title, url_path=name) for name, (title, _) in app.PAGES.items()}})
+app.page({path!r})
+"""
+
 
 def app(
     published_file: Path, path: str, *, query: Mapping[str, str] | None = None, **options: Any
@@ -161,7 +168,7 @@ def app(
             **options,
         )
     )
-    test = AppTest.from_string(f"from engagement.pages import app\napp.page({path!r})\n", default_timeout=30)
+    test = AppTest.from_string(ONE_PAGE.format(path=path), default_timeout=30)
     for name, value in (query or {}).items():
         test.query_params[name] = value
     return test.run()

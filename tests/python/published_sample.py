@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from engagement import verify
+from engagement import contract, published_file, verify
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED_AT = datetime(2026, 7, 1, 6, 0)
@@ -35,10 +35,13 @@ def publish_rows(
         connection.execute("create schema marts")
         for name, listed in rows.items():
             columns = {column.name: column.type for column in tables[name].columns}
-            if name == "enriched_customers":
+            if name == contract.ENRICHED_CUSTOMERS:
                 columns |= own_columns or {}
             said = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
             connection.execute(f"create table marts.{name} ({said})")
+            for column in own_columns or {} if name == contract.ENRICHED_CUSTOMERS else ():
+                comment = published_file.literal(contract.OWN_COLUMN)
+                connection.execute(f'comment on column marts.{name}."{column}" is {comment}')
             for row in listed:
                 assert set(row) <= set(columns), set(row) - set(columns)
                 names = ", ".join(f'"{column}"' for column in row)

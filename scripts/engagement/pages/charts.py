@@ -17,6 +17,8 @@ from engagement.pages import formats
 from engagement.pages.tables import Column, table
 
 HEIGHT = 260
+# Names of periods below bars: as many of them as there is room for.
+SLANTED = altair.Axis(labelAngle=-40, labelOverlap=True)
 
 altair.data_transformers.disable_max_rows()
 
@@ -29,10 +31,15 @@ def show(
     numbers: pandas.DataFrame,
     columns: Sequence[Column],
     caption: str,
+    has_table_beside: bool = False,
 ) -> None:
-    """`chart` with `caption` above, `alt` for who cannot see it, and its `numbers` as a table to unfold."""
+    """`chart` with `caption` above, `alt` for who cannot see it, and its `numbers` as a table to unfold; or without,
+    where the same numbers stand beside it already.
+    """
     st.markdown(f"**{formats.plain(caption)}**")
     st.altair_chart(chart, width="stretch", key=f"{key} chart", alt=alt)
+    if has_table_beside:
+        return
     with st.expander(f"{formats.plain(caption)}: the numbers"):
         table(numbers, columns, key=f"{key} numbers", caption=caption)
 
@@ -47,3 +54,19 @@ def by_day(name: str, title: str) -> altair.X:
 def quantity(name: str, title: str, **options: Any) -> altair.Y:
     """The axis of a number, from zero; `title` says its unit."""
     return altair.Y(f"{name}:Q", title=title, **options)
+
+
+def pair(first: str, second: str, *, name: str = "series") -> dict[str, Any]:
+    """Encodings of two series in one chart of bars that are told apart without colours: side by side, the first
+    filled, the second hollow.
+    """
+    domain = [first, second]
+    legend = altair.Legend(title=None, orient="top", labelLimit=0)
+    return {
+        "xOffset": altair.XOffset(f"{name}:N", sort=domain),
+        "color": altair.Color(f"{name}:N", sort=domain, legend=legend),
+        "stroke": altair.Stroke(f"{name}:N", sort=domain, legend=legend),
+        "fillOpacity": altair.FillOpacity(
+            f"{name}:N", scale=altair.Scale(domain=domain, range=[1, 0.12]), legend=legend
+        ),
+    }

@@ -68,6 +68,11 @@ def decimal(value: Any, digits: int = 1) -> str:
     return format_decimal(rounded or 0.0, format="#,##0." + "0" * digits, locale=locale())
 
 
+def points(value: Any) -> str:
+    """Points of a score to the last digit, so that a reader can add them up: 17.0000."""
+    return decimal(value, 4)
+
+
 def signed(value: Any, digits: int = 1) -> str:
     """A change, with its sign: +1.5, 0.0, and a true minus."""
     if is_missing(value):
@@ -92,6 +97,13 @@ def day(value: Any) -> str:
     return format_date(pandas.Timestamp(value).date(), format="medium", locale=locale())
 
 
+def month(value: Any) -> str:
+    """The month of a date: Jun 2026."""
+    if is_missing(value):
+        return MISSING
+    return format_date(pandas.Timestamp(value).date(), format="LLL y", locale=locale())
+
+
 def instant(value: Any) -> str:
     """An instant (UTC) in the reader's time zone, with date and minute."""
     if is_missing(value):
@@ -106,6 +118,11 @@ def ago(value: Any) -> str:
         return MISSING
     moment = pandas.Timestamp(value).to_pydatetime()
     return ago_in_words(moment.isoformat() + "Z", dt.datetime.now(dt.UTC).replace(tzinfo=None))
+
+
+def people(number: Any, band: Any, is_banded: bool) -> str:
+    """A number of people, or its band where the file shows no small numbers: 12, or 10-19."""
+    return text(band).replace("-", "\N{EN DASH}") if is_banded else count(number)
 
 
 def duration(seconds: Any) -> str:

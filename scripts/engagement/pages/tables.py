@@ -30,14 +30,22 @@ _component = st.components.v2.component(
 
 Format = Callable[[Any], str]
 _NUMBERS: frozenset[Format] = frozenset(
-    {formats.count, formats.decimal, formats.signed, formats.ratio, formats.money, formats.duration}
+    {
+        formats.count,
+        formats.decimal,
+        formats.points,
+        formats.signed,
+        formats.ratio,
+        formats.money,
+        formats.duration,
+    }
 )
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of a query as a table shows it: `label` with its unit, `form` one of `formats` (numbers stand right),
-    or a function of the whole row.
+    or a function of the whole row. `is_right` is for numbers that are written already.
     """
 
     name: str
@@ -45,10 +53,11 @@ class Column:
     form: Format = formats.text
     help: str = ""
     row_form: Callable[[Mapping[str, Any]], str] | None = None
+    is_right: bool = False
 
     @property
     def is_number(self) -> bool:
-        return self.form in _NUMBERS
+        return self.is_right or self.form in _NUMBERS
 
 
 def table(
@@ -67,7 +76,7 @@ def table(
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
     `opens` is called with the row's `id_column` when its first cell is clicked; `href` says where that leads, for
-    another tab. Without rows, `empty` stands there instead.
+    another tab; a row without an `id_column` leads nowhere. Without rows, `empty` stands there instead.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -75,14 +84,18 @@ def table(
     state = st.session_state.setdefault(f"table {key}", {"sort": None, "rows": rows_at_first})
     ordered = _sorted(frame, state["sort"]) if is_sortable else frame
     shown = ordered.head(state["rows"])
+
+    def leads(row: Mapping[str, Any]) -> bool:
+        return bool(href or opens) and not formats.is_missing(row[id_column])
+
     rows = [
         {
             "cells": [
                 column.row_form(row) if column.row_form else column.form(row[column.name])
                 for column in columns
             ],
-            "id": str(row[id_column]) if href or opens else "",
-            "href": href(str(row[id_column])) if href else "",
+            "id": str(row[id_column]) if leads(row) else "",
+            "href": href(str(row[id_column])) if href and leads(row) else "",
         }
         for row in shown.to_dict("records")
     ]
