@@ -58,15 +58,18 @@ def quantity(name: str, title: str, **options: Any) -> altair.Y:
 
 def pair(first: str, second: str, *, name: str = "series") -> dict[str, Any]:
     """Encodings of two series in one chart of bars that are told apart without colours: side by side, the first
-    filled, the second hollow.
+    filled, the second hollow, as the legend says.
     """
     domain = [first, second]
-    legend = altair.Legend(title=None, orient="top", labelLimit=0)
+    legend = altair.Legend(
+        title=None,
+        orient="top",
+        labelLimit=0,
+        labelExpr="datum.label + (datum.index == 0 ? ' (filled)' : ' (hollow)')",
+    )
     return {
         "xOffset": altair.XOffset(f"{name}:N", sort=domain),
         "color": altair.Color(f"{name}:N", sort=domain, legend=legend),
         "stroke": altair.Stroke(f"{name}:N", sort=domain, legend=legend),
-        "fillOpacity": altair.FillOpacity(
-            f"{name}:N", scale=altair.Scale(domain=domain, range=[1, 0.12]), legend=legend
-        ),
+        "fillOpacity": altair.condition(altair.datum[name] == first, altair.value(1), altair.value(0.12)),
     }

@@ -25,7 +25,8 @@ from engagement.pages.reader import Reader
 
 CARD = """
     select
-        account_id, account_name, website, country, account_owner, parent_account_id, parent_account_name,
+        account_id, account_name, regexp_replace(website, '^https?://(www\\.)?|/$', '', 'g') as website_shown,
+        country, account_owner, parent_account_id, parent_account_name,
         leadspace_enrichment_id, lookup_status, match_verdict, match_confidence, office_enrichment_id,
         engagement_score, score_band, score_rank, accounts_scored_count, score_confidence, anchored_score,
         score_change_points, score_change_component, component_change_points,

@@ -275,7 +275,7 @@ def _traffic(reader: Reader, card: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Two-way: both sides write or invite."
         if found["is_two_way"]
-        else "One-way: nothing goes in both directions."
+        else "One-way: only one side writes or invites."
     )
     if card["is_banded"]:
         yield "Whether it hangs on one person is not shown: privacy setting of the file."
@@ -302,6 +302,11 @@ def _traffic(reader: Reader, card: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _days(value: float) -> str:
+    """A median of whole days, which may lie between two."""
+    return formats.count(value) if float(value).is_integer() else formats.decimal(value)
+
+
 def _outlook(reader: Reader, card: Mapping[str, Any]) -> Iterator[str]:
     found = reader.record(OUTLOOK, enrichment=card["office_enrichment_id"], account=card["account_id"])
     if found is None:
@@ -310,8 +315,8 @@ def _outlook(reader: Reader, card: Mapping[str, Any]) -> Iterator[str]:
     silence = formats.count(found["silence_days"])
     if found["usual_gap_days"] is not None and found["silence_days"] is not None:
         rhythm += (
-            f". Its usual gap between two signs of it is {formats.decimal(found['usual_gap_days'])} days, and the last "
-            f"was {silence} days ago"
+            f". It usually writes or meets every {_days(found['usual_gap_days'])} days, and last did so {silence} "
+            "days ago"
         )
     elif found["silence_days"] is not None:
         rhythm += f". It last wrote or met {silence} days ago"
@@ -320,9 +325,9 @@ def _outlook(reader: Reader, card: Mapping[str, Any]) -> Iterator[str]:
         yield "The chance of an e-mail from it is not known: there is too little to judge by."
     else:
         yield (
-            f"Chance of an e-mail from it within 90 days: {formats.ratio(found['inbound_chance_ratio'])}. Customers with "
-            f"a like score were looked at for {formats.count(found['evidence_count'])} weeks, and after "
-            f"{formats.count(found['evidence_inbound_count'])} of these one came; older weeks count less."
+            f"Chance of an e-mail from it within 90 days: {formats.ratio(found['inbound_chance_ratio'])}. That is how "
+            f"it went for customers with a like score: of {formats.count(found['evidence_count'])} of their weeks, "
+            f"{formats.count(found['evidence_inbound_count'])} were followed by one. Older weeks count less."
         )
 
 

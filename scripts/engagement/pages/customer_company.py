@@ -110,7 +110,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         return
     attribute = Column("attribute", "Attribute", label)
     value = Column("value_text", "Value", row_form=shown_value)
-    since = Column("known_from_at", "Known since", formats.instant)
+    since = Column("known_from_at", "Known since", formats.day)
     table(
         values[values["is_chosen"]],
         [attribute, value, Column("source", "Source"), since, Column("others_say", "Another source says")],

@@ -42,7 +42,7 @@ def head(reader: Reader, card: Mapping[str, Any]) -> None:
     st.header(formats.plain(card["account_name"] or f"Customer {card['account_id']} (without a name)"))
     facts = [
         f"Id {card['account_id']}",
-        card["website"] or "no website in the customer file",
+        card["website_shown"] or "no website in the customer file",
         card["country"] or "no country in the customer file",
         f"Owner: {card['account_owner'] or 'nobody is named'}",
     ]
@@ -153,6 +153,8 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
             f"{formats.signed(newest['own_change_points'])} by its own behaviour, "
             f"{formats.signed(newest['others_change_points'])} by others moving."
         )
+    if card["as_of_date"] > week:
+        said += f" On {formats.day(card['as_of_date'])} it is {formats.decimal(card['engagement_score'])}."
     moved = reader.record(
         MOST_MOVED,
         enrichment=card["office_enrichment_id"],
@@ -163,7 +165,7 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
     if moved:
         meaning = components.meaning(moved["component"])
         said += (
-            f" Most moved {_spoken(moved['component'])} by {formats.signed(moved['moved_points'])} points"
+            f" Most of it is {_spoken(moved['component'])}, {formats.signed(moved['moved_points'])} points"
             + (f" ({meaning})" if meaning else "")
             + "."
         )

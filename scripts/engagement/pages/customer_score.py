@@ -88,11 +88,7 @@ def history(reader: Reader, card: Mapping[str, Any]) -> list[dict[str, Any]]:
 def part(reader: Reader, card: Mapping[str, Any]) -> None:
     """Components beside their sum; then the history, and whose doing each week's change was."""
     if card["engagement_score"] is None:
-        st.caption(
-            "No score, so it has no parts."
-            if card["office_enrichment_id"]
-            else "Nothing is scored in this file."
-        )
+        st.caption("Without a score there are no parts of it to show.")
     else:
         _parts(reader, card)
     _history(reader.frame(HISTORY, **_whose(reader, card)), card)
@@ -246,7 +242,7 @@ def _changes(weeks: pandas.DataFrame) -> None:
             ],
             **charts.pair(OWN, OTHERS),
         )
-        .properties(height=charts.HEIGHT)
+        .properties(height=300)
     )
     newest = weeks.iloc[0]
     charts.show(

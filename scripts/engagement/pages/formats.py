@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,7 @@ from engagement.status import ago as ago_in_words
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+WORD_JOINER = "\N{WORD JOINER}"
 FALLBACK_LOCALE = Locale("en", "GB")
 
 
@@ -148,4 +150,6 @@ def money(value: Any) -> str:
 
 def plain(value: str) -> str:
     """Text of the data for a place that reads Markdown (labels, captions): shown as it is, nothing of it is markup."""
+    # Markdown makes links of bare addresses, escaped or not, unless something invisible stands in them.
+    value = re.sub(r"(?i)(?<=\bwww)(?=\.)|(?<=:)(?=//)|(?=@)", WORD_JOINER, value)
     return "".join("\\" + sign if sign in r"\`*_{}[]()<>#+-.!|~$:&^=" else sign for sign in value)

@@ -35,7 +35,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     row.cells.forEach((text, position) => {
       const column = columns[position];
       const cell = element(position === 0 ? "th" : "td", null, column.is_number ? "number" : "");
-      if (position === 0) cell.scope = "row";
+      if (position === 0) {
+        cell.scope = "row";
+        if (row.indent) cell.style.paddingLeft = `${row.indent * 1.25}rem`;
+      }
       if (position === 0 && row.href) {
         const link = element("a", text);
         link.href = row.href;

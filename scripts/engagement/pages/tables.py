@@ -72,11 +72,13 @@ def table(
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
     empty: str = "None.",
+    indent: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> None:
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
     `opens` is called with the row's `id_column` when its first cell is clicked; `href` says where that leads, for
-    another tab; a row without an `id_column` leads nowhere. Without rows, `empty` stands there instead.
+    another tab; a row without an `id_column` leads nowhere. Without rows, `empty` stands there instead. `indent` is how
+    many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -95,6 +97,7 @@ def table(
                 for column in columns
             ],
             "id": str(row[id_column]) if leads(row) else "",
+            "indent": indent(row) if indent else 0,
             "href": href(str(row[id_column])) if href and leads(row) else "",
         }
         for row in shown.to_dict("records")
