@@ -130,8 +130,6 @@ RELATIVE_TYPES = {
     "UNKNOWN": "Relative",
 }
 
-INDENT = "\N{EM SPACE}"
-
 
 def part(reader: Reader, card: Mapping[str, Any]) -> None:
     """The tree of the customer file, its totals, and the tree of Leadspace."""
@@ -167,9 +165,7 @@ def _tree(tree: pandas.DataFrame) -> None:
     table(
         tree,
         [
-            Column(
-                "shown_name", "Customer", row_form=lambda row: INDENT * row["depth"] + str(row["shown_name"])
-            ),
+            Column("shown_name", "Customer"),
             Column("level", "Is", row_form=lambda row: _place(row["level"])),
             Column("engagement_score", "Score (of 100)", formats.decimal),
             Column("emails_count", "E-mails in the year", formats.count),
@@ -181,6 +177,7 @@ def _tree(tree: pandas.DataFrame) -> None:
         opens=links.open_account,
         href=links.account_href,
         is_sortable=False,
+        indent=lambda row: int(row["depth"]),
     )
     if (total := tree["family_count"].iloc[0]) > len(tree):
         st.caption(f"The first {formats.count(len(tree))} of {formats.count(total)} customers of the family.")
@@ -211,25 +208,27 @@ def _totals(reader: Reader, card: Mapping[str, Any]) -> None:
                 lambda source: "Leadspace" if source == "leadspace" else "customer file",
             ),
             Column("accounts_count", "Customers", formats.count),
-            Column("accounts_engaged_count", "Engaged in the year", formats.count),
-            Column("emails_count", "E-mails in the year", formats.count),
-            Column("meetings_count", "Meetings in the year", formats.count),
+            Column("accounts_engaged_count", "Engaged", formats.count),
+            Column("emails_count", "E-mails", formats.count),
+            Column("meetings_count", "Meetings", formats.count),
             Column(
                 "contacts_count",
-                "People of theirs",
+                "Their people",
                 formats.count,
                 row_form=lambda row: formats.people(row["contacts_count"], row["contacts_band"], is_banded),
             ),
             Column("highest_engagement_score", "Highest score", formats.decimal),
-            Column("weighted_engagement_score", "Mean score, weighed", formats.decimal),
+            Column("weighted_engagement_score", "Mean score", formats.decimal),
             Column("last_contact_on", "Last contact", formats.day),
         ],
         key="family totals",
-        caption="The families together",
+        caption="The families together, within the year",
         is_sortable=False,
     )
+    said = "What several customers share counts once. The mean score is weighed by e-mails and meetings."
     if reader.owners is not None:
-        st.caption("These totals are over all accounts of a family, also those of other owners.")
+        said += " These totals are over all customers of a family, also those of other owners."
+    st.caption(said)
 
 
 def _customer(row: Mapping[str, Any]) -> str:

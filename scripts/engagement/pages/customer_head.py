@@ -153,8 +153,6 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
             f"{formats.signed(newest['own_change_points'])} by its own behaviour, "
             f"{formats.signed(newest['others_change_points'])} by others moving."
         )
-    if card["as_of_date"] > week:
-        said += f" On {formats.day(card['as_of_date'])} it is {formats.decimal(card['engagement_score'])}."
     moved = reader.record(
         MOST_MOVED,
         enrichment=card["office_enrichment_id"],
@@ -169,6 +167,8 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
             + (f" ({meaning})" if meaning else "")
             + "."
         )
+    if card["as_of_date"] > week:
+        said += f" On {formats.day(card['as_of_date'])} it is {formats.decimal(card['engagement_score'])}."
     if card["score_change_points"] is not None:
         said += f" Over the newest four weeks: {formats.signed(card['score_change_points'])} points"
         if card["score_change_component"]:
