@@ -58,6 +58,9 @@ TABS: dict[str, Part] = {
     "Measures": customer_measures.part,
 }
 
+# The open tab in the address.
+TAB = "card_tab"
+
 
 def body(reader: Reader) -> None:
     """The card of ?account=ID; without it, the list of customers."""
@@ -65,6 +68,7 @@ def body(reader: Reader) -> None:
     if account_id is None:
         customer_search.everybody(reader)
         return
+    _begin(account_id)
     customer_search.another(reader)
     card = reader.record(CARD, account=account_id)
     if card is None:
@@ -82,10 +86,23 @@ def body(reader: Reader) -> None:
     _tabs(reader, card)
 
 
+def _begin(account_id: str) -> None:
+    """A card is opened as its address says, whatever was chosen on the card before."""
+    if st.session_state.get("card") == account_id:
+        return
+    st.session_state["card"] = account_id
+    if customer_search.FIND not in st.query_params:
+        st.session_state[customer_search.FIND] = ""
+    if TAB not in st.query_params:
+        st.session_state[TAB] = next(iter(TABS))
+    if customer_activity.BY_KEY not in st.query_params:
+        st.session_state.pop(customer_activity.BY_KEY, None)
+
+
 @st.fragment
 def _tabs(reader: Reader, card: Card) -> None:
     for tab, (title, part) in zip(
-        st.tabs(list(TABS), key="part", bind="query-params"), TABS.items(), strict=True
+        st.tabs(list(TABS), key=TAB, bind="query-params"), TABS.items(), strict=True
     ):
         if tab.open:
             with tab:

@@ -90,6 +90,9 @@ OUTLOOK = """
 """
 
 BY = {"Months": MONTHS, "Weeks": WEEKS}
+FIRST = "Months"
+# The choice in the address.
+BY_KEY = "activity_by"
 FROM, TO = "From the customer", "To the customer"
 
 RHYTHMS = {
@@ -143,10 +146,10 @@ def _listed(card: Mapping[str, Any]) -> str:
 @st.fragment
 def _charts(reader: Reader, card: Mapping[str, Any]) -> None:
     by = st.segmented_control(
-        "E-mails and meetings by", list(BY), default="Months", required=True, key="by", bind="query-params"
+        "E-mails and meetings by", list(BY), default=FIRST, required=True, key=BY_KEY, bind="query-params"
     )
     periods = reader.frame(
-        BY[by or "Months"], account=card["account_id"], enrichment=card["office_enrichment_id"]
+        BY[by or FIRST], account=card["account_id"], enrichment=card["office_enrichment_id"]
     )
     if periods.empty:
         st.caption("Nothing has been read yet.")

@@ -10,6 +10,8 @@ from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
 MOST_FOUND, MOST_LISTED = 25, 200
+# The search in the address.
+FIND = "find"
 
 # Best match first: the id or the name itself, names that begin so, names that contain it, then the rest.
 CUSTOMERS = """
@@ -135,7 +137,7 @@ def _everybody(reader: Reader) -> None:
             "Score band",
             ["", *bands, "none"],
             format_func=lambda chosen: {"": "All", **bands, "none": "Without a score"}[chosen],
-            key="band",
+            key="find_band",
             bind="query-params",
         )
     with by_segment:
@@ -143,7 +145,7 @@ def _everybody(reader: Reader) -> None:
             "Segment",
             ["", *segments],
             format_func=lambda chosen: {"": "All", **segments}[chosen],
-            key="segment",
+            key="find_segment",
             bind="query-params",
         )
     most = MOST_FOUND if needle else MOST_LISTED
@@ -155,7 +157,7 @@ def _needle() -> str:
         "Search customers",
         placeholder="Name, id, website or owner",
         type="search",
-        key="search",
+        key=FIND,
         bind="query-params",
     )
     return (needle or "").strip()
