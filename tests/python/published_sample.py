@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,11 @@ from engagement import contract, published_file, verify
 ROOT = Path(__file__).parents[2]
 PUBLISHED_AT = datetime(2026, 7, 1, 6, 0)
 Rows = Sequence[Mapping[str, Any]]
+
+
+@functools.cache
+def _marts() -> dict[str, contract.Table]:
+    return {table.name: table for table in verify.project_contract(ROOT).tables if table.schema == "marts"}
 
 
 def publish_rows(
@@ -29,7 +35,7 @@ def publish_rows(
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    tables = {table.name: table for table in verify.project_contract(ROOT).tables if table.schema == "marts"}
+    tables = _marts()
     rows = {"publication": [{"as_of_date": as_of, "published_at": published_at, "run_id": "r1"}], **rows}
     with duckdb.connect(str(path)) as connection:
         connection.execute("create schema marts")

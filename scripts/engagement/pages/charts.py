@@ -64,6 +64,8 @@ def pair(first: str, second: str, *, name: str = "series") -> dict[str, Any]:
     legend = altair.Legend(
         title=None,
         orient="top",
+        # One below the other, so that both are whole on a phone.
+        columns=1,
         labelLimit=0,
         labelExpr="datum.label + (datum.index == 0 ? ' (filled)' : ' (hollow)')",
     )

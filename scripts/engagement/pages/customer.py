@@ -20,7 +20,7 @@ from engagement.pages import (
     customer_signals,
     formats,
 )
-from engagement.pages.published import OlderFile
+from engagement.pages.parts import unless_older
 from engagement.pages.reader import Reader
 
 CARD = """
@@ -81,7 +81,8 @@ def body(reader: Reader) -> None:
     customer_head.head(reader, card)
     for title, part in PARTS.items():
         st.header(title)
-        _draw(part, reader, card)
+        with unless_older():
+            part(reader, card)
     st.header("What is known")
     _tabs(reader, card)
 
@@ -107,12 +108,5 @@ def _tabs(reader: Reader, card: Card) -> None:
         if tab.open:
             with tab:
                 st.subheader(title)
-                _draw(part, reader, card)
-
-
-def _draw(part: Part, reader: Reader, card: Card) -> None:
-    """A part of the card; where the file is too old for it, the others are still shown."""
-    try:
-        part(reader, card)
-    except OlderFile as older:
-        st.info(str(older), icon=":material/info:")
+                with unless_older():
+                    part(reader, card)

@@ -10,6 +10,7 @@ import pandas
 import streamlit as st
 
 from engagement.pages import charts, formats
+from engagement.pages.parts import unless_older
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -123,7 +124,11 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
     last.metric("Days since the last e-mail", formats.count(card["days_since_last_email"]))
     last.caption(f"Last e-mail: {formats.day(card['last_email_on'])}")
     reply.metric("Median reply time (hours)", formats.decimal(card["reply_time_median_hours"]))
-    reply.caption(f"{formats.count(card['replies_count'])} replies of the customer")
+    is_hidden = card["is_banded"] and card["replies_count"] and card["reply_time_median_hours"] is None
+    reply.caption(
+        f"{formats.count(card['replies_count'])} replies of the customer"
+        + ("; hidden, since they are few or of few people" if is_hidden else "")
+    )
     if card["is_never_engaged"]:
         st.info(
             "Never engaged: no e-mail and no meeting in all data kept. "
@@ -145,6 +150,11 @@ def _listed(card: Mapping[str, Any]) -> str:
 
 @st.fragment
 def _charts(reader: Reader, card: Mapping[str, Any]) -> None:
+    with unless_older():
+        _by_period(reader, card)
+
+
+def _by_period(reader: Reader, card: Mapping[str, Any]) -> None:
     by = st.segmented_control(
         "E-mails and meetings by", list(BY), default=FIRST, required=True, key=BY_KEY, bind="query-params"
     )

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engagement.pages import components, formats, links
 from engagement.pages.customer_score import history, version
-from engagement.pages.published import OlderFile
+from engagement.pages.parts import unless_older
 from engagement.pages.reader import Reader
 
 MOST_MOVED = """
@@ -53,10 +53,8 @@ def head(reader: Reader, card: Mapping[str, Any]) -> None:
             links.CUSTOMER, f"Belongs to {formats.plain(parent)}", account=card["parent_account_id"]
         )
     _states(card)
-    try:
+    with unless_older():
         _score(reader, card)
-    except OlderFile as older:
-        st.info(str(older), icon=":material/info:")
 
 
 def _states(card: Mapping[str, Any]) -> None:

@@ -88,14 +88,17 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         st.caption("There is no match to compare.")
         return
     verdict, confidence = st.columns(2)
-    verdict.metric("Verdict", VERDICTS.get(match["match_verdict"], formats.words(match["match_verdict"])))
+    verdict.metric(
+        "Verdict",
+        formats.plain(VERDICTS.get(match["match_verdict"], formats.words(match["match_verdict"]))),
+    )
     verdict.caption(
         formats.plain(
             f"{formats.text(match['match_reason'])}."
             + (" Decided by a person." if match["is_decided_by_person"] else "")
         )
     )
-    confidence.metric("The provider's confidence", formats.words(match["match_confidence"]))
+    confidence.metric("The provider's confidence", formats.plain(formats.words(match["match_confidence"])))
     confidence.caption(
         formats.plain(f"Names are alike to {formats.ratio(match['name_similarity_ratio'])}")
         if match["name_similarity_ratio"] is not None

@@ -6,6 +6,7 @@ import pandas
 import streamlit as st
 
 from engagement.pages import formats, links
+from engagement.pages.parts import unless_older
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 
@@ -58,7 +59,7 @@ CUSTOMERS = """
         select *, count(*) over () as found_count
         from found
         where place is not null
-        order by place, engagement_score desc nulls last, account_name nulls last, account_id
+        order by place, engagement_score desc nulls last, coalesce(account_name, account_id), account_id
         limit $most
 
     )
@@ -108,24 +109,21 @@ COLUMNS = [
 ]
 
 
+@st.fragment
 def another(reader: Reader) -> None:
     """The search above a card: who is found stands below it as soon as something is written."""
-    _another(reader)
+    with unless_older():
+        if needle := _needle():
+            _listed(_found(reader, needle, "", "", MOST_FOUND), "Customers found")
 
 
+@st.fragment
 def everybody(reader: Reader) -> None:
     """The search with its filters, and the list of customers."""
-    _everybody(reader)
+    with unless_older():
+        _everybody(reader)
 
 
-@st.fragment
-def _another(reader: Reader) -> None:
-    needle = _needle()
-    if needle:
-        _listed(_found(reader, needle, "", "", MOST_FOUND), "Customers found")
-
-
-@st.fragment
 def _everybody(reader: Reader) -> None:
     bands = {row["score_band"]: formats.words(row["score_band"]) for row in reader.records(BANDS)}
     segments = {row["segment_id"]: row["segment_name"] for row in reader.records(SEGMENTS)}

@@ -64,6 +64,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         [
             Column("intent_name", "Intent"),
             Column("intent_part", "Part", _part),
+            Column("part_name", "Name"),
             Column("intent_level", "How strong", formats.words),
             Column("intent_score", "Score (the provider's)", formats.decimal),
             Column(
