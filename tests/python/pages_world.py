@@ -4,6 +4,7 @@ Streamlit's own AppTest, without a browser.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from emulators import demo
@@ -141,11 +143,14 @@ def rows_of(page: Page, caption: str) -> list[list[str]]:
 
 
 def number(text: str) -> float:
-    """What a person reads in a cell, as a number: '1,234.5', '12 %', '−3.0', '$ 65,360,000'."""
+    """What a person reads in a cell, as a number: '1,234.5', '12 %', '$ 65,360,000'; of a true minus too."""
     return float(re.sub(r"[^\d.\-]", "", text.replace("\N{MINUS SIGN}", "-")))
 
 
 # --- without a browser
+
+# Before each run AppTest reads the metadata of all installed packages, which takes longer than the page does.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 ONE_PAGE = """
 import streamlit as st

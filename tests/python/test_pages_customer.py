@@ -179,20 +179,7 @@ def test_customers_are_listed_the_highest_score_first(tmp_path: Path) -> None:
     assert tables(test)["Customers"]["rows"][0]["href"] == "customer?account=A2"
 
 
-@pytest.mark.parametrize(
-    ("needle", "found"),
-    [
-        ("kase", ["Käse", "Käse und Co", "Alte Käserei"]),
-        ("  KÄSE ", ["Käse", "Käse und Co", "Alte Käserei"]),
-        ("b-7", ["Käse und Co"]),
-        ("site.example", ["Alte Käserei"]),
-        ("anna", ["Anna Ltd", "Hundred %"]),
-        ("%", ["Hundred %"]),
-        ("_", []),
-        ("nobody", []),
-    ],
-)
-def test_the_best_match_stands_first(tmp_path: Path, needle: str, found: list[str]) -> None:
+def test_the_best_match_stands_first(tmp_path: Path) -> None:
     path = published(
         tmp_path,
         {
@@ -206,9 +193,20 @@ def test_the_best_match_stands_first(tmp_path: Path, needle: str, found: list[st
         },
     )
 
-    test = app(path, "customer", query={customer_search.FIND: needle})
-
-    assert [row[0] for row in cells(test, "Customers")] == found if found else "none found" in texts(test)
+    test = app(path, "customer")
+    for needle, found in {
+        "kase": ["Käse", "Käse und Co", "Alte Käserei"],
+        "  KÄSE ": ["Käse", "Käse und Co", "Alte Käserei"],
+        "b-7": ["Käse und Co"],
+        "site.example": ["Alte Käserei"],
+        "anna": ["Anna Ltd", "Hundred %"],
+        "%": ["Hundred %"],
+    }.items():
+        test.text_input(key=customer_search.FIND).set_value(needle).run()
+        assert [row[0] for row in cells(test, "Customers")] == found, needle
+    for needle in ("_", "nobody"):
+        test.text_input(key=customer_search.FIND).set_value(needle).run()
+        assert "none found" in texts(test)
 
 
 def test_a_list_can_be_limited_to_a_band_or_a_segment(tmp_path: Path) -> None:
