@@ -381,6 +381,31 @@ def test_the_head_says_the_score_and_why_it_moved(tmp_path: Path) -> None:
     assert "Id A1 \N{MIDDLE DOT} a1.example" in said
 
 
+def test_of_several_enrichments_the_card_names_the_one_it_shows(tmp_path: Path) -> None:
+    def enrichment(enrichment_id: str, kind: str) -> dict[str, Any]:
+        return {
+            "enrichment_id": enrichment_id,
+            "enrichment_name": enrichment_id.title(),
+            "enrichment_type": kind,
+        }
+
+    path = published(
+        tmp_path,
+        {
+            "customer_cards": [card("A1", 5)],
+            "enrichments": [
+                enrichment("mail", "office"),
+                enrichment("north", "office"),
+                enrichment("lead", "leadspace"),
+            ],
+        },
+    )
+
+    said = texts(shown(path, "A1"))
+
+    assert "Of several enrichments of a type this card shows Mail (one of 2)." in said
+
+
 def test_a_parent_is_a_link(tmp_path: Path) -> None:
     path = published(
         tmp_path, {"customer_cards": [card("A1", 5, parent_account_id="P 1", parent_account_name="*Top*")]}

@@ -65,7 +65,7 @@ TAB = "card_tab"
 def body(reader: Reader) -> None:
     """The card of ?account=ID; without it, the list of customers."""
     account_id = st.query_params.get("account")
-    if account_id is None:
+    if not account_id:
         customer_search.everybody(reader)
         return
     _begin(account_id)

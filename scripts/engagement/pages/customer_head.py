@@ -30,6 +30,18 @@ BASIS = """
         and aggregation_level = 'year'
 """
 
+# A card shows one enrichment of a type, so it says which where there are several.
+SHOWN = """
+    select enrichment_name, kind_count
+    from (
+        select enrichment_id, enrichment_name, count(*) over (partition by enrichment_type) as kind_count
+        from enrichments
+        where enrichment_type in ('office', 'leadspace')
+    )
+    where kind_count > 1 and enrichment_id in ($office, $leadspace)
+    order by enrichment_name
+"""
+
 CONFIDENCE = {
     "high": "high",
     "medium": "medium: few e-mails and meetings, or few customers to compare with",
@@ -54,6 +66,7 @@ def head(reader: Reader, card: Mapping[str, Any]) -> None:
         )
     _states(card)
     with unless_older():
+        _shown(reader, card)
         _score(reader, card)
 
 
@@ -68,6 +81,17 @@ def _states(card: Mapping[str, Any]) -> None:
     with st.container(horizontal=True):
         for state in states:
             st.badge(state, color="gray")
+
+
+def _shown(reader: Reader, card: Mapping[str, Any]) -> None:
+    shown = reader.records(
+        SHOWN, office=card["office_enrichment_id"], leadspace=card["leadspace_enrichment_id"]
+    )
+    if shown:
+        names = ", ".join(
+            f"{row['enrichment_name']} (one of {formats.count(row['kind_count'])})" for row in shown
+        )
+        st.caption(formats.plain(f"Of several enrichments of a type this card shows {names}."))
 
 
 def without_score(card: Mapping[str, Any]) -> str | None:
