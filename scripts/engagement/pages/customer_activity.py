@@ -131,8 +131,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
     )
     if card["is_never_engaged"]:
         st.info(
-            "Never engaged: no e-mail and no meeting in all data kept. "
-            f"{_listed(card)} stand in the contact file.",
+            "Never engaged: no e-mail and no meeting in all data kept. " + _listed(card),
             icon=":material/info:",
         )
         return
@@ -145,7 +144,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
 
 def _listed(card: Mapping[str, Any]) -> str:
     number = formats.people(card["contacts_listed_count"], card["contacts_listed_band"], card["is_banded"])
-    return f"{number} contacts"
+    return f"Contacts in the contact file: {number}."
 
 
 @st.fragment
@@ -369,7 +368,7 @@ def _people(reader: Reader, card: Mapping[str, Any]) -> None:
         caption="People involved",
         is_sortable=False,
     )
-    said = f"{_listed(card)} of the customer stand in the contact file."
+    said = _listed(card)
     if is_banded:
         said += " Small numbers are shown as bands: privacy setting of the file."
     st.caption(formats.plain(said))

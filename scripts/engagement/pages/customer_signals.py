@@ -111,7 +111,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
                 "value_after", "After", row_form=lambda row: written(row["attribute"], row["value_after"])
             ),
             Column("change_kind", "Change", formats.words),
-            Column("changed_at", "When", formats.instant),
+            Column("changed_at", "When", formats.day),
         ],
         key="company changes",
         caption="Changes of the company data",
