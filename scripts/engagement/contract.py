@@ -50,6 +50,8 @@ DATAVERSE_MARTS = {
 }
 # The mart that the customer's own columns are published with.
 ENRICHED_CUSTOMERS = "enriched_customers"
+# By this comment whoever has the published file alone tells the customer's own columns from ours.
+OWN_COLUMN = "The customer's own column, as enrichments.yml names it; address-like text is masked."
 
 _IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*['\"]view['\"]")
 
@@ -178,7 +180,7 @@ def completed(
         Column(
             name,
             data_type,
-            "The customer's own column, as enrichments.yml names it; address-like text is masked.",
+            OWN_COLUMN,
             is_attribute=True,
         )
         for name, data_type in attributes

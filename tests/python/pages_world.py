@@ -4,6 +4,7 @@ one.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.browser import CHROMIUM
@@ -55,6 +57,16 @@ def number(text: str) -> float:
 
 # --- without a browser
 
+# Before each run AppTest reads the metadata of all installed packages, which takes longer than the page does.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+
+ONE_PAGE = """
+import streamlit as st
+from engagement.pages import app, links
+links.use({{name: st.Page(lambda: None, title=title, url_path=name) for name, (title, _) in app.PAGES.items()}})
+app.page({path!r})
+"""
+
 
 def app(
     published_file: Path, path: str, *, query: Mapping[str, str] | None = None, **options: Any
@@ -69,7 +81,7 @@ def app(
             **options,
         )
     )
-    test = AppTest.from_string(f"from engagement.pages import app\napp.page({path!r})\n", default_timeout=30)
+    test = AppTest.from_string(ONE_PAGE.format(path=path), default_timeout=30)
     for name, value in (query or {}).items():
         test.query_params[name] = value
     return test.run()

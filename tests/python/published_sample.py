@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import duckdb
 
-from engagement import verify
+from engagement import contract, published_file, verify
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED_AT = datetime(2026, 7, 1, 6, 0)
 Rows = Sequence[Mapping[str, Any]]
+
+
+@functools.cache
+def _marts() -> dict[str, contract.Table]:
+    return {table.name: table for table in verify.project_contract(ROOT).tables if table.schema == "marts"}
 
 
 def publish_rows(
@@ -29,16 +35,19 @@ def publish_rows(
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    tables = {table.name: table for table in verify.project_contract(ROOT).tables if table.schema == "marts"}
+    tables = _marts()
     rows = {"publication": [{"as_of_date": as_of, "published_at": published_at, "run_id": "r1"}], **rows}
     with duckdb.connect(str(path)) as connection:
         connection.execute("create schema marts")
         for name, listed in rows.items():
             columns = {column.name: column.type for column in tables[name].columns}
-            if name == "enriched_customers":
+            if name == contract.ENRICHED_CUSTOMERS:
                 columns |= own_columns or {}
             said = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
             connection.execute(f"create table marts.{name} ({said})")
+            for column in own_columns or {} if name == contract.ENRICHED_CUSTOMERS else ():
+                comment = published_file.literal(contract.OWN_COLUMN)
+                connection.execute(f'comment on column marts.{name}."{column}" is {comment}')
             for row in listed:
                 assert set(row) <= set(columns), set(row) - set(columns)
                 names = ", ".join(f'"{column}"' for column in row)

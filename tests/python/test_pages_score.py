@@ -336,7 +336,7 @@ def test_components_with_their_weights(tmp_path: Path) -> None:
 def test_every_shipped_component_is_told_in_words() -> None:
     with (ROOT / "seeds/score_components.csv").open(encoding="utf-8") as file:
         shipped = {row["component"] for row in csv.DictReader(file)}
-    assert {component for component in shipped if components.meaning(component) == formats.MISSING} == set()
+    assert {component for component in shipped if components.earning(component) == formats.MISSING} == set()
 
 
 def test_every_baseline_of_the_backtest_is_told_in_words(demo_file: Path) -> None:

@@ -21,6 +21,8 @@ HEIGHT = 260
 DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [1, 5], [5, 2, 1, 2, 1, 2]]
 # Letters in a line of a name beside a chart.
 NAME_WIDTH = 22
+# Names of periods below bars: as many of them as there is room for.
+SLANTED = altair.Axis(labelAngle=-40, labelOverlap=True)
 
 altair.data_transformers.disable_max_rows()
 
@@ -33,10 +35,15 @@ def show(
     numbers: pandas.DataFrame,
     columns: Sequence[Column],
     caption: str,
+    has_table_beside: bool = False,
 ) -> None:
-    """`chart` with `caption` above, `alt` for who cannot see it, and its `numbers` as a table to unfold."""
+    """`chart` with `caption` above, `alt` for who cannot see it, and its `numbers` as a table to unfold; or without,
+    where the same numbers stand beside it already.
+    """
     st.markdown(f"**{formats.plain(caption)}**")
     st.altair_chart(chart, width="stretch", key=f"{key} chart", alt=alt)
+    if has_table_beside:
+        return
     with st.expander(f"{formats.plain(caption)}: the numbers"):
         table(numbers, columns, key=f"{key} numbers", caption=caption)
 
@@ -77,3 +84,24 @@ def whole_numbers() -> altair.Axis:
 def quantity(name: str, title: str, **options: Any) -> altair.Y:
     """The axis of a number, from zero; `title` says its unit."""
     return altair.Y(f"{name}:Q", title=title, **options)
+
+
+def pair(first: str, second: str, *, name: str = "series") -> dict[str, Any]:
+    """Encodings of two series in one chart of bars that are told apart without colours: side by side, the first
+    filled, the second hollow, as the legend says.
+    """
+    domain = [first, second]
+    legend = altair.Legend(
+        title=None,
+        orient="top",
+        # One below the other, so that both are whole on a phone.
+        columns=1,
+        labelLimit=0,
+        labelExpr="datum.label + (datum.index == 0 ? ' (filled)' : ' (hollow)')",
+    )
+    return {
+        "xOffset": altair.XOffset(f"{name}:N", sort=domain),
+        "color": altair.Color(f"{name}:N", sort=domain, legend=legend),
+        "stroke": altair.Stroke(f"{name}:N", sort=domain, legend=legend),
+        "fillOpacity": altair.condition(altair.datum[name] == first, altair.value(1), altair.value(0.12)),
+    }

@@ -21,6 +21,7 @@ from engagement.status import ago as ago_in_words
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+WORD_JOINER = "\N{WORD JOINER}"
 FALLBACK_LOCALE = Locale("en", "GB")
 # What a field's name says in short.
 _IN_FIELDS = {
@@ -90,6 +91,11 @@ def decimal(value: Any, digits: int = 1) -> str:
     return format_decimal(rounded or 0.0, format="#,##0." + "0" * digits, locale=locale())
 
 
+def points(value: Any) -> str:
+    """Points of a score to the last digit, so that a reader can add them up: 17.0000."""
+    return decimal(value, 4)
+
+
 def signed(value: Any, digits: int = 1) -> str:
     """A change, with its sign: +1.5, 0.0, and a true minus."""
     if is_missing(value):
@@ -133,6 +139,13 @@ def day(value: Any) -> str:
     return format_date(pandas.Timestamp(value).date(), format="medium", locale=locale())
 
 
+def month(value: Any) -> str:
+    """The month of a date: Jun 2026."""
+    if is_missing(value):
+        return MISSING
+    return format_date(pandas.Timestamp(value).date(), format="LLL y", locale=locale())
+
+
 def instant(value: Any) -> str:
     """An instant (UTC) in the reader's time zone, with date and minute."""
     if is_missing(value):
@@ -147,6 +160,11 @@ def ago(value: Any) -> str:
         return MISSING
     moment = pandas.Timestamp(value).to_pydatetime()
     return ago_in_words(moment.isoformat() + "Z", dt.datetime.now(dt.UTC).replace(tzinfo=None))
+
+
+def people(number: Any, band: Any, is_banded: bool) -> str:
+    """A number of people, or its band where the file shows no small numbers: 12, or 10-19."""
+    return text(band).replace("-", "\N{EN DASH}") if is_banded else count(number)
 
 
 def duration(seconds: Any) -> str:
@@ -183,4 +201,6 @@ def with_commands(value: str) -> str:
 
 def plain(value: str) -> str:
     """Text of the data for a place that reads Markdown (labels, captions): shown as it is, nothing of it is markup."""
+    # Markdown makes links of bare addresses, escaped or not, unless something invisible stands in them.
+    value = re.sub(r"(?i)(?<=\bwww)(?=\.)|(?<=:)(?=//)|(?=@)", WORD_JOINER, value)
     return "".join("\\" + sign if sign in r"\`*_{}[]()<>#+-.!|~$:&^=" else sign for sign in value)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engagement.pages import discover, enrichments, formats, links, records, runs
 from engagement.pages.reader import Reader
-from engagement.pages.sections import guarded, part_of, section
+from engagement.pages.sections import part_of, section, unless_older
 from engagement.pages.tables import Column, table
 
 MINE, DISCOVER, RUNS, RECORDS = "My enrichments", "Discover", "Runs", "Records"
@@ -49,7 +49,7 @@ def body(reader: Reader) -> None:
 
 
 def _my_enrichments(reader: Reader) -> None:
-    with guarded():
+    with unless_older():
         entries = enrichments.listed(reader)
         table(
             pandas.DataFrame(entries),

@@ -33,6 +33,21 @@ def go(path: str, **parameters: str) -> None:
     st.switch_page(st.session_state["pages"][path], query_params=parameters)
 
 
+def page_link(path: str, label: str, **parameters: str) -> None:
+    """A link to another page, whose `label` is Markdown."""
+    st.page_link(st.session_state["pages"][path], label=label, query_params=parameters or None)
+
+
+def open_segment(segment_id: str) -> None:
+    """A segment's page, in this tab; does not return."""
+    go(SEGMENTS, segment=segment_id)
+
+
+def segment_href(segment_id: str) -> str:
+    """The address of a segment's page."""
+    return href(SEGMENTS, segment=segment_id)
+
+
 def open_account(account_id: str) -> None:
     """An account's card, in this tab; does not return."""
     go(CUSTOMER, account=account_id)

@@ -9,7 +9,7 @@ import streamlit as st
 from engagement.pages import formats, links
 from engagement.pages.reader import Reader
 from engagement.pages.results_leadspace import place_in_words
-from engagement.pages.sections import ROWS_LISTED, figures, guarded, note_of_rows, part_of, section
+from engagement.pages.sections import ROWS_LISTED, figures, note_of_rows, part_of, section, unless_older
 from engagement.pages.tables import Column, table
 
 # The customer card is what tells whose accounts the viewer sees.
@@ -126,7 +126,7 @@ def show_changes(reader: Reader, enrichment_id: str) -> None:
 @st.fragment
 def _changes(reader: Reader, enrichment_id: str) -> None:
     # What a fragment raises reaches nobody outside of it.
-    with guarded():
+    with unless_older():
         _changes_rows(reader, enrichment_id)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engagement.pages import charts, formats
 from engagement.pages.reader import Reader
-from engagement.pages.sections import guarded
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column
 
 # A drawing of more points tells no more.
@@ -39,7 +39,7 @@ def show(reader: Reader, enrichment_id: str) -> None:
 @st.fragment
 def _show(reader: Reader, enrichment_id: str) -> None:
     # What a fragment raises reaches nobody outside of it.
-    with guarded():
+    with unless_older():
         _show_period(reader, enrichment_id)
 
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from engagement.pages import charts, components, formats, links, score_backtest, score_movers
 from engagement.pages.choices import choose
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
 OFFICE = """
@@ -152,7 +152,7 @@ def body(reader: Reader) -> None:
         section(reader, asked)
 
 
-@part
+@unless_older()
 def _spread(reader: Reader, asked: dict[str, Any]) -> None:
     [scored] = reader.records(SCORED, **asked)
     missing = reader.frame(NOT_SCORED, **asked)
@@ -254,7 +254,7 @@ def _tens(reader: Reader, asked: dict[str, Any]) -> None:
     )
 
 
-@part
+@unless_older()
 def _trend(reader: Reader, asked: dict[str, Any]) -> None:
     weeks = reader.frame(WEEKS_OF_TREND, **asked)
     if weeks.empty:
@@ -317,7 +317,7 @@ def _not_scored(missing: Any) -> None:
         )
 
 
-@part
+@unless_older()
 def _made_of(reader: Reader, asked: dict[str, Any]) -> None:
     st.header("How the score is made")
     st.markdown(
@@ -334,7 +334,7 @@ def _made_of(reader: Reader, asked: dict[str, Any]) -> None:
         Column(
             "meaning",
             "What earns points",
-            row_form=lambda row: components.meaning(row["component"]),
+            row_form=lambda row: components.earning(row["component"]),
         ),
     ]
     if made["not_measured_count"].sum():

@@ -12,8 +12,8 @@ import streamlit as st
 
 from engagement.backtest import ABLATION, BASELINE, NOTHING, SCORE, Backtest, Measure, Predictor
 from engagement.pages import charts, components, formats
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
 # Var chance_days as shipped; the published file does not say it.
@@ -125,7 +125,7 @@ QUESTIONS = {
 }
 
 
-@part
+@unless_older()
 def section(reader: Reader, asked: dict[str, Any]) -> None:
     """The back-test in words, then its figures. `asked` names enrichment and version."""
     st.header("Does the score tell what comes next?")

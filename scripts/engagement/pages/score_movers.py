@@ -9,8 +9,8 @@ import streamlit as st
 
 from engagement.pages import components, formats, links
 from engagement.pages.choices import choose
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
 MOVERS_SHOWN = 10
@@ -81,7 +81,7 @@ MOVERS = """
 
 
 @st.fragment
-@part
+@unless_older()
 def section(reader: Reader, asked: dict[str, Any]) -> None:
     """The accounts that gained and lost most in a week. `asked` names enrichment and version."""
     st.header("Who moved")

@@ -20,15 +20,17 @@ FIGURE_PIXELS, GAP_PIXELS, LONGEST_NARROW = 164, 16, 10
 
 @contextmanager
 def section(title: str) -> Iterator[None]:
-    """A part of a page under a heading of its own, `guarded`."""
+    """A part of a page under a heading of its own, `unless_older`."""
     st.header(title)
-    with guarded():
+    with unless_older():
         yield
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """A part of a page: where the file lacks what it needs, that is said in its place, and the rest still stands."""
+def unless_older() -> Iterator[None]:
+    """A part of a page, or around a function that draws one: where the file lacks what it needs, that is said in its
+    place, and the rest still stands. Streamlit hands no exception out of a fragment, so each fragment needs its own.
+    """
     try:
         yield
     except OlderFile as older:

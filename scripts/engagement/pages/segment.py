@@ -10,8 +10,8 @@ import streamlit as st
 
 from engagement.pages import charts, formats, links, segment_insights
 from engagement.pages.choices import choose
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, download, table
 
 TREND = """
@@ -91,7 +91,7 @@ def body(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> Non
 
 
 @st.fragment
-@part
+@unless_older()
 def _lists(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     """Who is in it, who left, and their contacts; of one owner's accounts, if he is chosen."""
     owner = _members(reader, asked)
@@ -243,7 +243,7 @@ def _members(reader: Reader, asked: dict[str, Any]) -> str | None:
     return owner
 
 
-@part
+@unless_older()
 def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     st.subheader("Who left, and why")
     left = reader.frame(LEFT, **asked)
@@ -268,7 +268,7 @@ def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> No
         st.caption(f"The latest {formats.count(len(left))} of {formats.count(total)}.")
 
 
-@part
+@unless_older()
 def _contacts(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> None:
     if about["audience"] != "contacts":
         return

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from engagement.pages import formats
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
 COMMAND = 'engagement segment new my_segment --name "My segment" --owner Sales {options}'
@@ -53,7 +53,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
 
 
 @st.fragment
-@part
+@unless_older()
 def _suggested(reader: Reader, asked: dict[str, Any]) -> None:
     st.subheader("Suggested: groups that differ")
     measure = formats.text((reader.record(MEASURE) or {}).get("attribute_label"))
@@ -86,7 +86,7 @@ def _suggested(reader: Reader, asked: dict[str, Any]) -> None:
 
 
 @st.fragment
-@part
+@unless_older()
 def _quick(reader: Reader, asked: dict[str, Any]) -> None:
     st.subheader("Quick: out of one condition")
     attributes = {row["attribute"]: row["attribute_label"] for row in reader.records(ATTRIBUTES, **asked)}

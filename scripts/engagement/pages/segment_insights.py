@@ -8,8 +8,8 @@ import altair
 import streamlit as st
 
 from engagement.pages import charts, formats, links
-from engagement.pages.parts import part
 from engagement.pages.reader import Reader
+from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
 OVERLAPS_IN_CHART = 12
@@ -66,7 +66,7 @@ OVERLAPS = """
 
 
 @st.fragment
-@part
+@unless_older()
 def differentiators(reader: Reader, asked: dict[str, Any]) -> None:
     """The attributes in which its accounts differ from all others, and the distribution of one of them."""
     st.subheader("What tells them from all others")
@@ -157,7 +157,7 @@ def _distribution(distribution: Any, label: str) -> None:
     )
 
 
-@part
+@unless_older()
 def overlaps(reader: Reader, asked: dict[str, Any]) -> None:
     """How many of its accounts are in other segments too."""
     st.subheader("In other segments too")

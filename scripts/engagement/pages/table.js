@@ -40,7 +40,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
         : column.is_unbroken ? "unbroken"
         : text.length > LONG_TEXT ? "long" : "";
       const cell = element(position === 0 ? "th" : "td", null, kind);
-      if (position === 0) cell.scope = "row";
+      if (position === 0) {
+        cell.scope = "row";
+        if (row.indent) cell.style.paddingLeft = `${row.indent * 1.25}rem`;
+      }
       if (position === 0 && row.href) {
         const link = element("a", text);
         link.href = row.href;

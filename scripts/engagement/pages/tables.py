@@ -35,6 +35,7 @@ _NUMBERS: frozenset[Format] = frozenset(
     {
         formats.count,
         formats.decimal,
+        formats.points,
         formats.signed,
         formats.signed_count,
         formats.thousandth,
@@ -50,6 +51,7 @@ _NUMBERS: frozenset[Format] = frozenset(
 class Column:
     """A column of a query as a table shows it: `label` with its unit, `form` one of `formats` (numbers stand right),
     or a function of the whole row. What `detail` makes of the row stands smaller below, where it is not empty.
+    `is_right` is for numbers that are written already.
     """
 
     name: str
@@ -58,10 +60,11 @@ class Column:
     help: str = ""
     row_form: Callable[[Mapping[str, Any]], str] | None = None
     detail: Callable[[Mapping[str, Any]], str] | None = None
+    is_right: bool = False
 
     @property
     def is_number(self) -> bool:
-        return self.form in _NUMBERS
+        return self.is_right or self.form in _NUMBERS
 
 
 def table(
@@ -76,11 +79,13 @@ def table(
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
     empty: str = "None.",
+    indent: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> None:
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
     `opens` is called with the row's `id_column` when its first cell is clicked; `href` says where that leads, for
-    another tab. Without rows, `empty` stands there instead.
+    another tab; a row without an `id_column` leads nowhere. Without rows, `empty` stands there instead. `indent` is how
+    many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -88,6 +93,10 @@ def table(
     state = st.session_state.setdefault(f"table {key}", {"sort": None, "rows": rows_at_first})
     ordered = _sorted(frame, state["sort"]) if is_sortable else frame
     shown = ordered.head(state["rows"])
+
+    def leads(row: Mapping[str, Any]) -> bool:
+        return bool(href or opens) and not formats.is_missing(row[id_column])
+
     rows = [
         {
             "cells": [
@@ -95,8 +104,9 @@ def table(
                 for column in columns
             ],
             "details": [column.detail(row) if column.detail else "" for column in columns],
-            "id": str(row[id_column]) if href or opens else "",
-            "href": href(str(row[id_column])) if href else "",
+            "id": str(row[id_column]) if leads(row) else "",
+            "indent": indent(row) if indent else 0,
+            "href": href(str(row[id_column])) if href and leads(row) else "",
         }
         for row in shown.to_dict("records")
     ]
