@@ -272,7 +272,7 @@ def test_behind_a_real_proxy_everybody_sees_his_own(
                 page = context.new_page()
                 visit(page, f"{proxied}/segments?segment=stale")
                 expect(page.get_by_text(f"{user} sees")).to_be_visible()
-                assert len(rows_of(page, "Members")) - 1 == expected
+                assert len(rows_of(page, "Accounts in it")) - 1 == expected
         # Without the proxy nobody is signed in.
         with visitor(browser) as context:
             page = context.new_page()
@@ -344,12 +344,12 @@ def test_a_table_is_sorted_and_opened_by_keyboard(demo_pages: str, browser: Brow
     with visitor(browser) as context:
         page = context.new_page()
         visit(page, f"{demo_pages}/segments?segment=stale")
-        members = table_of(page, "Members")
+        members = table_of(page, "Accounts in it")
         header = members.get_by_role("button", name="Account")
         header.focus()
         page.keyboard.press("Enter")
         expect(members.locator("th[aria-sort=ascending]")).to_have_count(1)
-        names = [row[0] for row in rows_of(page, "Members")[1:]]
+        names = [row[0] for row in rows_of(page, "Accounts in it")[1:]]
         assert names == sorted(names, key=str.casefold)
         members.get_by_role("link").first.focus()
         page.keyboard.press("Enter")

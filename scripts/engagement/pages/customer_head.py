@@ -203,4 +203,4 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
 
 
 def _spoken(component: Any) -> str:
-    return formats.words(component).lower()
+    return components.name(component).lower()

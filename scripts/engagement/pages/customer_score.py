@@ -107,7 +107,7 @@ def _parts(reader: Reader, card: Mapping[str, Any]) -> None:
     if parts.empty:
         st.caption("The parts of this score are not in the file.")
         return
-    drawn = parts.assign(name=parts["component"].map(formats.words))
+    drawn = parts.assign(name=parts["component"].map(components.name))
     order = list(drawn["name"])
     rows = altair.Y(
         "name:N", sort=order, title=None, axis=altair.Axis(labelLimit=160, ticks=False, domain=False)

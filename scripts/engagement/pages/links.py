@@ -38,16 +38,6 @@ def page_link(path: str, label: str, **parameters: str) -> None:
     st.page_link(st.session_state["pages"][path], label=label, query_params=parameters or None)
 
 
-def open_segment(segment_id: str) -> None:
-    """A segment's page, in this tab; does not return."""
-    go(SEGMENTS, segment=segment_id)
-
-
-def segment_href(segment_id: str) -> str:
-    """The address of a segment's page."""
-    return href(SEGMENTS, segment=segment_id)
-
-
 def open_account(account_id: str) -> None:
     """An account's card, in this tab; does not return."""
     go(CUSTOMER, account=account_id)
