@@ -35,6 +35,26 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		--only-binary :all: --no-binary halo --no-build-isolation -r $<
 	touch $@
 
+# What docs/bi.md is tried with: the clients, beside them the newest DuckDB of each minor in a folder of its own.
+.venv-bi/installed: tests/bi/clients.lock $(wildcard tests/bi/duckdb-*.lock)
+	$(PYTHON) -m venv .venv-bi
+	.venv-bi/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	set -e; for lock in $(filter tests/bi/duckdb-%,$^); do \
+		.venv-bi/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+			--no-deps --upgrade --target .venv-bi/$$(basename $$lock .lock) -r $$lock; \
+	done
+	touch $@
+
+.venv-superset/installed: tests/bi/superset.lock
+	$(PYTHON) -m venv .venv-superset
+	@# odfpy and wtforms-json come as source only, and are built by the setuptools of the same lock
+	awk '/^[a-z]/ {wanted = /^setuptools==/} wanted' $< > .venv-superset/setuptools.lock
+	.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r .venv-superset/setuptools.lock
+	.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary odfpy,wtforms-json --no-build-isolation -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -102,13 +122,17 @@ release-sample: install ## keep a private file as this release makes it, for the
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py \
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation tests/python/mutants.py \
 		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
 docs: install ## one page with models, columns and lineage: target/static_index.html
 	$(BIN)/dbt docs generate --static $(if $(wildcard data/demo/private.duckdb),--target demo)
+
+.PHONY: bi-docs
+bi-docs: install ## write the tables and the picture of docs/bi.md from what the marts declare
+	$(BIN)/python -m documentation.star
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
