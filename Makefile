@@ -76,7 +76,7 @@ test: install tests/azurite/node_modules/installed ## all tests but the long one
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install tests/azurite/node_modules/installed .venv-measures/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -90,6 +90,9 @@ bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, agai
 .PHONY: bench-export
 bench-export: install ## 1,000,000 rows with their manifest, in at most twice the time of DuckDB's own COPY; fails above
 	$(BIN)/python -m benchmarks.export $(BENCH)
+
+.PHONY: bi
+bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset, in environments of their own (docs/bi.md)
 
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
