@@ -132,6 +132,7 @@ lint: install ## Python and SQL style, types
 .PHONY: docs
 docs: install ## one page with models, columns and lineage: target/static_index.html
 	$(BIN)/dbt docs generate --static $(if $(wildcard data/demo/private.duckdb),--target demo)
+	$(BIN)/python -m documentation.page target/static_index.html
 
 .PHONY: bi-docs
 bi-docs: install ## write the tables and the picture of docs/bi.md from what the marts declare

@@ -1,4 +1,4 @@
-"""Opens a published file in Harlequin on a terminal of its own, types a query, and prints what then stands on the screen.
+"""Opens a published file in Harlequin on a terminal of its own, pastes a query, and prints what the screen then shows.
 
     HOME=... python drive_harlequin.py FILE QUERY UNTIL
 

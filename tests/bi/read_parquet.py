@@ -30,9 +30,16 @@ READERS = {
 
 def described(table: pyarrow.Table) -> dict[str, Any]:
     # Text in 64-bit offsets is the same text.
-    types = {field.name: str(field.type).replace("large_", "").replace("string_view", "string") for field in table.schema}
+    types = {
+        field.name: str(field.type).replace("large_", "").replace("string_view", "string")
+        for field in table.schema
+    }
     rows = [tuple(row.values()) for row in table.to_pylist()]
     return {"types": types, "count": len(rows), "rows": hashlib.sha256(repr(rows).encode()).hexdigest()}
 
 
-print(json.dumps({path: {name: described(read(path)) for name, read in READERS.items()} for path in sys.argv[1:]}))
+print(
+    json.dumps(
+        {path: {name: described(read(path)) for name, read in READERS.items()} for path in sys.argv[1:]}
+    )
+)

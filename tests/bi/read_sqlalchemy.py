@@ -1,6 +1,6 @@
 """Reads a published file through SQLAlchemy, duckdb-engine and pandas, and prints what it finds as JSON.
 
-    python read_sqlalchemy.py FILE < queries.json
+python read_sqlalchemy.py FILE < queries.json
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ try:
 except Exception as error:
     reflected, reflect_error = [], f"{type(error).__name__}: {error}"
 with engine.connect() as connection:
-    answers = [[list(map(str, row)) for row in connection.execute(sqlalchemy.text(query))] for query in queries]
+    answers = [
+        [list(map(str, row)) for row in connection.execute(sqlalchemy.text(query))] for query in queries
+    ]
 frames = [pandas.read_sql(query, engine) for query in queries]
 try:
     with engine.begin() as connection:

@@ -2,8 +2,8 @@
 
     python reopen.py duckdb|sqlalchemy|adbc FILE
 
-Says "open" and waits for a line; the answer is JSON: the run before, the run that the held connection then reads, the one
-that a second connection beside it reads, and the one after everything was closed and opened again.
+Says "open" and waits for a line; the answer is JSON: the run before, the run that the held connection then reads, the
+one that a second connection beside it reads, and the one after everything was closed and opened again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ else:
 
     def connect() -> dbapi.Connection:
         options = {"path": path, "access_mode": "READ_ONLY"}
-        return dbapi.connect(adbc_driver_duckdb.driver_path(), entrypoint="duckdb_adbc_init", db_kwargs=options)
+        return dbapi.connect(
+            adbc_driver_duckdb.driver_path(), entrypoint="duckdb_adbc_init", db_kwargs=options
+        )
 
     def read_from(connection: dbapi.Connection) -> str:
         with connection.cursor() as cursor:

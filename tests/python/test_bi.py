@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -132,14 +133,15 @@ def test_the_relationships_of_the_demo_hold(demo_file: Path) -> None:
 def test_every_duckdb_reads_the_same(demo_file: Path) -> None:
     """Tables, comments, all rows, the examples, and a dashboard's query for every relationship."""
     assert DUCKDBS == ["1.2", "1.3", "1.4", "1.5", "2.0"]
-    joins = [
-        f"select to_side.*, count(*) as rows_count from marts.{table} left join marts.{other} as to_side"
-        f" on {condition.replace(f'{other}.' if other != table else 'other.', 'to_side.')}"
-        " group by all order by all limit 50"
-        for table, other, condition in asked(
-            demo_file, "select from_table, to_table, join_condition from marts.relationships order by all"
+    joins = []
+    for table, other, condition in asked(
+        demo_file, "select from_table, to_table, join_condition from marts.relationships order by all"
+    ):
+        on = re.sub(rf"\b{other if other != table else 'other'}\.", "to_side.", condition)
+        joins.append(
+            f"select to_side.*, count(*) as rows_count from marts.{table} left join marts.{other} as to_side on {on}"
+            " group by all order by all limit 50"
         )
-    ]
     expected = with_this_duckdb(demo_file, [*examples(), *joins])
     found = {}
     for version in DUCKDBS:
@@ -170,7 +172,9 @@ def with_this_duckdb(published: Path, queries: Sequence[str]) -> dict[str, Any]:
     return {name: found[name] for name in found if name not in ("version", "refused", "seconds")}
 
 
-@pytest.mark.parametrize(("kind", "beside_sees_new"), [("duckdb", False), ("sqlalchemy", False), ("adbc", True)])
+@pytest.mark.parametrize(
+    ("kind", "beside_sees_new"), [("duckdb", False), ("sqlalchemy", False), ("adbc", True)]
+)
 def test_what_an_open_reader_sees_of_a_publication(kind: str, beside_sees_new: bool, published: Path) -> None:
     """It keeps what it has, and so does all in its process that shares the database; opened again it is the new one."""
     if not (CLIENTS / "installed").exists():
@@ -231,7 +235,10 @@ def test_the_known_limit_of_sqlalchemy_is_still_there(demo_file: Path) -> None:
 
 
 def test_adbc_reads_with_the_types_of_the_contract(demo_file: Path) -> None:
-    queries = [*examples(), "select engagement_score, scored_on, score_rank from marts.account_scores order by all"]
+    queries = [
+        *examples(),
+        "select engagement_score, scored_on, score_rank from marts.account_scores order by all",
+    ]
     found = clients("read_adbc.py", demo_file, given=queries)
     for query, answer in zip(queries, found["answers"], strict=True):
         assert answer["rows"] == [[str(value) for value in row] for row in asked(demo_file, query)]
@@ -276,7 +283,10 @@ def test_an_export_of_every_table_is_read_with_its_types(workspace: Workspace, d
             )
         }
         assert readers["pyarrow"]["types"] == types, name
-        assert readers["pyarrow"]["count"] == asked(demo_file, f'select count(*) from "{schema}"."{table}"')[0][0]
+        assert (
+            readers["pyarrow"]["count"]
+            == asked(demo_file, f'select count(*) from "{schema}"."{table}"')[0][0]
+        )
     scores = asked(demo_file, "from marts.publication")
     expected = hashlib.sha256(repr(scores).encode()).hexdigest()
     assert found[str(paths["marts_publication"])]["polars"]["rows"] == expected
@@ -286,14 +296,15 @@ def test_an_export_of_every_table_is_read_with_its_types(workspace: Workspace, d
 
 
 def test_harlequin_shows_the_answer(published: Path, tmp_path: Path) -> None:
-    """In a terminal: opened read-only, a query pasted and run; opened again after a publication, its rows are the new."""
+    """In a terminal: opened read-only, a query pasted and run; and opened again after a publication."""
     if not (CLIENTS / "installed").exists():
         pytest.skip("the clients are not installed: `make bi` makes .venv-bi")
 
     def screen(query: str, until: str) -> str:
         done = subprocess.run(
             [CLIENTS / "bin" / "python", SCRIPTS / "drive_harlequin.py", published, query, until],
-            env={**without_ours(), "HOME": str(tmp_path)},
+            # It gives back what was typed when it was open last.
+            env={**without_ours(), "HOME": tempfile.mkdtemp(dir=tmp_path)},
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -305,7 +316,9 @@ def test_harlequin_shows_the_answer(published: Path, tmp_path: Path) -> None:
     [(name, count)] = asked(
         published, "select segment_name, members_count from marts.segments where segment_id = 'stale'"
     )
-    shown = screen("select segment_name, members_count from marts.segments where segment_id = 'stale'", str(name))
+    shown = screen(
+        "select segment_name, members_count from marts.segments where segment_id = 'stale'", str(name)
+    )
     assert re.search(rf"{name} +{count}\b", shown), shown
     assert screen("create table marts.written (a integer)", "read-only mode")
     publish_again(published)
@@ -335,7 +348,12 @@ def superset(tmp_path: Path) -> Iterator[httpx.Client]:
     user = f"--username admin --firstname A --lastname B --email admin@localhost --password {PASSWORD}"
     for arguments in ("db upgrade", f"fab create-admin {user}", "init"):
         done = subprocess.run(
-            [program, *arguments.split(" ")], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            [program, *arguments.split(" ")],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
     with socket.socket() as free:
@@ -387,7 +405,9 @@ def test_superset_answers_what_sql_answers(superset: httpx.Client, published: Pa
     assert made.status_code == 201, made.text
     database = made.json()["id"]
     for schema in ("marts", "enrichment", "dataverse"):
-        listed = superset.get(f"/api/v1/database/{database}/tables/?q=(schema_name:{schema})").json()["result"]
+        listed = superset.get(f"/api/v1/database/{database}/tables/?q=(schema_name:{schema})").json()[
+            "result"
+        ]
         names = {table for found, table in every_relation(published) if found == schema}
         assert {entry["value"] for entry in listed} == names
     dataset = superset.post(
@@ -403,7 +423,9 @@ def test_superset_answers_what_sql_answers(superset: httpx.Client, published: Pa
             "queries": [
                 {
                     "columns": ["segment_id"],
-                    "metrics": [{"expressionType": "SQL", "sqlExpression": "max(members_count)", "label": "most"}],
+                    "metrics": [
+                        {"expressionType": "SQL", "sqlExpression": "max(members_count)", "label": "most"}
+                    ],
                     "orderby": [["segment_id", True]],
                     "row_limit": 100,
                 }
@@ -420,7 +442,12 @@ def test_superset_answers_what_sql_answers(superset: httpx.Client, published: Pa
     def lab(query: str) -> httpx.Response:
         return superset.post(
             "/api/v1/sqllab/execute/",
-            json={"database_id": database, "sql": query, "schema": "marts", "client_id": secrets.token_hex(5)},
+            json={
+                "database_id": database,
+                "sql": query,
+                "schema": "marts",
+                "client_id": secrets.token_hex(5),
+            },
         )
 
     for query in examples():
