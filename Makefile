@@ -153,6 +153,14 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --group pyproject.toml:audit -o scripts/audit/requirements.lock
+	for group in bi:clients superset:superset; do \
+		uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+			--no-header --upgrade --group pyproject.toml:$${group%:*} -o tests/bi/$${group#*:}.lock || exit 1; \
+	done
+	for minor in 1.2 1.3 1.4 1.5 2.0; do \
+		echo "duckdb==$$minor.*" | uv pip compile --python-version 3.11 --universal --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate --upgrade - -o tests/bi/duckdb-$$minor.lock || exit 1; \
+	done
 
 .PHONY: audit
 audit: install .venv-audit/installed ## known vulnerabilities of what is locked; needs the network

@@ -2,10 +2,10 @@
 
     python -m documentation.page target/static_index.html
 
-dbt writes the whole page into one file, and into its code a counter of visits: where `send_anonymous_usage_stats` is on as
-the page is made, it loads a script from another host and reports to a third. A policy in the page's head makes the
-browser refuse every request, whoever makes it; and what the manifest knows of this machine and of who built it is taken
-out.
+dbt writes the whole page into one file, and into its code a counter of visits: where `send_anonymous_usage_stats`
+is on as the page is made, it loads a script from another host and reports to a third. A policy in the page's head
+makes the browser refuse every request, whoever makes it; and what the manifest knows of this machine and of who
+built it is taken out.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def test_what_is_no_page_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.
 
 @pytest.fixture(scope="module")
 def pages(compiled_project: CompiledProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the page as dbt makes it (raw.html) and as `make docs` leaves it (static_index.html)."""
+    """What plain dbt documents of a new file: the page as dbt makes it (raw.html), and as `make docs` leaves it
+    (static_index.html).
+    """
     folder = tmp_path_factory.mktemp("documentation") / "compiled"
     # Other modules read what was compiled.
     shutil.copytree(compiled_project.target, folder)
