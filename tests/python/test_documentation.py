@@ -101,10 +101,11 @@ def test_the_page_opens_from_disk_and_asks_nobody(pages: Path, browser: Browser)
         page.get_by_role("heading", name="account_score_components").wait_for()
         page.get_by_text("why the score is what it is").first.wait_for()
         # Every column, and of an opened one its description and unit.
-        column = page.locator("tr.clickable:visible", has_text="weight_points")
-        column.click()
-        page.locator("td:visible", has_text="points").first.wait_for()
-        assert page.locator("dt:visible", has_text="unit").count() > 0
+        page.locator("tr.column-row:visible", has_text="weight_points").click()
+        details = page.locator("td.column-expanded:visible")
+        details.wait_for()
+        words = " ".join(details.inner_text().split()).lower()
+        assert "unit points" in words and "weight in the seed" in words, words
         # The lineage, with the readers at its end.
         page.locator(".launcher-btn a").click()
         page.locator("#graph-viz-wrapper canvas").first.wait_for()
