@@ -35,6 +35,26 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		--only-binary :all: --no-binary halo --no-build-isolation -r $<
 	touch $@
 
+# What docs/bi.md is tried with: the clients, beside them the newest DuckDB of each minor in a folder of its own.
+.venv-bi/installed: tests/bi/clients.lock $(wildcard tests/bi/duckdb-*.lock)
+	$(PYTHON) -m venv .venv-bi
+	.venv-bi/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	set -e; for lock in $(filter tests/bi/duckdb-%,$^); do \
+		.venv-bi/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+			--no-deps --upgrade --target .venv-bi/$$(basename $$lock .lock) -r $$lock; \
+	done
+	touch $@
+
+.venv-superset/installed: tests/bi/superset.lock
+	$(PYTHON) -m venv .venv-superset
+	@# odfpy and wtforms-json come as source only, and are built by the setuptools of the same lock
+	awk '/^[a-z]/ {wanted = /^setuptools==/} wanted' $< > .venv-superset/setuptools.lock
+	.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r .venv-superset/setuptools.lock
+	.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary odfpy,wtforms-json --no-build-isolation -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -56,7 +76,7 @@ test: install tests/azurite/node_modules/installed ## all tests but the long one
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install tests/azurite/node_modules/installed .venv-measures/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -83,6 +103,9 @@ bench-pages: install ## first pages and interactions over 50,000 accounts, in Ch
 .PHONY: pages-pictures
 pages-pictures: install ## docs/pages: every page over the demo's file, in light, in dark and on a phone; needs Chromium
 	$(BIN)/python -m benchmarks.pages_pictures
+
+.PHONY: bi
+bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset, in environments of their own (docs/bi.md)
 
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
@@ -115,13 +138,18 @@ release-sample: install ## keep a private file as this release makes it, for the
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks tests/python/mutants.py \
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation tests/python/mutants.py \
 		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
 docs: install ## one page with models, columns and lineage: target/static_index.html
 	$(BIN)/dbt docs generate --static $(if $(wildcard data/demo/private.duckdb),--target demo)
+	$(BIN)/python -m documentation.page target/static_index.html
+
+.PHONY: bi-docs
+bi-docs: install ## write the tables and the picture of docs/bi.md from what the marts declare
+	$(BIN)/python -m documentation.star
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
@@ -138,6 +166,14 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --group pyproject.toml:audit -o scripts/audit/requirements.lock
+	for group in bi:clients superset:superset; do \
+		uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+			--no-header --upgrade --group pyproject.toml:$${group%:*} -o tests/bi/$${group#*:}.lock || exit 1; \
+	done
+	for minor in 1.2 1.3 1.4 1.5 2.0; do \
+		echo "duckdb==$$minor.*" | uv pip compile --python-version 3.11 --universal --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate --upgrade - -o tests/bi/duckdb-$$minor.lock || exit 1; \
+	done
 
 .PHONY: audit
 audit: install .venv-audit/installed ## known vulnerabilities of what is locked; needs the network

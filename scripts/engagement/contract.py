@@ -66,6 +66,24 @@ class Column:
     is_attribute: bool = False
 
 
+# What the rows of a mart are for: to group and filter by, to count and add up, to say who belongs to what, to look at
+# one by one, or to stand in for a table of the original.
+ROLES = ("dimension", "fact", "bridge", "finding", "original")
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """Columns of a mart that find at most one row of the mart `to`, by all columns of its key.
+
+    `is_complete`: every row finds one, so an inner join loses nothing; else some hold null or something else.
+    """
+
+    columns: tuple[str, ...]
+    to: str
+    to_columns: tuple[str, ...]
+    is_complete: bool = True
+
+
 @dataclass(frozen=True)
 class Table:
     """A table or, where `sql` is set, a view of the published file."""
@@ -76,6 +94,9 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     sql: str | None = None
+    # What its rows are for (ROLES); none where they describe the file itself.
+    role: str | None = None
+    relationships: tuple[Relationship, ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -103,6 +124,16 @@ class Contract:
                         **table,
                         "columns": tuple(Column(**column) for column in table["columns"]),
                         "key": tuple(table["key"]),
+                        "relationships": tuple(
+                            Relationship(
+                                **{
+                                    **relationship,
+                                    "columns": tuple(relationship["columns"]),
+                                    "to_columns": tuple(relationship["to_columns"]),
+                                }
+                            )
+                            for relationship in table["relationships"]
+                        ),
                     }
                 )
                 for table in json.loads(text)["tables"]
@@ -136,6 +167,48 @@ PUBLICATION = Table(
         Column("published_at", "TIMESTAMP", "Instant (UTC) of publishing."),
     ),
     key=("run_id",),
+)
+
+RELATIONSHIPS = Table(
+    schema="marts",
+    name="relationships",
+    comment="One row per relationship of two tables of the schema marts: which columns of the one find at most one row"
+    " of the other. Draw it in a BI tool, or put join_condition behind `on`. Views of other schemas join as the mart"
+    " does that they show.",
+    columns=(
+        Column("from_table", "VARCHAR", "Table or view that is joined from."),
+        Column("from_columns", "VARCHAR", "Its columns, with commas between where there are several."),
+        Column(
+            "to_table",
+            "VARCHAR",
+            "Table that is joined to: of the columns below it has each combination once.",
+        ),
+        Column("to_columns", "VARCHAR", "Its columns, in the order of from_columns."),
+        Column(
+            "from_role",
+            "VARCHAR",
+            "What rows of from_table are for: dimension (group and filter by), fact (count and add up), bridge (who"
+            " belongs to what), finding (look at one by one) or original (in the form of the original's tables).",
+        ),
+        Column("to_role", "VARCHAR", "The same of to_table."),
+        Column(
+            "cardinality",
+            "VARCHAR",
+            "many to one, or one to one where from_table has each combination once as well.",
+        ),
+        Column(
+            "join_condition",
+            "VARCHAR",
+            "The condition in SQL, with the names of the tables before the columns'; a table that is joined to itself"
+            " is called other the second time.",
+        ),
+        Column(
+            "is_complete",
+            "BOOLEAN",
+            "Whether every row of from_table finds one; else an inner join leaves out rows that hold null or a word of"
+            " their own, such as none.",
+        ),
+    ),
 )
 
 
@@ -230,6 +303,7 @@ def manifest_contract(manifest_path: Path) -> Contract:
                 node["columns"].values(),
                 key=keys.get(unique_id, ()),
                 sql=sql,
+                meta=node["config"]["meta"],
             )
         )
     return marts_contract(marts)
@@ -256,6 +330,7 @@ def project_contract(project_dir: Path) -> Contract:
                     model["columns"],
                     key=tuple(key[0]) if key else (),
                     sql=view_text(path.with_name(f"{model['name']}.sql"), macros),
+                    meta=model.get("config", {}).get("meta", {}),
                 )
             )
     if not marts:
@@ -310,8 +385,15 @@ def mart(
     *,
     key: tuple[str, ...],
     sql: str | None,
+    meta: Mapping[str, Any],
 ) -> Table:
-    """A mart as a table or view of the published file; a view has no key."""
+    """A mart as a table or view of the published file; a view has no key. `meta` is that of its YAML.
+
+    Raises PublishRefusedError for a role or a relationship that is none.
+    """
+    role = meta.get("role")
+    if role not in ROLES:
+        raise PublishRefusedError(f"model {name}: meta.role {role!r} is not one of {', '.join(ROLES)}")
     return Table(
         schema="marts",
         name=name,
@@ -322,14 +404,68 @@ def mart(
         ),
         key=key if sql is None else (),
         sql=None if sql is None else sql.strip(),
+        role=role,
+        relationships=tuple(relationship(name, declared) for declared in meta.get("relationships", ())),
+    )
+
+
+def relationship(model: str, declared: Mapping[str, Any]) -> Relationship:
+    """A relationship as the YAML of a mart declares it; `to_columns` may be left out where they have the same names."""
+    unknown = set(declared) - {"columns", "to", "to_columns", "is_complete"}
+    if unknown or not {"columns", "to"} <= set(declared):
+        raise PublishRefusedError(
+            f"model {model}, meta.relationships: has columns, to and, where wanted, to_columns and is_complete,"
+            f" not {', '.join(sorted(declared))}"
+        )
+    columns = tuple(declared["columns"])
+    return Relationship(
+        columns, declared["to"], tuple(declared.get("to_columns", columns)), declared.get("is_complete", True)
     )
 
 
 def marts_contract(marts: Iterable[Table]) -> Contract:
     """The table that says what the file is, and the marts: tables first, each kind by name."""
-    return Contract(
-        (PUBLICATION, *sorted(marts, key=lambda table: (table.sql is not None, table.name))),
-    )
+    ordered = sorted(marts, key=lambda table: (table.sql is not None, table.name))
+    return Contract((PUBLICATION, *ordered, relationships_view(ordered)))
+
+
+def relationships_view(marts: Iterable[Table]) -> Table:
+    """The relationships of the marts as a view of the published file, so that any tool can read how its tables join.
+
+    A view of constants and no mart: it says what the YAML says, and costs no build anything. No foreign keys, which
+    DuckDB would check and keep an index for: what an account of yesterday left behind must not stop a publication.
+    Raises PublishRefusedError for one that does not end at the key of a mart.
+    """
+    by_name = {table.name: table for table in marts}
+    rows = []
+    for table in by_name.values():
+        for found in table.relationships:
+            other = by_name.get(found.to)
+            own_columns = {column.name for column in table.columns}
+            if other is None or other.key != found.to_columns or not own_columns.issuperset(found.columns):
+                raise PublishRefusedError(
+                    f"model {table.name}, meta.relationships: {', '.join(found.columns)} to {found.to}"
+                    f" ({', '.join(found.to_columns)}): they have to be columns of it and the whole key of a mart"
+                )
+            # A table joined to itself stands there twice.
+            its_name = other.name if other != table else "other"
+            texts = (
+                table.name,
+                ", ".join(found.columns),
+                other.name,
+                ", ".join(found.to_columns),
+                table.role or "",
+                other.role or "",
+                "one to one" if table.key and set(table.key) <= set(found.columns) else "many to one",
+                " and ".join(
+                    f"{table.name}.{own} = {its_name}.{its}"
+                    for own, its in zip(found.columns, found.to_columns, strict=True)
+                ),
+            )
+            values = ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+            rows.append(f"({values}, {'true' if found.is_complete else 'false'})")
+    names = ", ".join(column.name for column in RELATIONSHIPS.columns)
+    return replace(RELATIONSHIPS, sql=f"select * from (values {', '.join(rows)}) as declared ({names})")
 
 
 def output_view(source: Table, enrichment_id: str, name: str) -> Table:

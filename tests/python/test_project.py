@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -180,21 +179,6 @@ def test_plain_dbt_builds_and_tests_on_a_new_file(compiled_project: CompiledProj
         *(node["unique_id"] for node in compiled_project.nodes("test")),
     }
     assert passed >= {node["unique_id"] for node in models(compiled_project)}
-
-
-@pytest.mark.long
-def test_plain_dbt_documents_a_new_file(compiled_project: CompiledProject, tmp_path: Path) -> None:
-    # Other modules read what was compiled.
-    folder = tmp_path / "compiled"
-    shutil.copytree(compiled_project.target, folder)
-    run_dbt(
-        "docs",
-        "generate",
-        "--static",
-        target=folder,
-        private_file=folder / compiled_project.private_file.name,
-    )
-    assert (folder / "static_index.html").stat().st_size > 100_000
 
 
 # --- the SQL that DuckDB and Spark share

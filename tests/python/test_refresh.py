@@ -101,7 +101,8 @@ RUN_MARTS = (
     "run_steps",
 )  # fmt: skip
 VIEWS = (
-    "original_account_engagement", "original_leadspace_companies", "original_unified_activities", "segment_activity",
+    "original_account_engagement", "original_leadspace_companies", "original_unified_activities", "relationships",
+    "segment_activity",
 )  # fmt: skip
 COMPANIES = [
     Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals", employees=1200),

@@ -22,6 +22,7 @@ LOCKS = {
         "audit": "scripts/audit/requirements.lock",
         "bench": "scripts/benchmarks/requirements.lock",
         "measures": "scripts/measures/requirements.lock",
+        **{path.stem: str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "bi").glob("*.lock"))},
     }.items()
 }
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)", re.MULTILINE)

@@ -20,6 +20,7 @@ from emulators.firmographics import Company
 from emulators.graph import running
 from emulators.leadspace import running as running_leadspace
 from other_duckdb import python_with_duckdb
+from star import broken_relationships
 
 # The oldest that must read a published file.
 OLDEST_DUCKDB = "1.2.2"
@@ -69,6 +70,12 @@ def test_what_was_published_passes(published: Workspace, stranger: Workspace) ->
     assert verified(stranger, "--private", str(published.private_file)) == (0, [])
     assert (stranger.root / "got.duckdb").read_bytes() == before
     assert {path.name for path in stranger.root.iterdir()} == {"got.duckdb"}
+
+
+def test_the_relationships_that_the_file_declares_hold(stranger: Workspace) -> None:
+    with duckdb.connect(str(stranger.root / "got.duckdb"), read_only=True) as connection:
+        count, broken = broken_relationships(connection)
+    assert (count > 100, broken) == (True, [])
 
 
 def test_secrets_of_the_environment_are_looked_for(stranger: Workspace) -> None:
