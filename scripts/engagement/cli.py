@@ -36,7 +36,7 @@ from engagement.config import (
     run_lock_of,
 )
 from engagement.consents import ADMINISTRATOR, CONFIGURER
-from engagement.errors import ConfigurationError, EngagementError, ResourcesError
+from engagement.errors import ConfigurationError, EngagementError, ResourcesError, innermost
 from engagement.outcome import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ def _conclude_without_settings(act: Callable[[], Outcome], *, as_json: bool, ver
         if not isinstance(error, Exception):
             raise
         # The text of an unforeseen error may hold anything, so only its kind is shown.
-        line = f"unexpected {type(error).__name__} in {_innermost(error)}"
+        line = f"unexpected {type(error).__name__} in {innermost(error)}"
         if verbose and not logs.as_json():
             raise
         _fail(
@@ -196,18 +196,6 @@ def _summarise(summary: Callable[[], None]) -> None:
         summary()
     except Exception as error:
         logs.log.warning("warning: the summary cannot be shown (%s)", type(error).__name__)
-
-
-def _innermost(error: BaseException) -> str:
-    """The last place of our own that an error passed."""
-    place = "engagement"
-    trace = error.__traceback__
-    while trace is not None:
-        module = str(trace.tb_frame.f_globals.get("__name__", ""))
-        if module.startswith("engagement"):
-            place = f"{module} line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -108,3 +108,15 @@ class DamagedFileError(EngagementError):
     """The private file, or the log beside it, is not what was written."""
 
     exit_code = 14
+
+
+def innermost(error: BaseException) -> str:
+    """The last place of our own that an error passed."""
+    place = "engagement"
+    trace = error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("engagement"):
+            place = f"{module} line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

@@ -5,6 +5,7 @@ names with markup, and an audit of accessibility.
 from __future__ import annotations
 
 import base64
+import csv
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -24,7 +26,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.browser import chromium, serving, settled, visit, visitor
-from pages_world import demo_file, needs_chromium, rows_of, table_of  # noqa: F401  (demo_file is a fixture)
+from pages_world import demo_file, needs_chromium, number, rows_of, table_of  # noqa: F401  (demo_file is a fixture)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -356,3 +358,208 @@ def test_a_table_is_sorted_and_opened_by_keyboard(demo_pages: str, browser: Brow
         expect(page).to_have_url(re.compile(r"/customer\?account=A-\d+"))
         settled(page)
         expect(page.get_by_text(names[0]).first).to_be_visible()
+
+
+# --- ten tasks of people who look after customers; each answer is read off the page, and is what SQL answers
+
+
+class Desk:
+    """Somebody before the pages, and beside him the same file for SQL."""
+
+    def __init__(self, page: Page, address: str, file: Path) -> None:
+        self.page = page
+        self.address = address
+        self.file = file
+
+    def goes_to(self, path: str) -> None:
+        visit(self.page, f"{self.address}/{path}")
+
+    def rows(self, caption: str | re.Pattern[str]) -> list[list[str]]:
+        """The rows of a table, without its header and with every row of it shown."""
+        table = self.page.get_by_role("table", name=caption).first
+        table.wait_for()
+        return [
+            [text.strip() for text in row.locator("th, td").all_inner_texts()]
+            for row in table.locator("tbody tr").all()
+        ]
+
+    def chooses(self, label: str, option: str) -> None:
+        self.page.get_by_role("combobox", name=re.compile(rf"{label}$")).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+        settled(self.page)
+
+    def opens_tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+        settled(self.page)
+
+    def figure(self, label: str) -> str:
+        """The value of a figure by its label."""
+        metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
+        return metric.get_by_test_id("stMetricValue").inner_text()
+
+    def sql(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            connection.execute("use marts")
+            return connection.execute(sql, list(parameters)).fetchall()
+
+
+@pytest.fixture
+def desk(demo_pages: str, demo_file: Path, browser: Browser) -> Iterator[Desk]:  # noqa: F811
+    with visitor(browser, accept_downloads=True) as context:
+        yield Desk(context.new_page(), demo_pages, demo_file)
+
+
+def test_task_1_the_stale_accounts_of_one_owner(desk: Desk) -> None:
+    desk.goes_to("segments?segment=stale")
+    desk.chooses("Owner", "Anja Vogel")
+    expected = desk.sql(
+        "select account_name, reason from segment_members join customer_cards using (account_id, account_name) "
+        "where segment_id = 'stale' and account_owner = 'Anja Vogel' order by account_name"
+    )
+    assert expected
+    assert [tuple(row[:2]) for row in desk.rows("Accounts in it, of Anja Vogel")] == expected
+
+
+def test_task_2_why_did_this_score_fall(desk: Desk) -> None:
+    desk.goes_to("score")
+    fallen = desk.rows(re.compile("Top falls"))[0][0]
+    desk.page.get_by_role("table", name=re.compile("Top falls")).get_by_role("link", name=fallen).click()
+    desk.page.get_by_role("heading", name=fallen).wait_for()
+    settled(desk.page)
+    [(name, change, own, others, component, moved)] = desk.sql(
+        """
+        select
+            account_name, change_points, own_change_points, others_change_points,
+            (select arg_max(component, abs(own_change_points)) from account_score_changes as parts
+             where parts.account_id = h.account_id and parts.week_ends_on = h.week_ends_on),
+            (select arg_max(own_change_points, abs(own_change_points)) from account_score_changes as parts
+             where parts.account_id = h.account_id and parts.week_ends_on = h.week_ends_on)
+        from account_score_history as h join customer_cards using (account_id)
+        where week_ends_on = (select max(week_ends_on) from account_score_history)
+        order by change_points limit 1
+        """
+    )
+    assert name == fallen
+    said = desk.page.get_by_text(re.compile("^In the week to")).inner_text()
+    minus = "\N{MINUS SIGN}"
+    expected = (
+        f"fell by {-change:.1f} points",
+        f"{own:+.1f} by its own behaviour".replace("-", minus),
+        f"{others:+.1f} by others".replace("-", minus),
+        f"{component.replace('_', ' ').replace('email', 'e-mail')}, {moved:+.1f} points".replace(
+            " -", f" {minus}"
+        ),
+    )
+    for part in expected:
+        assert part in said, (part, said)
+
+
+def test_task_3_who_is_one_contact_away_from_silence(desk: Desk) -> None:
+    desk.goes_to("segments?segment=single_threaded")
+    expected = desk.sql(
+        "select account_name from account_traffic join customer_cards using (account_id) "
+        "where is_single_threaded order by account_name"
+    )
+    assert expected
+    assert sorted(row[0] for row in desk.rows("Accounts in it")) == [name for (name,) in expected]
+
+
+def test_task_4_which_matches_need_a_person(desk: Desk) -> None:
+    desk.goes_to("results?enrichment=company-data")
+    expected = desk.sql("select sent_name, answered_name from match_review_queue order by queue_place")
+    assert len(expected) == 4
+    assert [tuple(row[:2]) for row in desk.rows("Matches to look at")] == expected
+
+
+def test_task_5_what_does_this_account_look_like_to_the_provider(desk: Desk) -> None:
+    desk.goes_to("customer?account=A-1016")
+    desk.opens_tab("Match")
+    expected = desk.sql(
+        "select field, sent_value, answered_value from account_match_fields where account_id = 'A-1016' order by field"
+    )
+    assert len(expected) == 3
+    shown = [tuple(row[:3]) for row in desk.rows("What we sent and what came back")]
+    assert sorted((field.lower(), sent, answered) for field, sent, answered in shown) == expected
+
+
+def test_task_6_when_did_we_last_hear_of_somebody_whose_name_i_half_remember(desk: Desk) -> None:
+    desk.goes_to("customer")
+    search = desk.page.get_by_role("searchbox", name="Search customers")
+    search.fill("birch")
+    search.press("Enter")
+    desk.page.get_by_role("table", name="Customers found").get_by_role("link", name="Birch Paper ASA").click()
+    desk.page.get_by_role("heading", name="Birch Paper ASA").wait_for()
+    settled(desk.page)
+    [(days, emails)] = desk.sql(
+        "select days_since_last_email, emails_count from customer_cards where account_name = 'Birch Paper ASA'"
+    )
+    assert number(desk.figure("Days since the last e-mail")) == days
+    assert number(desk.figure("E-mails in the year")) == emails
+
+
+def test_task_7_who_else_belongs_to_its_group(desk: Desk) -> None:
+    [(account, parent)] = desk.sql(
+        "select account_id, parent_account_name from customer_cards where parent_account_name is not null "
+        "order by account_id limit 1"
+    )
+    desk.goes_to(f"customer?account={account}")
+    desk.opens_tab("Family")
+    assert parent in [row[0] for row in desk.rows("Family in the customer file")]
+
+
+def test_task_8_with_whom_do_we_write_who_is_no_customer(desk: Desk) -> None:
+    desk.goes_to("results?enrichment=account-engagement")
+    expected = desk.sql(
+        "select mail_domain, messages_from_count + messages_to_count + meetings_count as volume from unmatched_domains "
+        "order by volume desc, mail_domain limit 1"
+    )
+    rows = desk.rows("Domains that match no customer")
+    assert rows[0][0] == expected[0][0]
+    total = desk.sql("select count(*) from unmatched_domains")[0][0]
+    desk.page.get_by_role("table", name="Domains that match no customer").first.wait_for()
+    assert len(rows) <= total
+
+
+def test_task_9_who_came_back_and_why(desk: Desk) -> None:
+    desk.goes_to("segments?segment=stale")
+    expected = desk.sql(
+        "select account_name, left_reason from segment_history join customer_cards using (account_id) "
+        "where segment_id = 'stale' and left_on is not null order by left_on desc, account_name"
+    )
+    assert expected
+    shown = [(row[0], row[2]) for row in desk.rows("Accounts that left, the latest first")]
+    assert shown == expected
+
+
+def test_task_10_does_the_score_tell_more_than_simple_rules(desk: Desk) -> None:
+    desk.goes_to("score")
+    expected = desk.sql(
+        "select difference, lowest_difference, highest_difference from backtest_comparisons "
+        "where compared_kind = 'baseline' and measure = 'auc' order by difference"
+    )
+    assert len(expected) == 7
+    rows = desk.rows(re.compile("Who writes"))
+    shown = sorted(tuple(number(text) for text in row[1:4]) for row in rows)
+    assert shown == [pytest.approx(line, abs=0.0006) for line in expected]
+    for row, line in zip(sorted(rows, key=lambda row: number(row[1])), expected, strict=True):
+        is_certain = line[1] > 0 or line[2] < 0
+        assert ("may be chance" in row[4]) != is_certain, row
+
+
+def test_task_11_the_list_as_a_file(desk: Desk) -> None:
+    desk.goes_to("segments?segment=stale")
+    with desk.page.expect_download() as waiting:
+        desk.page.get_by_role("button", name=re.compile(r"^Download \d+ rows")).click()
+    text = waiting.value.path().read_text(encoding="utf-8-sig")
+    names = [row["account_name"] for row in csv.DictReader(text.splitlines())]
+    expected = desk.sql("select account_name from segment_members where segment_id = 'stale'")
+    assert sorted(names) == sorted(name for (name,) in expected)
+
+
+def test_task_12_is_everything_fresh(desk: Desk) -> None:
+    desk.goes_to("")
+    expected = desk.sql(
+        "select enrichment_name, accounts_enriched_count || ' of ' || accounts_count from enrichments order by 1"
+    )
+    shown = [(row[0].splitlines()[0], row[4].splitlines()[0]) for row in desk.rows("My enrichments")]
+    assert sorted(shown) == expected

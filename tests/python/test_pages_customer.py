@@ -329,15 +329,16 @@ def scored(**changes: Any) -> Tables:
             mail("A1", score_version="v0", week_ends_on=SUNDAY, engagement_score=1, change_points=1),
         ],
         "account_score_changes": [
-            moved("email_inbound", 5, 14),
-            moved("breadth", 4, 4),
-            moved("regularity", 4, 4.8),
+            moved("email_inbound", 5, 14, own_change_points=8.2),
+            moved("breadth", 4, 4, own_change_points=0),
+            moved("regularity", 4, 4.8, own_change_points=-0.9),
             mail(
                 "A1",
                 score_version="v0",
                 component="meeting_volume",
                 previous_points=0,
                 points_earned=99,
+                own_change_points=99,
                 week_ends_on=SUNDAY,
             ),
         ],
@@ -374,8 +375,9 @@ def test_the_head_says_the_score_and_why_it_moved(tmp_path: Path) -> None:
     assert "Confidence: high (30 e-mails and meetings)" in said
     assert (
         "In the week to 28 Jun 2026 the score rose by 9.8 points to 64.8: +7.3 by its own behaviour, +2.5 by others "
-        "moving. Most of it is email inbound, +9.0 points (messages from the customer; older ones count less). "
-        "On 30 Jun 2026 it is 61.5. Over the newest four weeks: +6.6 points, most by email inbound (+6.5)."
+        "moving. Of its own behaviour most is e-mail inbound, +8.2 points (messages from the customer; older ones "
+        "count less). "
+        "On 30 Jun 2026 it is 61.5. Over the newest four weeks: +6.6 points, most by e-mail inbound (+6.5)."
         in said
     )
     assert "Id A1 \N{MIDDLE DOT} a1.example" in said

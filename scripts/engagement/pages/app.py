@@ -5,11 +5,14 @@ Streamlit runs this file for every change in a browser.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
+from engagement import logs
+from engagement.errors import innermost
 from engagement.pages import customer, formats, hub, links, results, score, segments
 from engagement.pages.published import NothingToShow
 from engagement.pages.reader import Reader, has_changed, open_reader
@@ -38,11 +41,23 @@ def main() -> None:
     """Every page, with the navigation between them."""
     st.set_page_config(page_title="Account engagement", page_icon=str(ICON), layout="wide")
     pages = {
-        path: st.Page(lambda path=path: page(path), title=title, url_path=path, default=path == links.HUB)  # type: ignore[misc]
+        path: st.Page(
+            functools.partial(page, path),
+            title=title,
+            url_path="first" if path == links.HUB else path,
+            default=path == links.HUB,
+        )
         for path, (title, _) in PAGES.items()
     }
     links.use(pages)
-    st.navigation(list(pages.values()), position="top").run()
+    # The first page stands at the root, whatever its name; whoever asks for it by name finds it as well.
+    named = st.Page(
+        functools.partial(page, links.HUB),
+        title=PAGES[links.HUB][0],
+        url_path=links.HUB,
+        visibility="hidden",
+    )
+    st.navigation([*pages.values(), named], position="top").run()
 
 
 def page(path: str) -> None:
@@ -57,6 +72,14 @@ def page(path: str) -> None:
         body(reader)
     except NothingToShow as nothing:
         st.info(str(nothing), icon=":material/info:")
+    except Exception as error:
+        # What an unforeseen error says may hold anything, so only its kind and place are told.
+        kind = f"{type(error).__name__} in {innermost(error)}"
+        logs.log.error("error: the page %s: unexpected %s", path, kind)
+        st.error(
+            f"This page has failed ({kind}). Tell whoever runs the pages; the other pages go on.",
+            icon=":material/error:",
+        )
 
 
 def _about(about: dict[str, object], reader: Reader) -> str:

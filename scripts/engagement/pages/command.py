@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import ipaddress
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ THEME: dict[str, Any] = {
     "theme.baseRadius": "small",
     "theme.linkUnderline": True,
     "theme.font": "sans-serif",
+    "theme.paddingTop": "2.5rem",
     # Headings of sections stay below that of the page.
     "theme.headingFontSizes": ["2.25rem", "1.5rem", "1.2rem", "1rem", "1rem", "1rem"],
     "theme.metricValueFontSize": "1.75rem",
@@ -95,8 +96,8 @@ def pages(settings: Settings, *, address: str, port: int) -> Outcome:
     logs.log.info(
         "the pages are at %s; Ctrl-C ends them", url(address, port, config.get_option("server.baseUrlPath"))
     )
-    # Streamlit greets on standard output, which is for results.
-    with contextlib.redirect_stdout(io.StringIO()):
+    # Streamlit greets and complains on standard output, which is for results.
+    with contextlib.redirect_stdout(sys.stderr):
         bootstrap.run(str(Path(app.__file__)), False, [], options)
     return Outcome(facts={"address": address, "port": port})
 

@@ -13,12 +13,12 @@ from engagement.pages.reader import Reader
 from engagement.pages.sections import unless_older
 
 MOST_MOVED = """
-    select component, points_earned - previous_points as moved_points
+    select component, own_change_points as moved_points
     from account_score_changes
     where
         enrichment_id = $enrichment and account_id = $account and score_version = $version
-        and week_ends_on = $week and points_earned != previous_points
-    order by abs(points_earned - previous_points) desc, component
+        and week_ends_on = $week and own_change_points != 0
+    order by abs(own_change_points) desc, component
     limit 1
 """
 
@@ -185,9 +185,8 @@ def _why(reader: Reader, card: Mapping[str, Any], newest: Mapping[str, Any] | No
     if moved:
         meaning = components.meaning(moved["component"])
         said += (
-            f" Most of it is {_spoken(moved['component'])}, {formats.signed(moved['moved_points'])} points"
-            + (f" ({meaning})" if meaning else "")
-            + "."
+            f" Of its own behaviour most is {_spoken(moved['component'])}, "
+            f"{formats.signed(moved['moved_points'])} points" + (f" ({meaning})" if meaning else "") + "."
         )
     if card["as_of_date"] > week:
         said += f" On {formats.day(card['as_of_date'])} it is {formats.decimal(card['engagement_score'])}."

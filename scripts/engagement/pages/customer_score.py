@@ -151,7 +151,7 @@ def _sum(parts: pandas.DataFrame) -> None:
     table(
         pandas.concat([shown.assign(is_sum=False), total.assign(component="score", is_sum=True)]),
         [
-            Column("component", "Component", formats.words),
+            Column("component", "Component", components.name),
             Column(
                 "raw_value",
                 "Measured",
@@ -168,7 +168,7 @@ def _sum(parts: pandas.DataFrame) -> None:
         table(
             parts,
             [
-                Column("component", "Component", formats.words),
+                Column("component", "Component", components.name),
                 Column("component", "What is measured", components.meaning),
             ],
             key="score meanings",
