@@ -13,7 +13,9 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engagement.pages import components, customer, customer_activity, customer_search, formats
+from engagement.pages import components, formats
+from engagement.pages.customer import activity, search
+from engagement.pages.customer import page as customer
 from pages_world import app, cells, demo_file, tables
 from published_sample import PUBLISHED_AT, ROOT, publish_rows
 
@@ -202,10 +204,10 @@ def test_the_best_match_stands_first(tmp_path: Path) -> None:
         "anna": ["Anna Ltd", "Hundred %"],
         "%": ["Hundred %"],
     }.items():
-        test.text_input(key=customer_search.FIND).set_value(needle).run()
+        test.text_input(key=search.FIND).set_value(needle).run()
         assert [row[0] for row in cells(test, "Customers")] == found, needle
     for needle in ("_", "nobody"):
-        test.text_input(key=customer_search.FIND).set_value(needle).run()
+        test.text_input(key=search.FIND).set_value(needle).run()
         assert "none found" in texts(test)
 
 
@@ -245,7 +247,7 @@ def test_of_many_customers_the_first_are_listed_and_counted(tmp_path: Path) -> N
     assert len(cells(test, "Customers")) == 25
     assert tables(test)["Customers"]["note"] == "25 of 200 rows."
     assert "The first 200 of 300 customers." in texts(test)
-    found = app(path, "customer", query={customer_search.FIND: "name of"})
+    found = app(path, "customer", query={search.FIND: "name of"})
     assert "The first 25 of 300 customers." in texts(found)
 
 
@@ -254,7 +256,7 @@ def test_a_search_above_a_card_lists_who_is_found(tmp_path: Path) -> None:
 
     test = shown(path, "A1")
     assert "Customers found" not in tables(test)
-    test.text_input(key=customer_search.FIND).set_value("a2").run()
+    test.text_input(key=search.FIND).set_value("a2").run()
 
     assert [row[0] for row in cells(test, "Customers found")] == ["Name of A2"]
 
@@ -262,13 +264,13 @@ def test_a_search_above_a_card_lists_who_is_found(tmp_path: Path) -> None:
 def test_another_card_begins_without_the_search_of_the_one_before(tmp_path: Path) -> None:
     path = published(tmp_path, {"customer_cards": [card("A1", 5), card("A2", 7)]})
     test = shown(path, "A1", customer_find="x")
-    test.text_input(key=customer_search.FIND).set_value("a2").run()
+    test.text_input(key=search.FIND).set_value("a2").run()
 
     test.query_params.clear()
     test.query_params["account"] = "A2"
     test.run()
 
-    assert test.text_input(key=customer_search.FIND).value == ""
+    assert test.text_input(key=search.FIND).value == ""
 
 
 def test_an_unknown_customer_is_said_to_be_unknown(tmp_path: Path) -> None:
@@ -427,7 +429,7 @@ def test_the_points_add_up_to_the_score_to_the_last_digit(tmp_path: Path) -> Non
 
     assert rows == [
         ["Contact recency", "3 days", "30.1234", "40.0"],
-        ["Email inbound", "24.4 messages", "20.0001", "30.0"],
+        ["E-mail inbound", "24.4 messages", "20.0001", "30.0"],
         ["Breadth", "hidden: few people", "11.3765", "20.0"],
         ["Reciprocity", "0.00", "0.0000", "10.0"],
         ["Responsiveness", "not measured", MISSING, MISSING],
@@ -437,7 +439,7 @@ def test_the_points_add_up_to_the_score_to_the_last_digit(tmp_path: Path) -> Non
 
 def test_the_bars_of_the_components_stand_end_to_end(tmp_path: Path) -> None:
     path = published(tmp_path, scored())
-    from engagement.pages.customer_score import PARTS
+    from engagement.pages.customer.score import PARTS
 
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("use marts")
@@ -544,7 +546,7 @@ def test_a_week_without_a_row_is_zero_and_one_that_was_not_read_is_unknown(tmp_p
         },
     )
 
-    test = shown(path, "A1", **{customer_activity.BY_KEY: "Weeks"})
+    test = shown(path, "A1", **{activity.BY_KEY: "Weeks"})
 
     assert cells(test, "E-mails over time") == [
         ["15 Jun 2026 *", MISSING, MISSING, "0 of 7 days read; may grow"],

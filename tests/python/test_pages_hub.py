@@ -23,7 +23,8 @@ from engagement.config import (
     ContactsFile,
     Reporting,
 )
-from engagement.pages import catalogue, enrichments, formats, records, runs
+from engagement.pages import enrichments, formats
+from engagement.pages.hub import catalogue, records, runs
 from pages_world import app, cells, demo_file, tables  # noqa: F401  (a fixture)
 from published_sample import PUBLISHED_AT, publish_rows
 

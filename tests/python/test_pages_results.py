@@ -15,7 +15,9 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from engagement.pages import formats, results_leadspace, results_matches, results_office
+from engagement.pages import formats
+from engagement.pages.results import leadspace, matches
+from engagement.pages.results import office as results_office
 from pages_world import app, cells, demo_file, tables  # noqa: F401  (a fixture)
 from published_sample import PUBLISHED_AT, publish_rows
 from test_pages_hub import HOSTILE, LEADSPACE, OFFICE, said
@@ -381,7 +383,7 @@ def test_a_match_to_look_at_has_what_was_sent_beside_what_was_answered(tmp_path:
     shown.button_group(key="verdict of companies").set_value("reject").run()
     shown.text_input(key="why of companies").set_value("a parent, says the register").run()
     [line] = [element.value for element in shown.code]
-    header = (ROOT / results_matches.DECISIONS_FILE).read_text("utf-8").splitlines()[0]
+    header = (ROOT / matches.DECISIONS_FILE).read_text("utf-8").splitlines()[0]
     [decided] = list(csv.DictReader([header, line]))
     assert (decided["account_id"], decided["company_id"]) == ("A1", 'c"1')
     assert decided["verdict"] == "reject"
@@ -391,7 +393,7 @@ def test_a_match_to_look_at_has_what_was_sent_beside_what_was_answered(tmp_path:
 
 def test_a_decision_is_one_line_whatever_is_typed() -> None:
     row = {"account_id": "A,1", "company_id": "c1"}
-    line = results_matches.decision(row, "accept", ' seen\nin the "register", today ', dt.date(2026, 7, 1))
+    line = matches.decision(row, "accept", ' seen\nin the "register", today ', dt.date(2026, 7, 1))
     assert list(csv.reader([line])) == [
         ["A,1", "c1", "accept", "2026-07-01", 'seen in the "register", today']
     ]
@@ -424,17 +426,17 @@ def test_why_a_customer_is_not_enriched(tmp_path: Path) -> None:
     )
     shown = app(written(tmp_path, LEADSPACE, account_lookups=lookups), "results")
     assert [row[:2] for row in cells(shown, "Customers not enriched")] == [
-        [HOSTILE, results_leadspace.STATUSES["held"]],
+        [HOSTILE, leadspace.STATUSES["held"]],
         ["A2", "Not sent: it has no name; give it one in the account file"],
     ]
-    assert values_of("account_lookups", "lookup_status") == set(results_leadspace.STATUSES)
-    assert set(results_leadspace.NOT_SENT_REASONS) == {"no_name", "name_too_long"}
+    assert values_of("account_lookups", "lookup_status") == set(leadspace.STATUSES)
+    assert set(leadspace.NOT_SENT_REASONS) == {"no_name", "name_too_long"}
     agreements = {
         value
         for name in ("name", "website", "country")
         for value in values_of("match_review_queue", f"{name}_agreement")
     }
-    assert agreements == set(results_matches.AGREEMENTS)
+    assert agreements == set(matches.AGREEMENTS)
 
 
 def test_recent_changes_leave_first_answers_out_until_asked(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engagement.backtest import read_backtests
-from engagement.pages import components, formats, score, score_backtest
+from engagement.pages import components, formats
 from engagement.pages.published import PublishedFile
 from engagement.pages.reader import Reader
+from engagement.pages.score import backtest as score_backtest
+from engagement.pages.score import page as score
 from pages_world import app, cells, demo_file, tables
 from published_sample import ROOT, Rows, publish_rows
 

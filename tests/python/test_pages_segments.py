@@ -15,9 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from engagement import cli
 from engagement.pages import app as pages_app
-from engagement.pages import formats, segment, segment_ideas
+from engagement.pages import formats
 from engagement.pages.published import PublishedFile
 from engagement.pages.reader import Reader
+from engagement.pages.segments import ideas
+from engagement.pages.segments import one as segment
 from pages_world import app, cells, demo_file, tables
 from published_sample import Rows, publish_rows
 
@@ -493,8 +495,8 @@ def test_segments_that_could_be_made_with_their_command(tmp_path: Path) -> None:
     ]
     assert cells(test, "Suggested segments") == [["employees at least 300", "12", "70.2", "40.0", "+30.2"]]
     assert [code.value for code in test.code] == [
-        segment_ideas.COMMAND.format(options='--where "employees_count >= 300"'),
-        segment_ideas.COMMAND.format(options='--where "industry = Food"'),
+        ideas.COMMAND.format(options='--where "employees_count >= 300"'),
+        ideas.COMMAND.format(options='--where "industry = Food"'),
     ]
     [quick] = [
         one for one in test.selectbox if one.label == "Make a segment of" and "industry: Food" in one.options
@@ -504,7 +506,7 @@ def test_segments_that_could_be_made_with_their_command(tmp_path: Path) -> None:
 
 
 def test_the_command_has_options_that_there_are() -> None:
-    said = shlex.split(segment_ideas.COMMAND.format(options='--where "industry = Food"'))
+    said = shlex.split(ideas.COMMAND.format(options='--where "industry = Food"'))
     assert said[:3] == ["engagement", "segment", "new"]
     command = cli.cli.commands["segment"].commands["new"]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}

@@ -13,9 +13,14 @@ import streamlit as st
 
 from engagement import logs
 from engagement.errors import innermost
-from engagement.pages import customer, formats, hub, links, results, score, segments
+from engagement.pages import formats, links
+from engagement.pages.customer import page as customer
+from engagement.pages.hub import page as hub
 from engagement.pages.published import NothingToShow
 from engagement.pages.reader import Reader, has_changed, open_reader
+from engagement.pages.results import page as results
+from engagement.pages.score import page as score
+from engagement.pages.segments import page as segments
 
 SECONDS_BETWEEN_LOOKS = 5
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engagement.pages import components, formats, links
-from engagement.pages.customer_score import history, version
+from engagement.pages.customer.score import history, version
 from engagement.pages.reader import Reader
 from engagement.pages.sections import unless_older
 

@@ -7,9 +7,10 @@ from typing import Any
 import altair
 import streamlit as st
 
-from engagement.pages import charts, components, formats, links, score_backtest, score_movers
+from engagement.pages import charts, components, formats, links
 from engagement.pages.choices import choose
 from engagement.pages.reader import Reader
+from engagement.pages.score import backtest, movers
 from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
 
@@ -148,7 +149,7 @@ def body(reader: Reader) -> None:
         )
         return
     asked: dict[str, Any] = {"enrichment": enrichment, "version": version["score_version"]}
-    for section in (_spread, score_movers.section, _made_of, score_backtest.section):
+    for section in (_spread, movers.section, _made_of, backtest.section):
         section(reader, asked)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engagement.pages import formats
-from engagement.pages.customer_company import label, written
+from engagement.pages.customer.company import label, written
 from engagement.pages.reader import Reader
 from engagement.pages.tables import Column, table
 

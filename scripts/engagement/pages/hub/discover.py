@@ -6,7 +6,8 @@ import re
 
 import streamlit as st
 
-from engagement.pages import catalogue, enrichments, formats
+from engagement.pages import enrichments, formats
+from engagement.pages.hub import catalogue
 from engagement.pages.reader import Reader
 
 IN_USE = """

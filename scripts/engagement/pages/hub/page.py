@@ -7,7 +7,8 @@ from typing import Any
 import pandas
 import streamlit as st
 
-from engagement.pages import discover, enrichments, formats, links, records, runs
+from engagement.pages import enrichments, formats, links
+from engagement.pages.hub import discover, records, runs
 from engagement.pages.reader import Reader
 from engagement.pages.sections import part_of, section, unless_older
 from engagement.pages.tables import Column, table

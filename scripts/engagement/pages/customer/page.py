@@ -7,19 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from engagement.pages import (
-    customer_activity,
-    customer_company,
-    customer_family,
-    customer_head,
-    customer_match,
-    customer_measures,
-    customer_score,
-    customer_search,
-    customer_segments,
-    customer_signals,
-    formats,
+from engagement.pages import formats
+from engagement.pages.customer import (
+    activity,
+    company,
+    family,
+    head,
+    match,
+    measures,
+    score,
+    segments,
+    signals,
 )
+from engagement.pages.customer import search as customer_search
 from engagement.pages.reader import Reader
 from engagement.pages.sections import unless_older
 
@@ -46,16 +46,16 @@ Part = Callable[[Reader, Card], None]
 
 # Most important first, at once; the rest is asked for when its tab is opened.
 PARTS: dict[str, Part] = {
-    "Score": customer_score.part,
-    "E-mails and meetings": customer_activity.part,
-    "Segments": customer_segments.part,
+    "Score": score.part,
+    "E-mails and meetings": activity.part,
+    "Segments": segments.part,
 }
 TABS: dict[str, Part] = {
-    "Company": customer_company.part,
-    "Match": customer_match.part,
-    "Family": customer_family.part,
-    "Intent and technologies": customer_signals.part,
-    "Measures": customer_measures.part,
+    "Company": company.part,
+    "Match": match.part,
+    "Family": family.part,
+    "Intent and technologies": signals.part,
+    "Measures": measures.part,
 }
 
 # The open tab in the address.
@@ -78,7 +78,7 @@ def body(reader: Reader) -> None:
             icon=":material/search_off:",
         )
         return
-    customer_head.head(reader, card)
+    head.head(reader, card)
     for title, part in PARTS.items():
         st.header(title)
         with unless_older():
@@ -96,8 +96,8 @@ def _begin(account_id: str) -> None:
         st.session_state[customer_search.FIND] = ""
     if TAB not in st.query_params:
         st.session_state[TAB] = next(iter(TABS))
-    if customer_activity.BY_KEY not in st.query_params:
-        st.session_state.pop(customer_activity.BY_KEY, None)
+    if activity.BY_KEY not in st.query_params:
+        st.session_state.pop(activity.BY_KEY, None)
 
 
 @st.fragment

@@ -8,10 +8,11 @@ from typing import Any
 import altair
 import streamlit as st
 
-from engagement.pages import charts, formats, links, segment_insights
+from engagement.pages import charts, formats, links
 from engagement.pages.choices import choose
 from engagement.pages.reader import Reader
 from engagement.pages.sections import unless_older
+from engagement.pages.segments import insights
 from engagement.pages.tables import Column, download, table
 
 TREND = """
@@ -86,7 +87,7 @@ def body(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> Non
         )
     _trend(reader, asked)
     _lists(reader, asked, about)
-    for insight in (segment_insights.differentiators, segment_insights.overlaps):
+    for insight in (insights.differentiators, insights.overlaps):
         insight(reader, asked)
 
 

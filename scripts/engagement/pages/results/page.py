@@ -7,15 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from engagement.pages import (
-    enrichments,
-    formats,
-    results_files,
-    results_leadspace,
-    results_office,
-    results_over_time,
-)
+from engagement.pages import enrichments, formats
 from engagement.pages.reader import Reader
+from engagement.pages.results import files, leadspace, office, over_time
 from engagement.pages.sections import part_of
 
 CHOICE = "enrichment"
@@ -34,17 +28,17 @@ def body(reader: Reader) -> None:
     _standing(entry)
     enrichment_id, kind = entry["enrichment_id"], entry["enrichment_type"]
     if kind in (enrichments.OFFICE, enrichments.LEADSPACE):
-        results_over_time.show(reader, enrichment_id)
+        over_time.show(reader, enrichment_id)
     if kind == enrichments.OFFICE:
-        results_office.show(reader, enrichment_id)
+        office.show(reader, enrichment_id)
     elif kind == enrichments.LEADSPACE:
-        results_leadspace.show(reader, enrichment_id)
-        results_files.show_changes(reader, enrichment_id)
+        leadspace.show(reader, enrichment_id)
+        files.show_changes(reader, enrichment_id)
     elif kind == enrichments.LEADSPACE_CONTACTS:
-        results_files.show_contacts(reader, enrichment_id)
+        files.show_contacts(reader, enrichment_id)
     else:
-        results_files.show_companies(reader, entry)
-        results_files.show_changes(reader, enrichment_id)
+        files.show_companies(reader, entry)
+        files.show_changes(reader, enrichment_id)
     _commands(entry)
 
 

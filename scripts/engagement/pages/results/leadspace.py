@@ -9,8 +9,9 @@ import altair
 import pandas
 import streamlit as st
 
-from engagement.pages import charts, formats, links, results_matches
+from engagement.pages import charts, formats, links
 from engagement.pages.reader import Reader
+from engagement.pages.results import matches
 from engagement.pages.sections import ROWS_LISTED, figures, note_of_rows, part_of, section
 from engagement.pages.tables import Column, table
 
@@ -103,7 +104,7 @@ def show(reader: Reader, enrichment_id: str) -> None:
     with section("Enriched customers"):
         _companies(reader, enrichment_id)
     with section("Matches to look at"):
-        results_matches.show(reader, enrichment_id)
+        matches.show(reader, enrichment_id)
     with section("Customers not enriched"):
         _not_enriched(reader, enrichment_id)
     with section("Customers enriched by field"):

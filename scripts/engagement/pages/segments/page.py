@@ -8,9 +8,11 @@ import altair
 import pandas
 import streamlit as st
 
-from engagement.pages import charts, formats, links, segment, segment_ideas
+from engagement.pages import charts, formats, links
 from engagement.pages.choices import choose
 from engagement.pages.reader import Reader
+from engagement.pages.segments import ideas
+from engagement.pages.segments import one as segment
 from engagement.pages.tables import Column, table
 
 # As many as there are colours.
@@ -96,7 +98,7 @@ def body(reader: Reader) -> None:
         return
     _all(listed)
     _over_time(reader, asked, listed)
-    segment_ideas.section(reader, asked)
+    ideas.section(reader, asked)
 
 
 def reader_rows(frame: pandas.DataFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engagement.pages import formats, links
 from engagement.pages.reader import Reader
-from engagement.pages.results_leadspace import place_in_words
+from engagement.pages.results.leadspace import place_in_words
 from engagement.pages.sections import ROWS_LISTED, figures, note_of_rows, part_of, section, unless_older
 from engagement.pages.tables import Column, table
 

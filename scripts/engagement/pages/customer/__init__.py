@@ -1,0 +1,1 @@
+"""The customer card, and the list that leads to it."""
