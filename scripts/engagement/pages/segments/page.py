@@ -36,7 +36,7 @@ SEGMENTS = """
     counts as (
         select * from segment_counts where enrichment_id = $enrichment
     ),
-    days as (
+    newest_days as (
         select
             newest.counted_on,
             (
@@ -48,13 +48,13 @@ SEGMENTS = """
     changes as (
         select
             counts.segment_id,
-            max(case when counts.counted_on = days.counted_on then counts.members_count end) as members_count,
-            max(case when counts.counted_on = days.counted_on then counts.accounts_count end) as accounts_count,
-            max(case when counts.counted_on = days.compared_on then counts.members_count end) as compared_count,
-            sum(case when counts.counted_on > days.compared_on then counts.entered_count end) as entered_count,
-            sum(case when counts.counted_on > days.compared_on then counts.left_count end) as left_count
+            max(case when counts.counted_on = newest_days.counted_on then counts.members_count end) as members_count,
+            max(case when counts.counted_on = newest_days.counted_on then counts.accounts_count end) as accounts_count,
+            max(case when counts.counted_on = newest_days.compared_on then counts.members_count end) as compared_count,
+            sum(case when counts.counted_on > newest_days.compared_on then counts.entered_count end) as entered_count,
+            sum(case when counts.counted_on > newest_days.compared_on then counts.left_count end) as left_count
         from counts
-        cross join days
+        cross join newest_days
         group by counts.segment_id
     )
     select
@@ -64,9 +64,9 @@ SEGMENTS = """
         coalesce(changes.accounts_count, segments.accounts_count) as accounts_count,
         changes.members_count - changes.compared_count as change_count,
         changes.entered_count, changes.left_count,
-        days.compared_on
+        newest_days.compared_on
     from segments
-    cross join days
+    cross join newest_days
     left join changes on segments.segment_id = changes.segment_id
     order by segments.segment_name, segments.segment_id
 """
