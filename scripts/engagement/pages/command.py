@@ -91,8 +91,12 @@ def pages(settings: Settings, *, address: str, port: int) -> Outcome:
     # Of an origin that it does not know, Streamlit asks a service in the internet whether it is this machine's.
     net_util.get_external_ip = lambda: None
     # What the first page needs is loaded before somebody waits for it.
+    from altair.utils import schemapi
+
     from engagement.pages import app
 
+    # Charts are checked against their schema in the tests; it takes as long again as to make them.
+    schemapi.disable_debug_mode()
     logs.log.info(
         "the pages are at %s; Ctrl-C ends them", url(address, port, config.get_option("server.baseUrlPath"))
     )
