@@ -172,6 +172,13 @@ class Workspace:
         write_csv(self.root / "contacts.csv", CONTACTS)
         self.configure()
 
+    @classmethod
+    def found(cls, root: Path, environment: dict[str, str]) -> Workspace:
+        """One that another process has made, as it lies there."""
+        workspace = cls.__new__(cls)
+        workspace.root, workspace.environment = root, environment
+        return workspace
+
     def configuration(self) -> dict[str, Any]:
         """A configuration that is right, to be changed by a test."""
         return {

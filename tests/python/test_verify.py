@@ -8,18 +8,16 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from conftest import ROOT, Workspace, small_tenant
-from emulators.firmographics import Company
-from emulators.graph import running
-from emulators.leadspace import running as running_leadspace
+from conftest import ROOT, Workspace
 from other_duckdb import python_with_duckdb
+from whole_run import refreshed_once
 
 # The oldest that must read a published file.
 OLDEST_DUCKDB = "1.2.2"
@@ -27,16 +25,9 @@ ADDRESS = "jane.doe@customer.example"
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A whole run: mail, calendars, company data, a customer's own column, and the file that it published."""
-    workspace = Workspace(tmp_path_factory.mktemp("published"))
-    companies = [Company("Contoso Limited", "contoso.example", "Germany", industry="Chemicals")]
-    with running(small_tenant()) as graph, running_leadspace(companies, polls_before_done=0) as leadspace:
-        workspace.connect_to(graph)
-        workspace.enrich_companies(leadspace.url, office={})
-        done = workspace.run("run", "--json")
-    assert done.exit_code == 0, done.output
-    yield workspace
+    return refreshed_once(tmp_path_factory.getbasetemp()).workspace
 
 
 @pytest.fixture
