@@ -107,30 +107,42 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[s
     return path
 
 
-# What takes longest begins first, so that both cores have something to do until the end.
+# What takes longest begins first, so that all cores have something to do until the end, and of three at a time one is
+# such as mostly waits.
 FIRST = (
     "test_project.py",
-    "test_verify.py",
-    "test_upgrade.py",
-    "test_refresh.py",
-    "test_erase.py",
     "test_refreshes.py",
-    "test_leadspace_contacts.py",
-    "test_leadspace_extract.py",
     "test_leadspace_transport.py",
-    "test_faults_of_process.py",
+    "test_erase.py",
+    "test_refresh.py",
+    "test_leadspace_extract.py",
     "test_kills.py",
-    "test_nth_call.py",
+    "test_leadspace_contacts.py",
     "test_faults.py",
-    "test_real_mail.py",
-    "test_remove.py",
-    "test_notify.py",
-    "test_company_file.py",
-    "test_leadspace_refresh.py",
+    "test_verify.py",
+    "test_nth_call.py",
+    "test_export_services.py",
+    "test_upgrade.py",
+    "test_faults_of_files.py",
     "test_data_connect.py",
+    "test_backup.py",
     "test_canaries.py",
+    "test_faults_of_process.py",
+    "test_score.py",
+    "test_office_extract.py",
     "test_mutants.py",
     "test_gate.py",
+    "test_histories.py",
+    "test_cancel.py",
+    "test_segment_insights.py",
+    "test_score_commands.py",
+    "test_notify.py",
+    "test_watch.py",
+    "test_company_history.py",
+    "test_segment_new.py",
+    "test_exports.py",
+    "test_progress.py",
+    "test_consent.py",
 )
 
 
