@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,6 +59,13 @@ def whole_log_of_dbt() -> Iterator[None]:
     """dbt's log has all that it has outside of tests: for modules that look for what must not stand there."""
     with logged_whole():
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard() -> None:
+    """A job in the background ignores Ctrl-C, and so would all commands that the tests start and end by it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
