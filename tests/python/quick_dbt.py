@@ -8,6 +8,7 @@
 - For each model and test it binds the six hundred macros anew; here which of them are seen is found once, and they are
   bound in one go. What reads the types of an answer is made once for answers with the same columns, and what the
   adapter's own macros see is made once for each thread.
+- Of a template the code is made once for all builds of the process, and of an answer without rows the table.
 - Where a unit test's rows go in a model's SQL is found once for all tests of the model.
 - Python looks for garbage less often, since what it would look through is the whole project each time.
 
@@ -29,11 +30,12 @@ import pytest
 from dbt import compilation
 from dbt.adapters.base.impl import BaseAdapter
 from dbt.adapters.duckdb.environments.local import DuckDBConnectionWrapper, LocalEnvironment
+from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import dbtRunner
 from dbt.clients.jinja import MacroGenerator
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
-from dbt.contracts.graph.nodes import InjectedCTE
 from dbt_common.clients import agate_helper
+from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 
@@ -83,6 +85,8 @@ def _patch(patched: pytest.MonkeyPatch) -> None:
         compilation, "inject_ctes_into_sql", _injected_at_the_same_place(compilation.inject_ctes_into_sql)
     )
     patched.setattr(json, "dump", lambda value, file, **options: file.write(json.dumps(value, **options)))
+    _compile_templates_once(patched)
+    patched.setattr(agate_helper, "empty_table", functools.cache(agate_helper.empty_table))
     patched.setattr(agate_helper, "build_type_tester", _made_once(agate_helper.build_type_tester))
 
 
@@ -227,12 +231,28 @@ def _bind_macros_at_once(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(MacroNamespace, "__getitem__", lambda namespace, name: flat(namespace)[name])
 
 
+def _compile_templates_once(patched: pytest.MonkeyPatch) -> None:
+    compile_one = MacroFuzzEnvironment.compile
+    kept: dict[tuple[Any, ...], Any] = {}
+
+    def compile_once(environment: MacroFuzzEnvironment, source: Any, *arguments: Any, **options: Any) -> Any:
+        # Of all that the code depends on, dbt's environments differ by their class alone.
+        if not isinstance(source, str) or arguments or options:
+            return compile_one(environment, source, *arguments, **options)
+        key = (type(environment), source)
+        if key not in kept:
+            kept[key] = compile_one(environment, source)
+        return kept[key]
+
+    patched.setattr(MacroFuzzEnvironment, "compile", compile_once)
+
+
 def _look_around_once(patched: pytest.MonkeyPatch) -> None:
-    generate = BaseAdapter.set_macro_context_generator
+    generate: Any = BaseAdapter.set_macro_context_generator
     kept = threading.local()
 
-    def set_generator(adapter: BaseAdapter, make: Callable[..., dict[str, Any]]) -> None:
-        def made(macro: Any, config: Any, manifest: Any, package: str | None) -> dict[str, Any]:
+    def set_generator(adapter: BaseAdapter, make: Any) -> None:
+        def made(macro: Any, config: Any, manifest: Any, package: str | None) -> Any:
             if getattr(kept, "of", None) is None or kept.of[0] is not config or kept.of[1] is not manifest:
                 kept.of, kept.contexts = (config, manifest), {}
             key = (macro.unique_id, package)

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from dbt import compilation
 from dbt.adapters.base.impl import BaseAdapter
+from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.clients.jinja import MacroStack
 from dbt.context.macros import MacroNamespaceBuilder
-from dbt.contracts.graph.nodes import InjectedCTE
+from dbt_common.clients import jinja
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.types import Note
+from dbt_common.exceptions import CompilationError
 
 from quick_dbt import logged_whole
 
@@ -103,3 +105,18 @@ def test_what_an_adapters_macro_sees_is_made_once_for_each_project_that_is_read(
     assert see(other, config, manifest, None) is not first and see(one, config, manifest, "dbt") is not first
     assert see(one, config, another, None) is not first and see(one, another, manifest, None) is not first
     assert len(made) == 5
+
+
+def test_a_template_is_compiled_once_for_each_kind_and_rendered_anew() -> None:
+    one = jinja.get_template("{{ a }}{% set b = 1 %}", {}, capture_macros=False)
+    again = jinja.get_template("{{ a }}{% set b = 1 %}", {}, capture_macros=False)
+    assert one.root_render_func.__code__ is again.root_render_func.__code__
+    assert (one.render({"a": "x"}), again.render({"a": "y"})) == ("x", "y")
+    native = jinja.get_template("{{ (1 + 1) | as_native }}", {}, native=True)
+    assert (native.render({}), jinja.get_template("{{ (1 + 1) | as_native }}", {}).render({})) == (2, "2")
+
+
+def test_a_wrong_template_is_wrong_every_time() -> None:
+    for _ in range(2):
+        with pytest.raises(CompilationError):
+            jinja.get_template("{{ a", {})
