@@ -23,7 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, T
 from pydantic import Discriminator as PydanticDiscriminator
 from pydantic_core import PydanticCustomError
 
-from engagement import consents
+from engagement import consents, project_yaml
 from engagement.consents import Consents
 from engagement.errors import ConfigurationError
 from engagement.exports import definitions as exporting
@@ -1366,7 +1366,7 @@ def _unknown_attributes(configuration: Configuration, project_dir: Path) -> Iter
     if not any(mapped.values()):
         return
     try:
-        project = yaml.safe_load((project_dir / "dbt_project.yml").read_text("utf-8"))
+        project = project_yaml.load((project_dir / "dbt_project.yml").read_text("utf-8"))
         known = list(project["vars"]["company_attributes"])
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         return

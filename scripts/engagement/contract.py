@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from engagement import project_yaml
 from engagement.errors import ConfigurationError, PublishRefusedError
 
 # Contract types mean the same on DuckDB and Spark; these are DuckDB's names for them, as its catalogue spells them.
@@ -317,7 +316,7 @@ def project_contract(project_dir: Path) -> Contract:
     marts = []
     macros = dialect_macros(project_dir)
     for path in sorted((project_dir / "models" / "marts").glob("**/_*__models.yml")):
-        for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
+        for model in project_yaml.load(path.read_text("utf-8")).get("models", []):
             key = [
                 test["unique_key"]["arguments"]["columns"]
                 for test in model.get("data_tests", ())

@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from engagement import project_yaml
 from engagement.addresses import AddressBook, website_domain
 from engagement.config import AccountsFile, ContactsFile, Settings, source_of
 from engagement.contract import ENRICHED_CUSTOMERS, quoted
@@ -158,7 +157,7 @@ def _mart_columns(project_dir: Path) -> frozenset[str]:
     models = project_dir / "models" / "marts" / "enrichment" / "_enrichment__models.yml"
     return frozenset(
         column["name"].lower()
-        for model in yaml.safe_load(models.read_text("utf-8"))["models"]
+        for model in project_yaml.load(models.read_text("utf-8"))["models"]
         if model["name"] == ENRICHED_CUSTOMERS
         for column in model["columns"]
     )

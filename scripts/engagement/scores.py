@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from engagement import project_yaml
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.publish import check_refresh
@@ -60,7 +61,7 @@ def as_built(settings: Settings, *, what: str) -> Iterator[Connection]:
 def project_variable(project_dir: Path, name: str) -> Any:
     """A variable of dbt_project.yml; ConfigurationError where it is not there."""
     try:
-        project = yaml.safe_load((project_dir / "dbt_project.yml").read_text("utf-8"))
+        project = project_yaml.load((project_dir / "dbt_project.yml").read_text("utf-8"))
         return project["vars"][name]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise ConfigurationError(

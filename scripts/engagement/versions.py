@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from engagement import project_yaml
 from engagement.errors import ConfigurationError
 from engagement.migrations import MIGRATIONS
 
@@ -35,7 +36,7 @@ def current_version(project_dir: Path) -> int:
     """The version that this release works with. ConfigurationError where the project does not say it."""
     path = project_dir / "models" / "staging" / "runs" / "_runs__sources.yml"
     try:
-        (source,) = yaml.safe_load(path.read_text("utf-8"))["sources"]
+        (source,) = project_yaml.load(path.read_text("utf-8"))["sources"]
         (settings,) = (table for table in source["tables"] if table["name"] == "settings")
         return int(settings["config"]["meta"]["private_file_version"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):

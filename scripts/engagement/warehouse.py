@@ -16,9 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from engagement import versions
+from engagement import project_yaml, versions
 from engagement.config import CONSENT_KEYS, Settings
 from engagement.durable import FILE_MODE, FULL, private_umask
 from engagement.errors import ConfigurationError, ResourcesError
@@ -57,7 +55,7 @@ def raw_schema(project_dir: Path) -> Mapping[str, tuple[tuple[str, str], ...]]:
     """Every raw table with its columns and DuckDB types, in the order of the sources' YAML."""
     tables: dict[str, tuple[tuple[str, str], ...]] = {}
     for path in sorted((project_dir / "models" / "staging").glob("**/_*__sources.yml")):
-        for source in yaml.safe_load(path.read_text("utf-8")).get("sources", []):
+        for source in project_yaml.load(path.read_text("utf-8")).get("sources", []):
             if source.get("schema") != "raw":
                 continue
             for table in source["tables"]:

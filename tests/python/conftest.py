@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,13 @@ def whole_log_of_dbt() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard() -> None:
+    """A job in the background ignores Ctrl-C, and so would all commands that the tests start and end by it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _contract_is_read_once() -> Iterator[None]:
     """The YAML of the marts takes a second of every `engagement verify`; that of a copy of the project is read."""
     read, kept = verify.project_contract, functools.cache(verify.project_contract)
@@ -107,30 +115,42 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[s
     return path
 
 
-# What takes longest begins first, so that both cores have something to do until the end.
+# What takes longest begins first, so that all cores have something to do until the end, and of three at a time one is
+# such as mostly waits.
 FIRST = (
     "test_project.py",
-    "test_verify.py",
-    "test_upgrade.py",
-    "test_refresh.py",
-    "test_erase.py",
     "test_refreshes.py",
-    "test_leadspace_contacts.py",
-    "test_leadspace_extract.py",
     "test_leadspace_transport.py",
-    "test_faults_of_process.py",
+    "test_erase.py",
+    "test_refresh.py",
+    "test_leadspace_extract.py",
     "test_kills.py",
-    "test_nth_call.py",
+    "test_leadspace_contacts.py",
     "test_faults.py",
-    "test_real_mail.py",
-    "test_remove.py",
-    "test_notify.py",
-    "test_company_file.py",
-    "test_leadspace_refresh.py",
+    "test_verify.py",
+    "test_nth_call.py",
+    "test_export_services.py",
+    "test_upgrade.py",
+    "test_faults_of_files.py",
     "test_data_connect.py",
+    "test_backup.py",
     "test_canaries.py",
+    "test_faults_of_process.py",
+    "test_score.py",
+    "test_office_extract.py",
     "test_mutants.py",
     "test_gate.py",
+    "test_histories.py",
+    "test_cancel.py",
+    "test_segment_insights.py",
+    "test_score_commands.py",
+    "test_notify.py",
+    "test_watch.py",
+    "test_company_history.py",
+    "test_segment_new.py",
+    "test_exports.py",
+    "test_progress.py",
+    "test_consent.py",
 )
 
 
@@ -171,6 +191,13 @@ class Workspace:
         write_csv(self.root / "accounts.csv", ACCOUNTS)
         write_csv(self.root / "contacts.csv", CONTACTS)
         self.configure()
+
+    @classmethod
+    def found(cls, root: Path, environment: dict[str, str]) -> Workspace:
+        """One that another process has made, as it lies there."""
+        workspace = cls.__new__(cls)
+        workspace.root, workspace.environment = root, environment
+        return workspace
 
     def configuration(self) -> dict[str, Any]:
         """A configuration that is right, to be changed by a test."""

@@ -4,8 +4,12 @@
   rows is much of what a build does; here it is given back when dbt is done.
 - What dbt says for its debugging is not made out, but where a test reads its log (`logged_whole`).
 - Its artifacts are encoded in one go, and so by C.
+- The settings that hold for the whole file are set when it is opened, not by each model and test anew.
 - For each model and test it binds the six hundred macros anew; here which of them are seen is found once, and they are
-  bound in one go. What reads the types of an answer is made once for answers with the same columns.
+  bound in one go. What reads the types of an answer is made once for answers with the same columns, and what the
+  adapter's own macros see is made once for each thread.
+- Of a template the code is made once for all builds of the process, and of an answer without rows the table.
+- Where a unit test's rows go in a model's SQL is found once for all tests of the model.
 - Python looks for garbage less often, since what it would look through is the whole project each time.
 
 Builds in a process of their own do as dbt and the profile say.
@@ -16,18 +20,33 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from dbt.adapters.duckdb.environments.local import LocalEnvironment
+from dbt import compilation
+from dbt.adapters.base.impl import BaseAdapter
+from dbt.adapters.duckdb.environments.local import DuckDBConnectionWrapper, LocalEnvironment
+from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import dbtRunner
 from dbt.clients.jinja import MacroGenerator
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt_common.clients import agate_helper
+from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
+
+# Those of profiles.yml which are not a cursor's own.
+SETTINGS_OF_THE_FILE = ("memory_limit", "preserve_insertion_order")
+
+# Stands in a model's SQL for what is injected, and nowhere else.
+PLACE = "/* place of what is injected */"
+
+# So many classes of macros are kept: those of a manifest in use and of one before.
+KINDS_KEPT = 1500
 
 # How many blocks want dbt's log with what it says for its debugging.
 _readers_of_the_log = 0
@@ -61,7 +80,13 @@ def _patch(patched: pytest.MonkeyPatch) -> None:
     _keep_the_file(patched)
     _say_what_is_read(patched)
     _bind_macros_at_once(patched)
+    _look_around_once(patched)
+    patched.setattr(
+        compilation, "inject_ctes_into_sql", _injected_at_the_same_place(compilation.inject_ctes_into_sql)
+    )
     patched.setattr(json, "dump", lambda value, file, **options: file.write(json.dumps(value, **options)))
+    _compile_templates_once(patched)
+    patched.setattr(agate_helper, "empty_table", functools.cache(agate_helper.empty_table))
     patched.setattr(agate_helper, "build_type_tester", _made_once(agate_helper.build_type_tester))
 
 
@@ -71,9 +96,23 @@ def _keep_the_file(patched: pytest.MonkeyPatch) -> None:
     depth = 0
 
     def handle_and_hold(environment: LocalEnvironment) -> Any:
-        if depth and environment not in held:
-            held.append(environment)
-        return handle(environment)
+        if environment not in held:
+            if depth:
+                held.append(environment)
+            return handle(environment)
+        with environment.lock:
+            if environment.conn is None:
+                return handle(environment)
+            environment.handle_count += 1
+        settings = environment.creds.settings or {}
+        of_the_cursor = {name: value for name, value in settings.items() if name not in SETTINGS_OF_THE_FILE}
+        cursor = environment.initialize_cursor(
+            replace(environment.creds, settings=of_the_cursor),
+            environment.conn.cursor(),
+            environment._plugins,
+            environment._REGISTERED_DF,
+        )
+        return DuckDBConnectionWrapper(cursor, environment)
 
     def close_later(environment: LocalEnvironment) -> None:
         if environment not in held:
@@ -126,10 +165,18 @@ def _say_what_is_read(patched: pytest.MonkeyPatch) -> None:
 def _bind_macros_at_once(patched: pytest.MonkeyPatch) -> None:
     # Of the manifest in use: dbt's own macros, of which the first package's win, and those of each other package.
     seen: dict[Any, tuple[Any, list[Any], dict[str, list[Any]]]] = {}
+    # By the number of the macro; each unit test has a manifest of its own, with the macros of all.
+    kind_of: dict[int, type[MacroGenerator]] = {}
+
+    def kind(macro: Any) -> type[MacroGenerator]:
+        """A class for each macro, so that all that its generators differ in by themselves is what they share."""
+        if id(macro) not in kind_of:
+            # With the macro itself, so that no other can have its number.
+            kind_of[id(macro)] = type("Bound", (MacroGenerator,), {"macro": macro})
+        return kind_of[id(macro)]
 
     def kinds(macros: Mapping[str, Any]) -> list[tuple[str, type[MacroGenerator]]]:
-        """A class for each macro, so that all that its generators differ in by themselves is what they share."""
-        return [(name, type("Bound", (MacroGenerator,), {"macro": macro})) for name, macro in macros.items()]
+        return [(name, kind(macro)) for name, macro in macros.items()]
 
     def build_namespace(
         builder: MacroNamespaceBuilder, macros: Any, context: dict[str, Any]
@@ -137,6 +184,8 @@ def _bind_macros_at_once(patched: pytest.MonkeyPatch) -> None:
         key = (id(macros), sum(map(len, macros.values())), *builder.internal_package_names_order)
         if key not in seen:
             seen.clear()
+            if len(kind_of) > KINDS_KEPT:
+                kind_of.clear()
             dbts: dict[str, Any] = {}
             for package in reversed(builder.internal_package_names_order):
                 dbts |= macros.get(package, {})
@@ -180,6 +229,51 @@ def _bind_macros_at_once(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(MacroNamespace, "keys", lambda namespace: flat(namespace).keys())
     patched.setattr(MacroNamespace, "__iter__", lambda namespace: iter(flat(namespace)))
     patched.setattr(MacroNamespace, "__getitem__", lambda namespace, name: flat(namespace)[name])
+
+
+def _compile_templates_once(patched: pytest.MonkeyPatch) -> None:
+    compile_one = MacroFuzzEnvironment.compile
+    kept: dict[tuple[Any, ...], Any] = {}
+
+    def compile_once(environment: MacroFuzzEnvironment, source: Any, *arguments: Any, **options: Any) -> Any:
+        # Of all that the code depends on, dbt's environments differ by their class alone.
+        if not isinstance(source, str) or arguments or options:
+            return compile_one(environment, source, *arguments, **options)
+        key = (type(environment), source)
+        if key not in kept:
+            kept[key] = compile_one(environment, source)
+        return kept[key]
+
+    patched.setattr(MacroFuzzEnvironment, "compile", compile_once)
+
+
+def _look_around_once(patched: pytest.MonkeyPatch) -> None:
+    generate: Any = BaseAdapter.set_macro_context_generator
+    kept = threading.local()
+
+    def set_generator(adapter: BaseAdapter, make: Any) -> None:
+        def made(macro: Any, config: Any, manifest: Any, package: str | None) -> Any:
+            if getattr(kept, "of", None) is None or kept.of[0] is not config or kept.of[1] is not manifest:
+                kept.of, kept.contexts = (config, manifest), {}
+            key = (macro.unique_id, package)
+            if key not in kept.contexts:
+                kept.contexts[key] = make(macro, config, manifest, package)
+            return kept.contexts[key]
+
+        generate(adapter, made)
+
+    patched.setattr(BaseAdapter, "set_macro_context_generator", set_generator)
+
+
+def _injected_at_the_same_place(inject: Callable[[str, list[Any]], str]) -> Callable[[str, list[Any]], str]:
+    @functools.lru_cache(maxsize=50)
+    def around(sql: str) -> list[str]:
+        return inject(sql, [InjectedCTE("here", PLACE)]).split(PLACE)
+
+    def injected(sql: str, ctes: list[Any]) -> str:
+        return ", ".join(cte.sql for cte in ctes).join(around(sql)) if ctes else inject(sql, ctes)
+
+    return injected
 
 
 def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:

@@ -916,7 +916,11 @@ def test_ctrl_c_ends_an_export_and_leaves_nothing(published: Workspace, tmp_path
     process = published.start("export")
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    try:
+        _, errors = process.communicate(timeout=20)
+    finally:
+        # What does not hear it would go on for days.
+        process.kill()
     assert process.returncode == 130, errors
     assert errors.startswith("error: cancelled by Ctrl-C (SIGINT)"), errors
     assert names_below(published.root / "out") == []

@@ -989,7 +989,14 @@ def test_killed_between_results(ready: Workspace, service: Handle) -> None:
     with_customers(ready, 1001)
     service.fail(RESULTS, times=1, delay=0.0, status=None)
     service.switches.polls_before_done = 1
-    killed_when(ready, service, lambda: any(r.status == 200 for r in service.requests if r.method == "GET"))
+
+    def all_ids_are_known_and_one_answered() -> bool:
+        asked = [request for request in service.requests if request.method == "GET"]
+        bulks = list(service.emulator.bulks)
+        polled = all(any(bulk in request.path for request in asked) for bulk in bulks)
+        return len(bulks) == 3 and polled and any(request.status == 200 for request in asked)
+
+    killed_when(ready, service, all_ids_are_known_and_one_answered)
     for bulk in service.emulator.bulks.values():
         bulk.polls_left = 0
     settle(ready, service, 1001, held=0)

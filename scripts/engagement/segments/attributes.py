@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from engagement import project_yaml
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.warehouse import connect
@@ -69,7 +70,7 @@ def known_attributes(settings: Settings) -> dict[str, Attribute]:
     """The columns of the attributes of accounts, by name; ConfigurationError where the project does not say them."""
     path = settings.project_dir / MODELS
     try:
-        models = yaml.safe_load(path.read_text("utf-8"))["models"]
+        models = project_yaml.load(path.read_text("utf-8"))["models"]
         columns = next(model["columns"] for model in models if model["name"] == ATTRIBUTES_MODEL)
         return {
             column["name"]: Attribute(column["name"], str(column["data_type"]))

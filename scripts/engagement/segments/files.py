@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from engagement import durable
+from engagement import durable, project_yaml
 from engagement.errors import ConfigurationError
 
 SEGMENTS = Path("models", "segments")
@@ -29,11 +29,6 @@ _REF = re.compile(r"ref\(\s*['\"]segment_(\w+)['\"]\s*\)")
 _MACRO = re.compile(r"segment_(?:union|intersect|except)\(\s*\[([^\]]*)\]")
 
 
-def _load(text: str) -> Any:
-    # The parser in C where there is one: a segment's tests are long.
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
 def model_path(segment_id: str) -> Path:
     """Where a segment's SQL lies, below the project's folder."""
     return SEGMENTS / f"segment_{segment_id}.sql"
@@ -44,7 +39,7 @@ def described(project_dir: Path) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((project_dir / SEGMENTS).glob("*.yml")):
         try:
-            models = _load(path.read_text("utf-8")).get("models") or ()
+            models = project_yaml.load(path.read_text("utf-8")).get("models") or ()
             for model in models:
                 about = model.get("config", {}).get("meta", {}).get("segment")
                 if isinstance(about, dict):
@@ -123,7 +118,7 @@ def listed(project_dir: Path) -> list[str]:
 
 def _listed(text: str) -> list[str]:
     try:
-        segments = _load(text)["vars"]["segments"]
+        segments = project_yaml.load(text)["vars"]["segments"]
     except (yaml.YAMLError, KeyError, TypeError):
         segments = None
     if not isinstance(segments, list) or not all(isinstance(one, str) for one in segments):
@@ -139,11 +134,11 @@ def project_with(text: str, segment_id: str) -> str:
     Raises ConfigurationError where the list is not written one id a line.
     """
     wanted = [*_listed(text), segment_id]
-    before = _load(text)
+    before = project_yaml.load(text)
     lines = text.splitlines(keepends=True)
     edited = _with_item(lines, segment_id)
     try:
-        after = _load(edited) if edited is not None else None
+        after = project_yaml.load(edited) if edited is not None else None
     except yaml.YAMLError:
         after = None
     expected = {**before, "vars": {**before["vars"], "segments": wanted}}
@@ -262,7 +257,7 @@ def _yaml(value: Any) -> str:
         # YAML 1.1 takes 1e-05 for a text.
         return f"{value:.12f}".rstrip("0")
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value):
-        return value if _load(value) == value else json.dumps(value)
+        return value if project_yaml.load(value) == value else json.dumps(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from engagement import project_yaml
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.logs import log
@@ -82,7 +81,7 @@ def new(
             ),
             Path(files.PROJECT_FILE): files.project_with(project, segment_id),
         }
-        seen = preview(settings, segment_id, rule, yaml.safe_load(project)["vars"])
+        seen = preview(settings, segment_id, rule, project_yaml.load(project)["vars"])
         if not dry_run:
             files.write_together(project_dir, {path: text.encode() for path, text in written.items()})
     if seen is not None and seen.warning is not None:
