@@ -142,9 +142,9 @@ def _tab(name: str) -> Step:
     return step
 
 
-def _choose(label: str, option: int, shown: Callable[[str], str | re.Pattern[str]]) -> Step:
-    """An option of a select box, until a table of it stands there; `option` is added to the turn. The clock begins
-    with the choice, when the list is open.
+def _choose(label: str, option: int, shown: Callable[[Page, str], Locator]) -> Step:
+    """An option of a select box, until what is `shown` of it stands there; `option` is added to the turn. The clock
+    begins with the choice, when the list is open.
     """
 
     def step(page: Page, turn: int) -> Callable[[], object]:
@@ -158,7 +158,7 @@ def _choose(label: str, option: int, shown: Callable[[str], str | re.Pattern[str
 
         def act() -> None:
             chosen.click()
-            table(page, shown(text)).wait_for()
+            shown(page, text).first.wait_for()
 
         return act
 
@@ -166,13 +166,14 @@ def _choose(label: str, option: int, shown: Callable[[str], str | re.Pattern[str
 
 
 def _weeks(page: Page, turn: int) -> Callable[[], object]:
-    chart = page.get_by_test_id("stVegaLiteChart").filter(visible=True)
-    before = chart.nth(3).get_attribute("aria-label")
+    chart = page.locator("[aria-label^='E-mails from the customer over time']").first
+    # What it says to who cannot see it: the month, or the week, with the most of them.
+    before = chart.get_attribute("aria-label")
 
     def act() -> None:
         page.get_by_role("radio", name="Weeks").or_(page.get_by_role("button", name="Weeks")).first.click()
         deadline = time.perf_counter() + 10
-        while chart.nth(3).get_attribute("aria-label") == before:
+        while chart.get_attribute("aria-label") == before:
             assert time.perf_counter() < deadline
 
     return act
@@ -180,10 +181,6 @@ def _weeks(page: Page, turn: int) -> Callable[[], object]:
 
 def _figure(page: Page) -> Locator:
     return page.get_by_test_id("stMetricValue").first
-
-
-def _members(page: Page) -> Locator:
-    return table(page, "Accounts in it")
 
 
 # Where each begins, and what is done there.
@@ -198,18 +195,25 @@ INTERACTIONS: dict[str, tuple[str, Step]] = {
     "its family": ("customer?account={account}", _tab("Family")),
     "its match": ("customer?account={account}", _tab("Match")),
     "its weeks": ("customer?account={account}", _weeks),
-    "open a segment": ("segments", _open("Segments", _members)),
+    "open a segment": ("segments", _open("Segments", _figure)),
     "sort members": ("segments?segment=stale", _sort("Accounts in it", "Score")),
     "more members": ("segments?segment=stale", _more("Accounts in it")),
     "members of an owner": (
         "segments?segment=low_engagement",
-        _choose("Owner", 1, lambda text: f"Accounts in it, of {text}"),
+        _choose("Owner", 1, lambda page, text: table(page, f"Accounts in it, of {text}")),
     ),
     "an attribute": (
         "segments?segment=stale",
-        _choose("Look at one attribute", 1, lambda text: re.compile(f"^{re.escape(text)}")),
+        _choose(
+            "Look at one attribute",
+            1,
+            lambda page, text: page.get_by_text(f"{text}: accounts in it and all others", exact=True),
+        ),
     ),
-    "another week": ("score", _choose("Week that ends on", 1, lambda text: f"Top gains, week to {text}")),
+    "another week": (
+        "score",
+        _choose("Week that ends on", 1, lambda page, text: table(page, f"Top gains, week to {text}")),
+    ),
     "open who moved": ("score", _open(re.compile("Top gains"), _figure)),
     "Discover": ("", _tab("Discover")),
     "the runs": ("", _tab("Runs")),

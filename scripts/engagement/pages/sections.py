@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from engagement.pages.published import OlderFile
 
 # So many rows of a long list are asked for; its query says in `rows_count` how many there are.
 ROWS_LISTED = 200
+BREATH_SECONDS = 0.12
 # Two beside each other on a telephone; a figure that is longer takes the place of both.
 FIGURE_PIXELS, GAP_PIXELS, LONGEST_NARROW = 164, 16, 10
 
@@ -35,6 +37,13 @@ def unless_older() -> Iterator[None]:
         yield
     except OlderFile as older:
         st.info(str(older), icon=":material/info:")
+
+
+def let_the_top_be_drawn() -> None:
+    """A browser draws what comes together at once, charts and all, before anybody sees the first line. A breath after
+    the head of a long page shows it sooner, by more than the breath takes.
+    """
+    time.sleep(BREATH_SECONDS)
 
 
 def note_of_rows(frame: pandas.DataFrame, by: str, where: str) -> None:

@@ -21,7 +21,7 @@ from engagement.pages.customer import (
 )
 from engagement.pages.customer import search as customer_search
 from engagement.pages.reader import Reader
-from engagement.pages.sections import unless_older
+from engagement.pages.sections import let_the_top_be_drawn, unless_older
 
 CARD = """
     select
@@ -79,6 +79,7 @@ def body(reader: Reader) -> None:
         )
         return
     head.head(reader, card)
+    let_the_top_be_drawn()
     for title, part in PARTS.items():
         st.header(title)
         with unless_older():

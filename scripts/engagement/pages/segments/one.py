@@ -11,7 +11,7 @@ import streamlit as st
 from engagement.pages import charts, formats, links
 from engagement.pages.choices import choose
 from engagement.pages.reader import Reader
-from engagement.pages.sections import unless_older
+from engagement.pages.sections import let_the_top_be_drawn, unless_older
 from engagement.pages.segments import insights
 from engagement.pages.tables import Column, download, table
 
@@ -85,6 +85,7 @@ def body(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> Non
             "Counts, changes and comparisons are over all accounts. The lists of accounts and of who left are of the "
             "accounts that you see."
         )
+    let_the_top_be_drawn()
     _trend(reader, asked)
     _lists(reader, asked, about)
     for insight in (insights.differentiators, insights.overlaps):
