@@ -143,12 +143,18 @@ def check(private_file: Path, seed: int, refreshes: int, histories: int = HISTOR
     )
 
 
+# With 40 the as-of date moves back, so that the weeks that are judged reach further back than before.
 @pytest.mark.parametrize(
-    ("seed", "refreshes"),
-    [(1, 1), pytest.param(1, 2, marks=pytest.mark.long), pytest.param(4, 2, marks=pytest.mark.long)],
+    ("seed", "refreshes", "histories"),
+    [
+        (1, 1, 40),
+        *(pytest.param(*case, HISTORIES, marks=pytest.mark.long) for case in ((1, 1), (1, 2), (4, 2))),
+    ],
 )
-def test_refreshes_in_part_add_up_to_a_whole_rebuild(private_file: Path, seed: int, refreshes: int) -> None:
-    check(private_file, seed, refreshes)
+def test_refreshes_in_part_add_up_to_a_whole_rebuild(
+    private_file: Path, seed: int, refreshes: int, histories: int
+) -> None:
+    check(private_file, seed, refreshes, histories)
 
 
 @pytest.mark.long

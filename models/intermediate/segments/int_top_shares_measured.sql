@@ -1,6 +1,6 @@
 {{ config(
     materialized=refreshed(),
-    pre_hook="{{ without_touched('int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
+    pre_hook="{{ without_touched('int_judged_days_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}",
     post_hook="{{ without_gone('int_score_rows_judged', {
         'enrichment_id': 'enrichment_id', 'account_id': 'account_id', 'scored_on': 'scored_on', 'known_by_on': 'known_by_on',
     }) }}",
@@ -12,7 +12,7 @@ rows_judged as (
 
     select judged.*
     from {{ ref('int_score_rows_judged') }} as judged
-    {{ only_touched('judged', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
+    {{ only_touched('judged', 'int_judged_days_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
 
 ),
 
