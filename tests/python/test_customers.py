@@ -113,7 +113,7 @@ def test_other_forms_land_the_same_rows(workspace: Workspace, tmp_path: Path, ki
     for table in ("accounts", "contacts"):
         select = f"from read_csv('{workspace.root / table}.csv')"
         if kind == "parquet":
-            duckdb.sql(f"copy ({select}) to '{tmp_path / table}.parquet'")
+            duckdb.connect().execute(f"copy ({select}) to '{tmp_path / table}.parquet'")
             paths[table] = f"{table}.parquet"
         else:
             with duckdb.connect(str(tmp_path / "crm.duckdb")) as connection:
@@ -320,7 +320,7 @@ def test_own_columns_keep_every_digit(workspace: Workspace, values: list[str], e
 
 
 def test_decimals_of_a_parquet_file_stay_decimals(workspace: Workspace) -> None:
-    duckdb.execute(
+    duckdb.connect().execute(
         f"copy (select 'A1' as account_id, 'Contoso' as name, '' as website, '' as country,"
         f" 1234567890123456.78::decimal(18, 2) as tier) to '{workspace.root / 'accounts.parquet'}' (format parquet)"
     )

@@ -95,14 +95,16 @@ def refused(workspace: Workspace, *arguments: str) -> tuple[int, list[str]]:
 def test_fault_45_a_cell_is_made_text_where_a_spreadsheet_would_compute_it(
     cell: str | None, expected: str | None
 ) -> None:
-    found = duckdb.execute(f"select {formulas.as_text('$1::varchar')}", [cell]).fetchone()
+    found = duckdb.connect().execute(f"select {formulas.as_text('$1::varchar')}", [cell]).fetchone()
     assert found == (expected,)
 
 
 def test_fault_45_no_text_of_random_signs_is_left_that_would_be_computed() -> None:
     """Whatever a reader takes for a cell: the whole of it, or a line; and with white space before it passed over."""
-    found = duckdb.execute(
-        f"""
+    found = (
+        duckdb.connect()
+        .execute(
+            f"""
         with
         signs as (select unnest(['=', '+', '-', '@', ' ', chr(9), chr(10), chr(13), chr(160), 'a', '1']) as sign),
         texts as (
@@ -114,7 +116,9 @@ def test_fault_45_no_text_of_random_signs_is_left_that_would_be_computed() -> No
         select count(distinct text), count(*) filter (where regexp_matches(line, '^[\\s\\x{{a0}}]*[=+@-]'))
         from cells
         """
-    ).fetchone()
+        )
+        .fetchone()
+    )
     assert found == (11**4, 0)
 
 

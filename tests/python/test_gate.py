@@ -96,7 +96,7 @@ def fill(table: Table, folder: Path, **other_fill: str) -> Path:
         f"{SHOW if column.name == 'small_numbers' else (FILL | other_fill)[column.type]} as {quoted(column.name)}"
         for column in table.columns
     )
-    duckdb.execute(
+    duckdb.connect().execute(
         f"copy (select {columns} from range({rows_of(table)})) to '{folder / table.name}.parquet' (format parquet)"
     )
     path = folder / f"{table.name}.duckdb"
@@ -205,7 +205,7 @@ def test_what_stands_beside_the_rows_is_refused(
     table = next(table for table in contract.tables if table.name == "account_recency")
     alone = Contract((table, VIEW))
     path = tmp_path / "candidate.duckdb"
-    duckdb.execute(
+    duckdb.connect().execute(
         f"copy (select {', '.join(f'{FILL[c.type]} as {quoted(c.name)}' for c in table.columns)} from range(10)) "
         f"to '{tmp_path}/account_recency.parquet' (format parquet)"
     )
@@ -235,7 +235,7 @@ def test_an_address_inside_a_list_or_struct_is_refused(tmp_path: Path) -> None:
 
 def test_known_strings_are_found_in_the_bytes_of_the_uncompressed_twin(tmp_path: Path) -> None:
     table = Table("marts", "t", "", (Column("text", "VARCHAR", ""), Column("number", "BIGINT", "")))
-    duckdb.execute(
+    duckdb.connect().execute(
         f"copy (select case range when 77 then '{ADDRESS}' else 'name ' || range end as text, "
         f"case range when 78 then {ADDRESS_KEY} else range end as number from range(50000)) "
         f"to '{tmp_path / 't'}.parquet' (format parquet)"
@@ -253,7 +253,7 @@ def test_the_published_file_has_keys_views_and_comments_and_the_format_of_1_2(tm
     table = Table(
         "marts", "account_recency", "One row.", (Column("account_id", "VARCHAR", "Id's."),), ("account_id",)
     )
-    duckdb.execute(
+    duckdb.connect().execute(
         f"copy (select 'A' || range as account_id from range(9)) to '{tmp_path}/account_recency.parquet'"
     )
     path = tmp_path / "candidate.duckdb"

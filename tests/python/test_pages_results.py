@@ -161,7 +161,7 @@ def test_office_figures_are_those_of_the_file(demo_file: Path) -> None:  # noqa:
             "order by messages_from_count + messages_to_count + meetings_count desc, mail_domain limit 10"
         ).fetchall()
         customers = connection.execute(
-            "select account_name from customer_measures where is_enriched order by engagement_score desc limit 10"
+            "select account_name from customer_measures where is_engaged order by engagement_score desc limit 10"
         ).fetchall()
         coverage = connection.execute(
             "select items_in_year_count from office_coverage where kind = 'message' "
@@ -247,8 +247,8 @@ def test_unmatched_domains_are_for_who_sees_all(tmp_path: Path, monkeypatch: pyt
     customers = of(
         OFFICE,
         [
-            {"account_id": "A1", "account_name": "Mine", "is_enriched": True},
-            {"account_id": "A2", "account_name": "Theirs", "is_enriched": True},
+            {"account_id": "A1", "account_name": "Mine", "is_engaged": True},
+            {"account_id": "A2", "account_name": "Theirs", "is_engaged": True},
         ],
     )
     cards = [{"account_id": "A1", "account_owner": "kim"}, {"account_id": "A2", "account_owner": "lee"}]
@@ -272,7 +272,7 @@ def test_long_lists_are_cut_and_it_is_said(tmp_path: Path) -> None:
             {
                 "account_id": f"A{place}",
                 "account_name": f"{HOSTILE} {place}",
-                "is_enriched": True,
+                "is_engaged": True,
                 "engagement_score": 1,
             }
             for place in range(321)

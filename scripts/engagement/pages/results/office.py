@@ -51,7 +51,7 @@ CUSTOMERS = f"""
         emails_to_account_count, meetings_count, days_since_last_email, days_since_last_meeting,
         reply_time_median_hours, count(*) over () as rows_count
     from customer_measures
-    where enrichment_id = $enrichment_id and is_enriched
+    where enrichment_id = $enrichment_id and is_engaged
     order by engagement_score desc nulls last, account_id
     limit {ROWS_LISTED}
 """
