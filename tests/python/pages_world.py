@@ -17,22 +17,12 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.browser import CHROMIUM
-from emulators import demo
+from demo_once import demo_folder
 from engagement.pages import site
-from made_once import made_once, session_folder
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium; install the system's package (apt-get install chromium)"
 )
-
-
-def demo_folder(session: Path) -> Path:
-    """The demo's folder as `make demo` fills it, once a session; who uses it may not change it."""
-
-    def run_demo(folder: Path) -> None:
-        assert demo.run(["--json"], folder=folder / "demo") == 0
-
-    return made_once(session, "demo-once", run_demo) / "demo"
 
 
 def table_of(page: Page, caption: str) -> Locator:
@@ -104,4 +94,4 @@ def cells(test: AppTest, caption: str) -> list[list[str]]:
 @pytest.fixture(scope="session")
 def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's published file, its run_state.json and enrichments.yml beside it."""
-    return demo_folder(session_folder(tmp_path_factory.getbasetemp())) / "engagement.duckdb"
+    return demo_folder(tmp_path_factory.getbasetemp()) / "engagement.duckdb"

@@ -183,7 +183,7 @@ def test_names_with_markup_are_names(demo_file: Path, browser: Browser, tmp_path
 
 # --- behind a sign-in
 
-OWNERS = "user,owner\nanja,Ingrid Solberg\nboss,*\n"
+OWNERS = "user,owner\nanja,Anja Vogel\nboss,*\n"
 
 
 def block(language: str) -> list[str]:
@@ -251,7 +251,7 @@ def test_behind_a_real_proxy_everybody_sees_his_own(
     with duckdb.connect(str(demo_file), read_only=True) as connection:
         own = connection.execute(
             "select count(*) from marts.segment_members join marts.customer_cards using (account_id) "
-            "where segment_id = 'stale' and account_owner = 'Ingrid Solberg'"
+            "where segment_id = 'stale' and account_owner = 'Anja Vogel'"
         ).fetchone()
         everybody = connection.execute(
             "select count(*) from marts.segment_members where segment_id = 'stale'"

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from emulators import demo
+from demo_once import demo_folder
 from project_fixtures import ROOT
 
 ROW = re.compile(r"^\| (\w+) \| ([\d.]+) .*\| ([\d.]+) \| (\d+) \| ([\d.]+) \|$")
@@ -19,9 +19,7 @@ ROW = re.compile(r"^\| (\w+) \| ([\d.]+) .*\| ([\d.]+) \| (\d+) \| ([\d.]+) \|$"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    assert demo.run(["--json"], folder=folder) == 0
-    return folder / "engagement.duckdb"
+    return demo_folder(tmp_path_factory.getbasetemp()) / "engagement.duckdb"
 
 
 def query(published: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
