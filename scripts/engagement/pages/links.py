@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -58,3 +58,18 @@ def _of_segment(segment_id: str) -> dict[str, str]:
     if enrichment := st.query_params.get("enrichment"):
         parameters["enrichment"] = enrichment
     return parameters
+
+
+class Link(NamedTuple):
+    """Where the rows of a table lead by their ids: `opens` goes there in this tab, `href` says it for another."""
+
+    opens: Callable[[str], None]
+    href: Callable[[str], str]
+
+
+TO_ACCOUNT = Link(open_account, account_href)
+TO_SEGMENT = Link(open_segment, segment_href)
+TO_RESULTS = Link(
+    lambda enrichment_id: go(RESULTS, enrichment=enrichment_id),
+    lambda enrichment_id: href(RESULTS, enrichment=enrichment_id),
+)

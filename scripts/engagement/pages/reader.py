@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas
 import streamlit as st
 
+from engagement.pages import formats
 from engagement.pages.published import Identity, NothingToShow, PublishedFile, identity_of
 from engagement.pages.site import Site, current
 
@@ -30,11 +32,7 @@ class Reader:
 
     def records(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """The same as dictionaries, with None where a value is missing."""
-        frame = self.frame(sql, **parameters)
-        return [
-            {str(name): None if _is_missing(value) else value for name, value in row.items()}
-            for row in frame.to_dict("records")
-        ]
+        return records_of(self.frame(sql, **parameters))
 
     def record(self, sql: str, **parameters: Any) -> dict[str, Any] | None:
         """The only row, or None where there is none."""
@@ -42,8 +40,12 @@ class Reader:
         return rows[0] if rows else None
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, (list, dict)) and bool(pandas.isna(value)))
+def records_of(frame: pandas.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as dictionaries, with None where a value is missing."""
+    return [
+        {str(name): None if formats.is_missing(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 @st.cache_data(max_entries=ANSWERS_KEPT, show_spinner=False)
@@ -58,18 +60,15 @@ def _answer(
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _opened(identity: Identity | None, path: str) -> PublishedFile:
-    return PublishedFile(current().published_file)
+def _opened(identity: Identity | None, path: Path) -> PublishedFile:
+    return PublishedFile(path)
 
 
 def open_reader() -> Reader:
     """The published file for whoever looks now. Raises NothingToShow where there is none, or he may see nothing."""
     site = current()
     user, owners = _viewer(site)
-    identity = identity_of(site.published_file)
-    if identity is None:
-        return Reader(PublishedFile(site.published_file), owners, user)
-    return Reader(_opened(identity, str(site.published_file)), owners, user)
+    return Reader(_opened(identity_of(site.published_file), site.published_file), owners, user)
 
 
 def has_changed(reader: Reader) -> bool:

@@ -18,6 +18,7 @@ import streamlit as st
 from engagement.contract import quoted
 from engagement.exports.formulas import as_text
 from engagement.pages import formats
+from engagement.pages.links import Link
 
 ROWS_AT_FIRST, ROWS_MORE = 25, 100
 
@@ -73,8 +74,7 @@ def table(
     *,
     key: str,
     caption: str,
-    opens: Callable[[str], None] | None = None,
-    href: Callable[[str], str] | None = None,
+    leads_to: Link | None = None,
     id_column: str = "account_id",
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
@@ -83,9 +83,8 @@ def table(
 ) -> None:
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
-    `opens` is called with the row's `id_column` when its first cell is clicked; `href` says where that leads, for
-    another tab; a row without an `id_column` leads nowhere. Without rows, `empty` stands there instead. `indent` is how
-    many steps a row's first cell stands to the right, for a tree.
+    The first cell of a row `leads_to` its `id_column`; a row without one leads nowhere. Without rows, `empty` stands
+    there instead. `indent` is how many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -94,8 +93,8 @@ def table(
     ordered = _sorted(frame, state["sort"]) if is_sortable else frame
     shown = ordered.head(state["rows"])
 
-    def leads(row: Mapping[str, Any]) -> bool:
-        return bool(href or opens) and not formats.is_missing(row[id_column])
+    def id_of(row: Mapping[str, Any]) -> str:
+        return "" if leads_to is None or formats.is_missing(row[id_column]) else str(row[id_column])
 
     rows = [
         {
@@ -104,9 +103,9 @@ def table(
                 for column in columns
             ],
             "details": [column.detail(row) if column.detail else "" for column in columns],
-            "id": str(row[id_column]) if leads(row) else "",
+            "id": id_of(row),
             "indent": indent(row) if indent else 0,
-            "href": href(str(row[id_column])) if href and leads(row) else "",
+            "href": leads_to.href(id_of(row)) if leads_to and id_of(row) else "",
         }
         for row in shown.to_dict("records")
     ]
@@ -136,8 +135,8 @@ def table(
         on_more_change=lambda: _lengthen(key),
         on_open_change=lambda: None,
     )
-    if opens is not None and (chosen := getattr(result, "open", None)):
-        opens(str(chosen))
+    if leads_to is not None and (chosen := getattr(result, "open", None)):
+        leads_to.opens(str(chosen))
 
 
 def download(frame: pandas.DataFrame, columns: Sequence[Column], *, name: str, key: str) -> None:

@@ -148,12 +148,8 @@ def _listed(card: Mapping[str, Any]) -> str:
 
 
 @st.fragment
+@unless_older()
 def _charts(reader: Reader, card: Mapping[str, Any]) -> None:
-    with unless_older():
-        _by_period(reader, card)
-
-
-def _by_period(reader: Reader, card: Mapping[str, Any]) -> None:
     by = st.segmented_control(
         "E-mails and meetings by", list(BY), default=FIRST, required=True, key=BY_KEY, bind="query-params"
     )

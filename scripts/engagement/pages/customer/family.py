@@ -154,8 +154,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         ],
         key="relatives",
         caption="Family by Leadspace",
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         id_column="relative_account_id",
         empty="it names no relatives.",
     )
@@ -174,8 +173,7 @@ def _tree(tree: pandas.DataFrame) -> None:
         ],
         key="family",
         caption="Family in the customer file",
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         is_sortable=False,
         indent=lambda row: int(row["depth"]),
     )

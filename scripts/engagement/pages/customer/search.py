@@ -110,21 +110,17 @@ COLUMNS = [
 
 
 @st.fragment
+@unless_older()
 def another(reader: Reader) -> None:
     """The search above a card: who is found stands below it as soon as something is written."""
-    with unless_older():
-        if needle := _needle():
-            _listed(_found(reader, needle, "", "", MOST_FOUND), "Customers found")
+    if needle := _needle():
+        _listed(_found(reader, needle, "", "", MOST_FOUND), "Customers found")
 
 
 @st.fragment
+@unless_older()
 def everybody(reader: Reader) -> None:
     """The search with its filters, and the list of customers."""
-    with unless_older():
-        _everybody(reader)
-
-
-def _everybody(reader: Reader) -> None:
     bands = {row["score_band"]: formats.words(row["score_band"]) for row in reader.records(BANDS)}
     segments = {row["segment_id"]: row["segment_name"] for row in reader.records(SEGMENTS)}
     search, by_band, by_segment = st.columns([2, 1, 1])
@@ -171,8 +167,7 @@ def _listed(found: pandas.DataFrame, caption: str) -> None:
         COLUMNS,
         key="customers",
         caption=caption,
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         empty="none found. Write less of the name, or clear the filters.",
     )
     if not found.empty and (total := found["found_count"].iloc[0]) > len(found):

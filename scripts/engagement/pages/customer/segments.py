@@ -40,8 +40,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         ],
         key="segments",
         caption="Segments it is in",
-        opens=links.open_segment,
-        href=links.segment_href,
+        leads_to=links.TO_SEGMENT,
         id_column="segment_id",
         empty="it is in no segment.",
     )
@@ -64,8 +63,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
             ],
             key="stays",
             caption="Segments it was in",
-            opens=links.open_segment,
-            href=links.segment_href,
+            leads_to=links.TO_SEGMENT,
             id_column="segment_id",
             empty="it has been in no segment.",
         )

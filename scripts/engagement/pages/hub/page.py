@@ -77,8 +77,7 @@ def _my_enrichments(reader: Reader) -> None:
             key="enrichments",
             caption=MINE,
             id_column="enrichment_id",
-            opens=lambda enrichment_id: links.go(links.RESULTS, enrichment=enrichment_id),
-            href=lambda enrichment_id: links.href(links.RESULTS, enrichment=enrichment_id),
+            leads_to=links.TO_RESULTS,
             empty="none is configured; the tab Discover says what there is.",
         )
         if entries:

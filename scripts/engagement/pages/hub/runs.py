@@ -125,8 +125,7 @@ def show(reader: Reader) -> None:
             key="runs",
             caption="Runs",
             id_column="run_id",
-            opens=_choose,
-            href=lambda run_id: links.href(links.HUB, view="Runs", run=run_id),
+            leads_to=links.Link(_choose, lambda run_id: links.href(links.HUB, view="Runs", run=run_id)),
             empty="none yet; `engagement run` makes the first.",
         )
         note_of_rows(history, "the newest first", "the table run_history of the published file")

@@ -78,8 +78,7 @@ def show_companies(reader: Reader, entry: dict[str, Any]) -> None:
             key=f"companies of {enrichment_id}",
             caption="Enriched customers preview",
             rows_at_first=10,
-            opens=links.open_account,
-            href=links.account_href,
+            leads_to=links.TO_ACCOUNT,
             empty="the file knows no customer, or was not read yet.",
         )
         note_of_rows(companies, "by name", "the table company_file_companies of the published file")
@@ -111,8 +110,7 @@ def show_contacts(reader: Reader, enrichment_id: str) -> None:
             key=f"contacts of {enrichment_id}",
             caption="Enriched contacts",
             rows_at_first=10,
-            opens=links.open_account,
-            href=links.account_href,
+            leads_to=links.TO_ACCOUNT,
         )
         note_of_rows(contacts, "by customer", "the table leadspace_contacts of the published file")
 
@@ -124,13 +122,8 @@ def show_changes(reader: Reader, enrichment_id: str) -> None:
 
 
 @st.fragment
+@unless_older()
 def _changes(reader: Reader, enrichment_id: str) -> None:
-    # What a fragment raises reaches nobody outside of it.
-    with unless_older():
-        _changes_rows(reader, enrichment_id)
-
-
-def _changes_rows(reader: Reader, enrichment_id: str) -> None:
     with_learned = st.toggle("With what was learned for the first time", key=f"learned of {enrichment_id}")
     changes = reader.frame(CHANGES, enrichment_id=enrichment_id, with_learned=with_learned)
     table(
@@ -146,8 +139,7 @@ def _changes_rows(reader: Reader, enrichment_id: str) -> None:
         key=f"changes of {enrichment_id}",
         caption="Changes of company data",
         rows_at_first=10,
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         empty="no value that was known has changed.",
     )
     note_of_rows(changes, "the newest first", "the table company_changes of the published file")

@@ -199,8 +199,7 @@ def _customers(reader: Reader, enrichment_id: str) -> None:
         key=f"customers of {enrichment_id}",
         caption="Enriched customers preview",
         rows_at_first=10,
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         empty="no customer had a counted e-mail or meeting in the year.",
     )
     note_of_rows(customers, "the highest scores first", "the table customer_measures of the published file")
@@ -289,7 +288,7 @@ def _days(reader: Reader, enrichment_id: str) -> None:
             x=altair.X(
                 "yearmonthdate(day_on):T",
                 title="Day",
-                axis=altair.Axis(format="%b %Y", labelOverlap=True, tickCount="month"),
+                axis=_BY_MONTH,
             ),
             y=charts.quantity(
                 "mailboxes_read_count",

@@ -37,13 +37,8 @@ def show(reader: Reader, enrichment_id: str) -> None:
 
 
 @st.fragment
+@unless_older()
 def _show(reader: Reader, enrichment_id: str) -> None:
-    # What a fragment raises reaches nobody outside of it.
-    with unless_older():
-        _show_period(reader, enrichment_id)
-
-
-def _show_period(reader: Reader, enrichment_id: str) -> None:
     period = st.segmented_control(
         "Period before the last publication",
         list(PERIODS),

@@ -129,8 +129,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
             ],
             key=caption,
             caption=f"{caption}, week to {formats.day(week)}",
-            opens=links.open_account,
-            href=links.account_href,
+            leads_to=links.TO_ACCOUNT,
             empty=nobody,
         )
     st.caption(

@@ -313,8 +313,7 @@ def _not_scored(missing: Any) -> None:
             ],
             key="not scored",
             caption="Accounts without a score",
-            opens=links.open_account,
-            href=links.account_href,
+            leads_to=links.TO_ACCOUNT,
         )
 
 

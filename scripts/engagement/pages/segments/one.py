@@ -231,8 +231,7 @@ def _members(reader: Reader, asked: dict[str, Any]) -> str | None:
         columns,
         key="members",
         caption=f"Accounts in it{of_owner}",
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         empty="nobody now.",
     )
     if len(members):
@@ -261,8 +260,7 @@ def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> No
         ],
         key="left",
         caption="Accounts that left, the latest first",
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         rows_at_first=10,
         empty="nobody in the weeks that were judged.",
     )
@@ -288,8 +286,7 @@ def _contacts(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -
         columns,
         key="contacts",
         caption="Contacts of the accounts in it",
-        opens=links.open_account,
-        href=links.account_href,
+        leads_to=links.TO_ACCOUNT,
         empty="the accounts in it have none.",
     )
     if len(contacts):

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engagement.pages import charts, formats, links
 from engagement.pages.choices import choose
-from engagement.pages.reader import Reader
+from engagement.pages.reader import Reader, records_of
 from engagement.pages.segments import ideas
 from engagement.pages.segments import one as segment
 from engagement.pages.tables import Column, table
@@ -93,20 +93,12 @@ def body(reader: Reader) -> None:
     names = dict(zip(listed["segment_id"], listed["segment_name"], strict=True))
     chosen = choose("Segment", names, parameter="segment", nothing="All segments")
     if chosen is not None:
-        [about] = reader_rows(listed[listed["segment_id"] == chosen])
+        [about] = records_of(listed[listed["segment_id"] == chosen])
         segment.body(reader, {**asked, "segment": chosen}, about)
         return
     _all(listed)
     _over_time(reader, asked, listed)
     ideas.section(reader, asked)
-
-
-def reader_rows(frame: pandas.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, with None where a value is missing."""
-    return [
-        {str(name): None if formats.is_missing(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
 
 
 def _all(listed: pandas.DataFrame) -> None:
@@ -137,8 +129,7 @@ def _all(listed: pandas.DataFrame) -> None:
         columns,
         key="segments",
         caption="Segments",
-        opens=links.open_segment,
-        href=links.segment_href,
+        leads_to=links.TO_SEGMENT,
         id_column="segment_id",
     )
 
