@@ -94,3 +94,17 @@
 {% macro spark__element_count(array_column) -%}
     {{ return('coalesce(array_size(' ~ array_column ~ '), 0)') }}
 {%- endmacro %}
+
+
+{#- An array with each of its elements once. -#}
+{% macro distinct_elements(array_column) -%}
+    {{ return(adapter.dispatch('distinct_elements', 'customer_engagement')(array_column)) }}
+{%- endmacro %}
+
+{% macro duckdb__distinct_elements(array_column) -%}
+    {{ return('list_distinct(' ~ array_column ~ ')') }}
+{%- endmacro %}
+
+{% macro spark__distinct_elements(array_column) -%}
+    {{ return('array_distinct(' ~ array_column ~ ')') }}
+{%- endmacro %}

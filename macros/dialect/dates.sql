@@ -95,3 +95,17 @@
 {% macro spark__day_of_seconds(seconds) -%}
     {{ return("date_add(date '1970-01-01', cast(floor(" ~ seconds ~ " / 86400) as int))") }}
 {%- endmacro %}
+
+
+{#- A calendar day so many whole days later. -#}
+{% macro days_after(day, days) -%}
+    {{ return(adapter.dispatch('days_after', 'customer_engagement')(day, days)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_after(day, days) -%}
+    {{ return('(' ~ day ~ ' + cast(' ~ days ~ ' as integer))') }}
+{%- endmacro %}
+
+{% macro spark__days_after(day, days) -%}
+    {{ return('date_add(' ~ day ~ ', cast(' ~ days ~ ' as int))') }}
+{%- endmacro %}

@@ -44,12 +44,38 @@ addresses_monitored as (
 
 ),
 
-copies_with_sender as (
+-- A message happens at the earliest reception of its copies; in our Sent folder that is its sending (D6.1).
+messages_grouped as (
+
+    select
+        enrichment_id,
+        message_key,
+        min(thread_key) as lowest_thread_key,
+        max(thread_key) as highest_thread_key,
+        min(from_key) as lowest_from_key,
+        max(from_key) as highest_from_key,
+        min(case when from_key is not null then received_at end) as from_seen_at,
+        min(received_at) as happened_at
+    from copies
+    group by enrichment_id, message_key
+
+),
+
+-- Nearly all copies of a message agree; only those of the others are put in an order.
+copies_disputed as (
 
     select
         copies.*,
         addresses_monitored.mailbox_id as from_mailbox_id
     from copies
+    inner join messages_grouped
+        on
+            copies.enrichment_id = messages_grouped.enrichment_id
+            and copies.message_key = messages_grouped.message_key
+            and (
+                messages_grouped.lowest_thread_key != messages_grouped.highest_thread_key
+                or messages_grouped.lowest_from_key != messages_grouped.highest_from_key
+            )
     left join addresses_monitored
         on
             copies.enrichment_id = addresses_monitored.enrichment_id
@@ -58,20 +84,14 @@ copies_with_sender as (
 
 ),
 
--- Where copies disagree about the sender (an address in one, Exchange's own form or nothing in another), one of ours
--- goes first, then any address at all.
+-- Where copies disagree about the sender, one of ours goes first, then any address at all.
 copies_ranked as (
 
     select
         enrichment_id,
         message_key,
         from_key,
-        from_mailbox_id,
         received_at,
-        row_number() over (
-            partition by enrichment_id, message_key
-            order by received_at nulls last, mailbox_id nulls last, item_key nulls last
-        ) as copy_number,
         row_number() over (
             partition by enrichment_id, message_key
             order by
@@ -84,7 +104,7 @@ copies_ranked as (
                 mailbox_id nulls last,
                 item_key nulls last
         ) as sender_number
-    from copies_with_sender
+    from copies_disputed
 
 ),
 
@@ -95,7 +115,7 @@ thread_forms as (
         message_key,
         thread_key,
         count(*) as copy_count
-    from copies
+    from copies_disputed
     group by enrichment_id, message_key, thread_key
 
 ),
@@ -112,29 +132,45 @@ thread_forms_ranked as (
         ) as form_number
     from thread_forms
 
+),
+
+messages as (
+
+    select
+        messages_grouped.enrichment_id,
+        messages_grouped.message_key,
+        coalesce(thread_forms_ranked.thread_key, messages_grouped.lowest_thread_key) as thread_key,
+        coalesce(sender_copies.from_key, messages_grouped.lowest_from_key) as from_key,
+        coalesce(sender_copies.received_at, messages_grouped.from_seen_at) as from_seen_at,
+        messages_grouped.happened_at
+    from messages_grouped
+    left join copies_ranked as sender_copies
+        on
+            messages_grouped.enrichment_id = sender_copies.enrichment_id
+            and messages_grouped.message_key = sender_copies.message_key
+            and sender_copies.sender_number = 1
+    left join thread_forms_ranked
+        on
+            messages_grouped.enrichment_id = thread_forms_ranked.enrichment_id
+            and messages_grouped.message_key = thread_forms_ranked.message_key
+            and thread_forms_ranked.form_number = 1
+
 )
 
--- A message happens at the earliest reception of its copies; in our Sent folder that is its sending (D6.1).
 select
-    earliest_copies.enrichment_id,
-    earliest_copies.message_key,
-    thread_forms_ranked.thread_key,
-    sender_copies.from_key,
-    sender_copies.from_mailbox_id,
+    messages.enrichment_id,
+    messages.message_key,
+    messages.thread_key,
+    messages.from_key,
+    addresses_monitored.mailbox_id as from_mailbox_id,
     coalesce(addresses.local_part_class, 'person') = 'automated' as is_automated,
-    {{ local_day('earliest_copies.received_at', 'reporting.time_zone') }} as happened_on,
-    earliest_copies.received_at as happened_at
-from copies_ranked as earliest_copies
-inner join copies_ranked as sender_copies
-    on
-        earliest_copies.enrichment_id = sender_copies.enrichment_id
-        and earliest_copies.message_key = sender_copies.message_key
-        and sender_copies.sender_number = 1
-inner join thread_forms_ranked
-    on
-        earliest_copies.enrichment_id = thread_forms_ranked.enrichment_id
-        and earliest_copies.message_key = thread_forms_ranked.message_key
-        and thread_forms_ranked.form_number = 1
+    {{ local_day('messages.happened_at', 'reporting.time_zone') }} as happened_on,
+    messages.happened_at
+from messages
 cross join reporting
-left join addresses on sender_copies.from_key = addresses.address_key
-where earliest_copies.copy_number = 1
+left join addresses_monitored
+    on
+        messages.enrichment_id = addresses_monitored.enrichment_id
+        and messages.from_key = addresses_monitored.address_key
+        and messages.from_seen_at < addresses_monitored.monitored_to_at
+left join addresses on messages.from_key = addresses.address_key

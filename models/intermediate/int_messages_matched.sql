@@ -15,7 +15,9 @@ copies as (
 
 recipients as (
 
-    select * from {{ ref('stg_office__message_recipients') }}
+    select recipients.*
+    from {{ ref('int_message_recipients_countable') }} as recipients
+    {{ only_touched('recipients', 'int_messages_touched', ['message_key']) }}
 
 ),
 
@@ -52,19 +54,17 @@ senders_matched as (
 recipients_matched as (
 
     select
-        copies.enrichment_id,
-        copies.message_key,
+        recipients.enrichment_id,
+        recipients.message_key,
         contacts.account_id,
         contacts.contact_key,
         'recipient' as contact_role,
-        copies.received_at
+        recipients.received_at
     from recipients
-    inner join contacts on recipients.address_key = contacts.address_key
-    inner join copies
+    inner join contacts
         on
-            contacts.enrichment_id = copies.enrichment_id
-            and recipients.mailbox_id = copies.mailbox_id
-            and recipients.item_key = copies.item_key
+            recipients.enrichment_id = contacts.enrichment_id
+            and recipients.address_key = contacts.address_key
 
 ),
 

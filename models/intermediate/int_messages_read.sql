@@ -41,28 +41,20 @@ reporting as (
 messages_grouped as (
 
     select
-        copies.enrichment_id,
-        copies.message_key,
-        min(case when copies.is_countable then copies.from_key end) as lowest_from_key,
-        max(case when copies.is_countable then copies.from_key end) as highest_from_key,
+        enrichment_id,
+        message_key,
+        min(case when is_countable then from_key end) as lowest_from_key,
+        max(case when is_countable then from_key end) as highest_from_key,
+        min(case when is_countable and from_key is not null then received_at end) as from_seen_at,
         count(*) as copies_count,
-        sum(case when copies.is_countable then 1 else 0 end) as countable_copies_count,
-        max(case when copies.is_countable then copies.recipients_count else 0 end) as recipients_count,
-        max(
-            case when copies.is_countable and addresses_monitored.address_key is not null then 1 else 0 end
-        ) as is_from_monitored,
-        max(case when copies.is_draft then 1 else 0 end) as is_draft,
-        max(case when copies.is_meeting_mail then 1 else 0 end) as is_meeting_mail,
-        max(case when copies.is_search_folder_copy then 1 else 0 end) as is_search_folder_copy,
-        coalesce(min(case when copies.is_countable then copies.received_at end), min(copies.received_at))
-            as happened_at
+        sum(case when is_countable then 1 else 0 end) as countable_copies_count,
+        max(case when is_countable then recipients_count else 0 end) as recipients_count,
+        max(case when is_draft then 1 else 0 end) as is_draft,
+        max(case when is_meeting_mail then 1 else 0 end) as is_meeting_mail,
+        max(case when is_search_folder_copy then 1 else 0 end) as is_search_folder_copy,
+        coalesce(min(case when is_countable then received_at end), min(received_at)) as happened_at
     from copies
-    left join addresses_monitored
-        on
-            copies.enrichment_id = addresses_monitored.enrichment_id
-            and copies.from_key = addresses_monitored.address_key
-            and copies.received_at < addresses_monitored.monitored_to_at
-    group by copies.enrichment_id, copies.message_key
+    group by enrichment_id, message_key
 
 ),
 
@@ -74,6 +66,7 @@ disputed_senders_ranked as (
         copies.enrichment_id,
         copies.message_key,
         copies.from_key,
+        copies.received_at,
         row_number() over (
             partition by copies.enrichment_id, copies.message_key
             order by
@@ -108,7 +101,8 @@ messages_with_sender as (
 
     select
         messages_grouped.*,
-        coalesce(disputed_senders.from_key, messages_grouped.lowest_from_key) as from_key
+        coalesce(disputed_senders.from_key, messages_grouped.lowest_from_key) as from_key,
+        coalesce(disputed_senders.received_at, messages_grouped.from_seen_at) as sender_seen_at
     from messages_grouped
     left join disputed_senders
         on
@@ -123,7 +117,7 @@ select
     messages.from_key,
     case
         when messages.from_key is null then 'missing'
-        when messages.is_from_monitored = 1 then 'monitored'
+        when addresses_monitored.address_key is not null then 'monitored'
         -- Someone who has left the list is a colleague from then on (D6.10).
         when addresses.relation = 'monitored' then 'colleague'
         else coalesce(addresses.relation, 'unresolved')
@@ -138,6 +132,11 @@ select
     {{ local_day('messages.happened_at', 'reporting.time_zone') }} as happened_on
 from messages_with_sender as messages
 cross join reporting
+left join addresses_monitored
+    on
+        messages.enrichment_id = addresses_monitored.enrichment_id
+        and messages.from_key = addresses_monitored.address_key
+        and messages.sender_seen_at < addresses_monitored.monitored_to_at
 left join addresses
     on
         messages.enrichment_id = addresses.enrichment_id

@@ -33,7 +33,7 @@ copies as (
 
 recipients as (
 
-    select * from {{ ref('stg_office__message_recipients') }}
+    select * from {{ ref('int_message_recipients_countable') }}
 
 ),
 
@@ -58,14 +58,13 @@ messages_counted_once as (
 
 ),
 
-copies_of_counted_messages as (
+holders_of_counted_messages as (
 
     select
         copies.enrichment_id,
         copies.message_key,
-        copies.mailbox_id,
-        copies.item_key,
-        copies.received_at
+        copies.mailbox_id as person_key,
+        copies.received_at as known_at
     from copies
     inner join messages_counted_once
         on
@@ -74,21 +73,24 @@ copies_of_counted_messages as (
 
 ),
 
--- Whom a message reached, and since when that was known: grouped before it is asked who of them is ours, since DuckDB
--- would pair every message with every one of ours first.
+-- Who of ours a message reached, and since when that was known.
 recipients_of_counted_messages as (
 
     select
-        copies.enrichment_id,
-        copies.message_key,
-        recipients.address_key,
-        min(copies.received_at) as known_at
-    from copies_of_counted_messages as copies
-    inner join recipients
+        recipients.enrichment_id,
+        recipients.message_key,
+        addresses_monitored.mailbox_id as person_key,
+        recipients.received_at as known_at
+    from recipients
+    inner join addresses_monitored
         on
-            copies.mailbox_id = recipients.mailbox_id
-            and copies.item_key = recipients.item_key
-    group by copies.enrichment_id, copies.message_key, recipients.address_key
+            recipients.enrichment_id = addresses_monitored.enrichment_id
+            and recipients.address_key = addresses_monitored.address_key
+    inner join messages_counted_once
+        on
+            recipients.enrichment_id = messages_counted_once.enrichment_id
+            and recipients.message_key = messages_counted_once.message_key
+    where recipients.received_at < addresses_monitored.monitored_to_at
 
 ),
 
@@ -105,26 +107,11 @@ own_people as (
 
     union all
 
-    select
-        enrichment_id,
-        message_key,
-        mailbox_id as person_key,
-        received_at as known_at
-    from copies_of_counted_messages
+    select * from holders_of_counted_messages
 
     union all
 
-    select
-        recipients.enrichment_id,
-        recipients.message_key,
-        addresses_monitored.mailbox_id as person_key,
-        recipients.known_at
-    from recipients_of_counted_messages as recipients
-    inner join addresses_monitored
-        on
-            recipients.enrichment_id = addresses_monitored.enrichment_id
-            and recipients.address_key = addresses_monitored.address_key
-            and recipients.known_at < addresses_monitored.monitored_to_at
+    select * from recipients_of_counted_messages
 
 ),
 

@@ -14,15 +14,9 @@ messages as (
 
 ),
 
-copies as (
-
-    select * from {{ ref('int_message_copies_countable') }}
-
-),
-
 recipients as (
 
-    select * from {{ ref('stg_office__message_recipients') }}
+    select * from {{ ref('int_message_recipients_countable') }}
 
 ),
 
@@ -40,13 +34,11 @@ select distinct
     messages.sender_relation,
     messages.happened_on
 from recipients
-inner join addresses on recipients.address_key = addresses.address_key
-inner join copies
+inner join addresses
     on
-        addresses.enrichment_id = copies.enrichment_id
-        and recipients.mailbox_id = copies.mailbox_id
-        and recipients.item_key = copies.item_key
+        recipients.enrichment_id = addresses.enrichment_id
+        and recipients.address_key = addresses.address_key
 inner join messages
     on
-        copies.enrichment_id = messages.enrichment_id
-        and copies.message_key = messages.message_key
+        recipients.enrichment_id = messages.enrichment_id
+        and recipients.message_key = messages.message_key

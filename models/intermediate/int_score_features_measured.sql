@@ -14,6 +14,8 @@ score_rows as (
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
+        -- What is known today, or what was known by the end of the day itself (int_score_rows).
+        case when score_rows.known_by_on = score_rows.scored_on then 1 else 0 end as is_as_known,
         cast(score_rows.scored_on - interval 364 day as date) as window_starts_on
     from {{ ref('int_score_rows') }} as score_rows
     {{ only_touched('score_rows', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
@@ -55,31 +57,52 @@ settings as (
 
 ),
 
-account_days_in_windows as (
+-- Forward decay: a day's weight grows from a fixed landmark and is scaled back at the row's end, so that a day is weighed
+-- once, however many windows it is in (Cormode et al., ICDE 2009).
+days_weighed as (
 
     select
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
+        settings.score_version,
+        account_days.enrichment_id,
+        account_days.account_id,
         account_days.happened_on,
-        {{ days_between('account_days.happened_on', 'score_rows.scored_on') }} as age_days,
+        account_days.known_on,
+        cast(date_trunc('week', account_days.happened_on) as date) as week_starts_on,
         account_days.emails_from_account_count as inbound_count,
         account_days.emails_to_account_count as outbound_count,
+        account_days.meetings_count,
+        account_days.emails_from_account_count
+        * {{ forward_weight('account_days.happened_on', 'settings.email_inbound_half_life_days') }}
+            as inbound_weighed_count,
+        account_days.emails_to_account_count
+        * {{ forward_weight('account_days.happened_on', 'settings.email_outbound_half_life_days') }}
+            as outbound_weighed_count,
         account_days.meetings_count
-    from score_rows
-    inner join account_days
-        on
-            score_rows.enrichment_id = account_days.enrichment_id
-            and score_rows.account_id = account_days.account_id
-            and score_rows.window_starts_on <= account_days.happened_on
-            and score_rows.scored_on >= account_days.happened_on
-            and score_rows.known_by_on >= account_days.known_on
+        * {{ forward_weight('account_days.happened_on', 'settings.meeting_volume_half_life_days') }}
+            as meetings_weighed_count
+    from account_days
+    cross join settings
 
 ),
 
--- Forward decay: a day's weight grows from a fixed landmark and is scaled back at the row's end, so that a sum over
--- old days never has to be made again (Cormode et al., ICDE 2009).
+days_in_windows as (
+
+    select
+        days_weighed.*,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        {{ days_between('days_weighed.happened_on', 'score_rows.scored_on') }} as age_days
+    from score_rows
+    inner join days_weighed
+        on
+            score_rows.enrichment_id = days_weighed.enrichment_id
+            and score_rows.account_id = days_weighed.account_id
+            and score_rows.window_starts_on <= days_weighed.happened_on
+            and score_rows.scored_on >= days_weighed.happened_on
+            and score_rows.known_by_on >= days_weighed.known_on
+
+),
+
 volumes as (
 
     select
@@ -112,28 +135,25 @@ volumes as (
             when windows.age_days < settings.responsiveness_window_days then windows.outbound_count else 0
         end) as bigint) as answerable_count,
         count(distinct case
-            when windows.age_days < settings.regularity_window_days then date_trunc('week', windows.happened_on)
+            when windows.age_days < settings.regularity_window_days then windows.week_starts_on
         end) as active_weeks_count,
-        sum(
-            case when windows.age_days < settings.email_inbound_window_days then windows.inbound_count else 0 end
-            * {{ forward_weight('windows.happened_on', 'settings.email_inbound_half_life_days') }}
-        )
+        sum(case
+            when windows.age_days < settings.email_inbound_window_days then windows.inbound_weighed_count else 0
+        end)
         / {{ forward_weight('windows.scored_on', 'max(settings.email_inbound_half_life_days)') }}
             as inbound_decayed_count,
-        sum(
-            case when windows.age_days < settings.email_outbound_window_days then windows.outbound_count else 0 end
-            * {{ forward_weight('windows.happened_on', 'settings.email_outbound_half_life_days') }}
-        )
+        sum(case
+            when windows.age_days < settings.email_outbound_window_days then windows.outbound_weighed_count else 0
+        end)
         / {{ forward_weight('windows.scored_on', 'max(settings.email_outbound_half_life_days)') }}
             as outbound_decayed_count,
-        sum(
-            case when windows.age_days < settings.meeting_volume_window_days then windows.meetings_count else 0 end
-            * {{ forward_weight('windows.happened_on', 'settings.meeting_volume_half_life_days') }}
-        )
+        sum(case
+            when windows.age_days < settings.meeting_volume_window_days then windows.meetings_weighed_count else 0
+        end)
         / {{ forward_weight('windows.scored_on', 'max(settings.meeting_volume_half_life_days)') }}
             as meetings_decayed_count
-    from account_days_in_windows as windows
-    cross join settings
+    from days_in_windows as windows
+    inner join settings on windows.score_version = settings.score_version
     group by
         settings.score_version,
         windows.enrichment_id,
@@ -151,6 +171,60 @@ breadth_windows as (
 
 ),
 
+knowledge as (
+
+    select 0 as is_as_known
+    union all
+    select 1 as is_as_known
+
+),
+
+people_known_late as (
+
+    select distinct
+        enrichment_id,
+        account_id,
+        side,
+        person_key
+    from people_involved
+    where known_on > happened_on
+
+),
+
+-- Somebody counts from the day of contact, or from when it was known if it is asked as of then, to the window's end; for
+-- nearly everybody the two are the same, and is_as_known is null.
+people_stretches as (
+
+    select
+        people.enrichment_id,
+        people.account_id,
+        breadth_windows.breadth_window_days,
+        people.side,
+        people.person_key,
+        case when late.person_key is not null then knowledge.is_as_known end as is_as_known,
+        case
+            when knowledge.is_as_known = 1 then greatest(people.happened_on, people.known_on)
+            else people.happened_on
+        end as starts_on,
+        max({{ days_after('people.happened_on', 'breadth_windows.breadth_window_days') }}) as ends_before_on
+    from people_involved as people
+    cross join breadth_windows
+    left join people_known_late as late
+        on
+            people.enrichment_id = late.enrichment_id
+            and people.account_id = late.account_id
+            and people.side = late.side
+            and people.person_key = late.person_key
+    inner join knowledge on knowledge.is_as_known = 0 or late.person_key is not null
+    group by 1, 2, 3, 4, 5, 6, 7
+
+),
+
+{{ joined_stretches(
+    'people_joined', 'people_stretches',
+    ['enrichment_id', 'account_id', 'breadth_window_days', 'side', 'person_key', 'is_as_known'],
+) }},
+
 breadths as (
 
     select
@@ -158,25 +232,23 @@ breadths as (
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
-        breadth_windows.breadth_window_days,
-        count(distinct case when people.side = 'own' then people.person_key end) as own_people_count,
-        count(distinct case when people.side = 'account' then people.person_key end) as account_people_count
+        people.breadth_window_days,
+        cast(sum(case people.side when 'own' then 1 else 0 end) as bigint) as own_people_count,
+        cast(sum(case people.side when 'account' then 1 else 0 end) as bigint) as account_people_count
     from score_rows
-    cross join breadth_windows
-    inner join people_involved as people
+    inner join people_joined as people
         on
             score_rows.enrichment_id = people.enrichment_id
             and score_rows.account_id = people.account_id
-            and breadth_windows.breadth_window_days
-            > {{ days_between('people.happened_on', 'score_rows.scored_on') }}
-            and score_rows.scored_on >= people.happened_on
-            and score_rows.known_by_on >= people.known_on
+            and score_rows.is_as_known = coalesce(people.is_as_known, score_rows.is_as_known)
+            and score_rows.scored_on >= people.starts_on
+            and score_rows.scored_on < people.ends_before_on
     group by
         score_rows.enrichment_id,
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
-        breadth_windows.breadth_window_days
+        people.breadth_window_days
 
 ),
 
@@ -184,6 +256,19 @@ reply_windows as (
 
     select distinct responsiveness_window_days from settings
     where responsiveness_window_days is not null
+
+),
+
+replies_per_day as (
+
+    select
+        enrichment_id,
+        account_id,
+        happened_on,
+        known_on,
+        count(*) as replies_count
+    from replies
+    group by enrichment_id, account_id, happened_on, known_on
 
 ),
 
@@ -195,11 +280,10 @@ reply_counts as (
         score_rows.scored_on,
         score_rows.known_by_on,
         reply_windows.responsiveness_window_days,
-        count(*) as replies_count,
-        count(distinct replies.replier_key) as repliers_count
+        cast(sum(replies.replies_count) as bigint) as replies_count
     from score_rows
     cross join reply_windows
-    inner join replies
+    inner join replies_per_day as replies
         on
             score_rows.enrichment_id = replies.enrichment_id
             and score_rows.account_id = replies.account_id
@@ -213,6 +297,74 @@ reply_counts as (
         score_rows.scored_on,
         score_rows.known_by_on,
         reply_windows.responsiveness_window_days
+
+),
+
+repliers_known_late as (
+
+    select distinct
+        enrichment_id,
+        account_id,
+        replier_key
+    from replies
+    where known_on > happened_on
+
+),
+
+repliers_stretches as (
+
+    select
+        replies.enrichment_id,
+        replies.account_id,
+        reply_windows.responsiveness_window_days,
+        replies.replier_key,
+        case when late.replier_key is not null then knowledge.is_as_known end as is_as_known,
+        case
+            when knowledge.is_as_known = 1 then greatest(replies.happened_on, replies.known_on)
+            else replies.happened_on
+        end as starts_on,
+        max({{ days_after('replies.happened_on', 'reply_windows.responsiveness_window_days') }}) as ends_before_on
+    from replies
+    cross join reply_windows
+    left join repliers_known_late as late
+        on
+            replies.enrichment_id = late.enrichment_id
+            and replies.account_id = late.account_id
+            and replies.replier_key = late.replier_key
+    inner join knowledge on knowledge.is_as_known = 0 or late.replier_key is not null
+    where replies.replier_key is not null
+    group by 1, 2, 3, 4, 5, 6
+
+),
+
+{{ joined_stretches(
+    'repliers_joined', 'repliers_stretches',
+    ['enrichment_id', 'account_id', 'responsiveness_window_days', 'replier_key', 'is_as_known'],
+) }},
+
+replier_counts as (
+
+    select
+        score_rows.enrichment_id,
+        score_rows.account_id,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        repliers.responsiveness_window_days,
+        count(*) as repliers_count
+    from score_rows
+    inner join repliers_joined as repliers
+        on
+            score_rows.enrichment_id = repliers.enrichment_id
+            and score_rows.account_id = repliers.account_id
+            and score_rows.is_as_known = coalesce(repliers.is_as_known, score_rows.is_as_known)
+            and score_rows.scored_on >= repliers.starts_on
+            and score_rows.scored_on < repliers.ends_before_on
+    group by
+        score_rows.enrichment_id,
+        score_rows.account_id,
+        score_rows.scored_on,
+        score_rows.known_by_on,
+        repliers.responsiveness_window_days
 
 )
 
@@ -231,7 +383,7 @@ select
     coalesce(breadths.own_people_count, 0) as own_people_count,
     coalesce(breadths.account_people_count, 0) as account_people_count,
     coalesce(reply_counts.replies_count, 0) as replies_count,
-    coalesce(reply_counts.repliers_count, 0) as repliers_count,
+    coalesce(replier_counts.repliers_count, 0) as repliers_count,
     volumes.last_contact_on,
     volumes.last_two_way_on,
     volumes.scored_on,
@@ -251,3 +403,10 @@ left join reply_counts
         and volumes.scored_on = reply_counts.scored_on
         and volumes.known_by_on = reply_counts.known_by_on
         and volumes.responsiveness_window_days = reply_counts.responsiveness_window_days
+left join replier_counts
+    on
+        volumes.enrichment_id = replier_counts.enrichment_id
+        and volumes.account_id = replier_counts.account_id
+        and volumes.scored_on = replier_counts.scored_on
+        and volumes.known_by_on = replier_counts.known_by_on
+        and volumes.responsiveness_window_days = replier_counts.responsiveness_window_days

@@ -39,16 +39,6 @@ mailboxes_touched as (
 
 ),
 
-recipients_touched as (
-
-    select
-        recipients.mailbox_id,
-        recipients.item_key
-    from recipients
-    inner join addresses_touched on recipients.address_key = addresses_touched.address_key
-
-),
-
 messages_touched as (
 
     -- landed since
@@ -79,12 +69,9 @@ messages_touched as (
 
     union all
 
-    select messages.message_key
-    from messages
-    inner join recipients_touched
-        on
-            messages.mailbox_id = recipients_touched.mailbox_id
-            and messages.item_key = recipients_touched.item_key
+    select recipients.message_key
+    from recipients
+    inner join addresses_touched on recipients.address_key = addresses_touched.address_key
 
     union all
 

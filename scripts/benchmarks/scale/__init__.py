@@ -1,1 +1,1 @@
-"""What `make bench` runs: a made-up tenant of 1, 10 and 100 million message copies, and how long everything takes on it."""
+"""What `make bench` runs: a made-up tenant of 1 to 100 million message copies, and what everything costs on it."""

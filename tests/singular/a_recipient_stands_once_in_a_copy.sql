@@ -1,0 +1,13 @@
+-- Within one copy, so that nothing has to be grouped; a build in part looks at what was landed since the one before.
+{%- set refresh = ref('int_refresh') %}
+
+select
+    mailbox_id,
+    item_key
+from {{ source('office', 'office_messages') }}
+where
+    {{ element_count('recipient_keys') }} > 1
+    and {{ element_count(distinct_elements('recipient_keys')) }} < {{ element_count('recipient_keys') }}
+    {% if execute and refreshes_in_part() %}
+    and landing_id > (select max(previous_landing_id) from {{ refresh }})
+    {% endif %}
