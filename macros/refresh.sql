@@ -165,6 +165,28 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Condition on `copies` of messages: in part, that they were received while the copies of touched messages were. It leaves
+    out nothing that `only_touched` would leave; but it is known before the copies are read, and keeps all others from being
+    read at all. -#}
+{% macro received_when_touched(copies) -%}
+    {#- in a unit test there is no table to ask -#}
+    {%- set is_known = is_in_part() and model.resource_type == 'model' -%}
+    {%- set span_relation = ref('int_messages_touched_span') if not execute or is_known -%}
+    {%- set condition = namespace(text='1 = 1') -%}
+    {%- if is_known -%}
+        {%- set found = run_query(
+            'select cast(first_received_at as string), cast(last_received_at as string) from ' ~ span_relation
+            ~ ' where copies_count > 0 and copies_count = dated_copies_count'
+        ).rows -%}
+        {%- if found -%}
+            {%- set condition.text = (
+                copies ~ ".received_at between timestamp '" ~ found[0][0] ~ "' and timestamp '" ~ found[0][1] ~ "'"
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(condition.text) }}
+{%- endmacro %}
+
 {#- After a table's whole new content: leaves what does not stand in the table yet, so that only that is written. -#}
 {% macro unless_it_stands() -%}
     {%- if is_in_part() -%}

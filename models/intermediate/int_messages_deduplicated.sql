@@ -23,6 +23,7 @@ copies as (
         on
             copies.enrichment_id = messages_matched.enrichment_id
             and copies.message_key = messages_matched.message_key
+    where {{ received_when_touched('copies') }}
 
 ),
 

@@ -10,6 +10,7 @@ copies as (
     select copies.*
     from {{ ref('int_message_copies_countable') }} as copies
     {{ only_touched('copies', 'int_messages_touched', ['message_key']) }}
+    where {{ received_when_touched('copies') }}
 
 ),
 
@@ -18,6 +19,7 @@ recipients as (
     select recipients.*
     from {{ ref('int_message_recipients_countable') }} as recipients
     {{ only_touched('recipients', 'int_messages_touched', ['message_key']) }}
+    where {{ received_when_touched('recipients') }}
 
 ),
 

@@ -10,12 +10,15 @@ copies as (
     select copies.*
     from {{ ref('int_message_copies_read') }} as copies
     {{ only_touched('copies', 'int_messages_touched', ['message_key']) }}
+    where {{ received_when_touched('copies') }}
 
 ),
 
 countable_copies as (
 
-    select * from {{ ref('int_message_copies_countable') }}
+    select copies.*
+    from {{ ref('int_message_copies_countable') }} as copies
+    where {{ received_when_touched('copies') }}
 
 ),
 

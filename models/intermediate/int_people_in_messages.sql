@@ -27,13 +27,17 @@ messages_matched as (
 
 copies as (
 
-    select * from {{ ref('int_message_copies_countable') }}
+    select copies.*
+    from {{ ref('int_message_copies_countable') }} as copies
+    where {{ received_when_touched('copies') }}
 
 ),
 
 recipients as (
 
-    select * from {{ ref('int_message_recipients_countable') }}
+    select recipients.*
+    from {{ ref('int_message_recipients_countable') }} as recipients
+    where {{ received_when_touched('recipients') }}
 
 ),
 

@@ -16,7 +16,9 @@ messages as (
 
 recipients as (
 
-    select * from {{ ref('int_message_recipients_countable') }}
+    select recipients.*
+    from {{ ref('int_message_recipients_countable') }} as recipients
+    where {{ received_when_touched('recipients') }}
 
 ),
 

@@ -82,7 +82,7 @@ def as_json(result: Result, goals: Sequence[Goal]) -> str:
 
 def as_table(result: Result, goals: Sequence[Goal]) -> str:
     """For a terminal."""
-    lines = [*_aligned(_rows(result)), "", *_aligned(_goal_rows(goals))]
+    lines = [*aligned(_rows(result)), "", *aligned(goal_rows(goals))]
     if result.without_dlt:
         lines.append(f"dlt was not measured: {result.without_dlt}")
     return "\n".join(lines)
@@ -133,7 +133,8 @@ def _rows(result: Result) -> list[list[str]]:
 _VERDICT = {(True, True): "met", (True, False): "MISSED", (False, False): ""}
 
 
-def _goal_rows(goals: Sequence[Goal]) -> list[list[str]]:
+def goal_rows(goals: Sequence[Goal]) -> list[list[str]]:
+    """A table of goals: bound, measured and whether it was met."""
     rows = [["goal", "bound", "measured", ""]]
     for goal in goals:
         measured = "not measured" if goal.value is None else f"{goal.value:,.2f}"
@@ -142,14 +143,16 @@ def _goal_rows(goals: Sequence[Goal]) -> list[list[str]]:
     return rows
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table for a terminal, in lines."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; the first row is its head."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -180,7 +183,7 @@ Measured on {datetime.now(UTC).date()}; {here["cores"]} cores ({here["processor"
 
 ## Goals
 
-{_markdown(_goal_rows(goals))}
+{markdown(goal_rows(goals))}
 
 ## Figures
 
@@ -188,7 +191,7 @@ The median of {repeat} repetitions ({len(result.few)} of memory), and the least 
 took turns, as did few and many mailboxes. A ratio is the median of the ratios of two neighbouring runs, since what
 slows the machine slows both.
 
-{_markdown(_rows(result))}
+{markdown(_rows(result))}
 {f"{chr(10)}dlt was not measured: {result.without_dlt}.{chr(10)}" if result.without_dlt else ""}
 - What is measured is a whole process, its start included: wall time, its own user and system time with that of the
   processes it started, its largest resident memory (of several processes the largest, not the sum).
@@ -214,13 +217,13 @@ resource for each mailbox, all into one table, `parallelized`; write disposition
 (messages, and a child table each for their recipients in To and Cc); destination DuckDB by way of files in the format
 {dlt_pipeline.FILE_FORMAT}; orjson and pyarrow installed; telemetry off.
 
-{_markdown([["setting", "value"], *([f"`{name}`", f"`{value}`"] for name, value in dlt_pipeline.SETTINGS.items())])}
+{markdown([["setting", "value"], *([f"`{name}`", f"`{value}`"] for name, value in dlt_pipeline.SETTINGS.items())])}
 
 What was tried with {dlt_pipeline.TRIED_MESSAGES:,} messages on {dlt_pipeline.TRIED_ON}: the median of three turns,
 and the least and the most; the rest once. The machine was busy with other work, so the rates are rough; the CPU seconds
 are not.
 
-{_markdown([["tried", "messages a second", "CPU seconds a million"], *([*row] for row in dlt_pipeline.TRIED)])}
+{markdown([["tried", "messages a second", "CPU seconds a million"], *([*row] for row in dlt_pipeline.TRIED)])}
 
 ## What the figures do and do not say
 

@@ -9,7 +9,6 @@ what does not: the year, mail per person, copies per message.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measure import environment_of
+from benchmarks.scale.script import steps_of
 from engagement import config, room, warehouse
 from engagement.office.slices import MEETINGS, MESSAGES, Plan
 from engagement.progress import progress
@@ -68,16 +68,6 @@ class Tenant:
 
     def settings(self) -> config.Settings:
         return config.load(self.environment(), services=(), needs_files=False)
-
-
-def _sections() -> dict[str, list[str]]:
-    """The statements of tenant.sql by section."""
-    sections: dict[str, list[str]] = {}
-    for part in re.split(r"^-- :", _SQL.read_text("utf-8"), flags=re.MULTILINE)[1:]:
-        name, _, text = part.partition("\n")
-        text = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE)
-        sections[name.strip()] = [statement for statement in text.split(";") if statement.strip()]
-    return sections
 
 
 def _configuration() -> dict[str, object]:
@@ -132,7 +122,7 @@ def make(folder: Path, copies: int, *, memory_limit: str = "4GB") -> Tenant:
     }
     with warehouse.private_file(settings) as connection:
         warehouse.save_settings(connection, settings, key_check="made-up")
-        sections = _sections()
+        sections = dict(steps_of(_SQL))
         connection.execute(f"set memory_limit = '{memory_limit}'")
         connection.execute("set preserve_insertion_order = false")
         connection.execute(f"attach {literal(str(tenant.week_file))} as week")
@@ -150,14 +140,35 @@ def make(folder: Path, copies: int, *, memory_limit: str = "4GB") -> Tenant:
                 run("fill")
                 bar.advance()
         connection.execute("drop table threads; drop table messages; drop table copies; drop table entries")
-        for kind, table, column in (
-            (MESSAGES, "office_messages", "received_at"),
-            (MEETINGS, "office_meetings", "start_at"),
-        ):
-            _write_ledger(connection, "private", kind, table, column, READ_AT)
+        for kind, table, column in _KINDS:
+            _write_ledger(connection, kind, table, column, READ_AT)
         connection.execute("checkpoint private")
         connection.execute("checkpoint week")
     return tenant
+
+
+def land_week(tenant: Tenant) -> None:
+    """Lands what the week after the year brought, as an extraction would: new messages and entries, entries that are
+    another than before, and the ledger.
+    """
+    with warehouse.connect(tenant.settings()) as connection:
+        connection.execute(f"attach {literal(str(tenant.week_file))} as week (read_only)")
+        with warehouse.transaction(connection):
+            connection.execute("insert into raw.office_messages from week.messages")
+            connection.execute(
+                "insert into raw.office_replaced select 'meetings', ical_key, start_at, 4 from raw.office_meetings"
+                " where (mailbox_id, item_key) in (select mailbox_id, item_key from week.meetings)"
+            )
+            connection.execute(
+                "delete from raw.office_meetings"
+                " where (mailbox_id, item_key) in (select mailbox_id, item_key from week.meetings)"
+            )
+            connection.execute("insert into raw.office_meetings from week.meetings")
+        for kind, table, column in _KINDS:
+            _write_ledger(connection, kind, table, column, NEXT_READ_AT)
+
+
+_KINDS = ((MESSAGES, "office_messages", "received_at"), (MEETINGS, "office_meetings", "start_at"))
 
 
 def _stretches(copies: int) -> Iterator[dict[str, object]]:
@@ -180,11 +191,10 @@ def _stretches(copies: int) -> Iterator[dict[str, object]]:
 
 
 def _write_ledger(
-    connection: warehouse.Connection, rows_in: str, kind: str, table: str, column: str, read_at: datetime
+    connection: warehouse.Connection, kind: str, table: str, column: str, read_at: datetime
 ) -> None:
-    """A ledger row for every slice of every mailbox, as an extraction at that instant would leave it."""
+    """A ledger row for every slice of every mailbox, as an extraction at that instant leaves it."""
     plan = Plan.of(kind, now=read_at, retention_days=RETENTION_DAYS)
-    pieces = plan.slices()
     landing_id = {MESSAGES: 1, MEETINGS: 2}[kind] + (2 if read_at > READ_AT else 0)
     connection.execute(
         "create or replace temporary table pieces (starts_at timestamp, ends_at timestamp, read_to timestamp)"
@@ -192,28 +202,30 @@ def _write_ledger(
     warehouse.append(
         connection,
         "pieces",
-        [(piece.start, piece.end, plan.read_to(piece)) for piece in pieces],
+        [(piece.start, piece.end, plan.read_to(piece)) for piece in plan.slices()],
         schema="temp",
     )
-    connection.execute(
-        f"""
-        insert into private.raw.office_units
-        with counted as (
-            select mailbox_id, {column} as at, count(*) as row_count
-            from (select mailbox_id, date_trunc('day', {column}) as {column} from {rows_in}.{"raw." if rows_in == "private" else ""}{table})
+    with warehouse.transaction(connection):
+        connection.execute("delete from raw.office_units where kind = ?", [kind])
+        connection.execute(
+            f"""
+            insert into raw.office_units
+            with counted as (
+                select mailbox_id, date_trunc('day', {column}) as day, count(*) as row_count
+                from raw.{table}
+                group by all
+            )
+            select
+                mailboxes.mailbox_id, '{kind}', pieces.starts_at, pieces.ends_at, pieces.read_to,
+                coalesce(sum(counted.row_count), 0), 'made-up', timestamp '{read_at}', {landing_id}
+            from raw.office_mailboxes as mailboxes
+            cross join pieces
+            left join counted
+                on mailboxes.mailbox_id = counted.mailbox_id
+                and counted.day >= pieces.starts_at and counted.day < pieces.ends_at
             group by all
+            """
         )
-        select
-            mailboxes.mailbox_id, '{kind}', pieces.starts_at, pieces.ends_at, pieces.read_to,
-            coalesce(sum(counted.row_count), 0), 'made-up', timestamp '{read_at}', {landing_id}
-        from private.raw.office_mailboxes as mailboxes
-        cross join pieces
-        left join counted
-            on mailboxes.mailbox_id = counted.mailbox_id
-            and counted.at >= pieces.starts_at and counted.at < pieces.ends_at
-        group by all
-        """
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

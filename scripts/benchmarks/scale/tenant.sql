@@ -2,7 +2,7 @@
 -- benchmarks.scale.tenant sets the variables, runs `create`, then `fill` once per stretch of time, then `finish`.
 -- Attached: private (the private file), week (what the following week lands).
 
--- :create
+-- step: create
 
 -- A number in 0..1, and a key over the whole range, for anything that can be named by numbers.
 create temporary macro draw(what, a, b) as (hash(what, a, b) >> 11) / 9007199254740992.0;
@@ -62,7 +62,7 @@ from range(getvariable('outsiders')) as outsiders (outsider);
 create table week.messages as from private.raw.office_messages limit 0;
 create table week.meetings as from private.raw.office_meetings limit 0;
 
--- :fill
+-- step: fill
 
 -- Threads that begin in this stretch: number, who of ours, whom outside, when, how many messages, how fast.
 create or replace temporary table threads as
