@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale.compare floor.parquet polars.parquet
 
-A result is a Parquet file, or `FILE.duckdb#SCHEMA.TABLE` for what a build made of marts.account_engagement. Whole numbers,
+A result is a Parquet file, or `FILE.duckdb#SCHEMA.TABLE`: what a build made of marts.account_engagement. Whole numbers,
 texts and dates are the same or not; means may differ by 1e-9 of themselves, since a sum depends on its order.
 """
 

@@ -20,7 +20,7 @@ where small_numbers != 'show';
 
 create temp table enrichments as
 select
-    cast(row_number() over (order by enrichment_id) as tinyint) as enrichment_no,
+    cast(row_number() over (order by enrichment_id) as smallint) as enrichment_no,
     enrichment_id,
     coalesce(max(value) filter (where key = 'domain_matching'), 'false') = 'true' as matches_domains,
     coalesce(max(value) filter (where key = 'active'), 'true') = 'true'
