@@ -187,9 +187,15 @@ where address_key is not null;
 
 -- step: match
 
--- Integer keys first: most mail matches nobody, and is gone before anything is grouped.
+-- What follows reads the rows of all mail, and constants cost less there than joins with a table of one row.
+set variable ends_before_at = (select ends_before_at from as_of);
+
+set variable year_starts_on = (select year_starts_on from as_of);
+
+-- Integer keys first: most mail matches nobody, and is gone before anything is grouped. Lists are unnested before anything
+-- is joined, since they are slow to carry through a join.
 create temp table evidence as
-select distinct
+select
     contacts.enrichment_no,
     copies.message_key,
     contacts.account_no,
@@ -198,21 +204,27 @@ select distinct
 from (
     select mailbox_id, message_key, received_at, from_key as address_key, true as is_sender
     from private.raw.office_messages
-    where not is_draft and not is_meeting_mail and not is_search_folder_copy
+    where
+        not is_draft and not is_meeting_mail and not is_search_folder_copy
+        and received_at < getvariable('ends_before_at')
     union all
     select mailbox_id, message_key, received_at, unnest(recipient_keys) as address_key, false as is_sender
     from private.raw.office_messages
-    where not is_draft and not is_meeting_mail and not is_search_folder_copy
+    where
+        not is_draft and not is_meeting_mail and not is_search_folder_copy
+        and received_at < getvariable('ends_before_at')
 ) as copies
 inner join contacts using (address_key)
 inner join mailboxes
     on
         copies.mailbox_id = mailboxes.mailbox_id
         and contacts.enrichment_no = mailboxes.enrichment_no
-        and copies.received_at < mailboxes.monitored_to_at
-where copies.received_at < (select ends_before_at from as_of);
+        and copies.received_at < mailboxes.monitored_to_at;
 
 -- step: messages
+
+create temp table matched as
+select distinct enrichment_no, message_key from evidence;
 
 create temp table copies as
 select
@@ -223,11 +235,12 @@ select
     messages.thread_key,
     messages.from_key,
     monitored.mailbox_id as from_mailbox_id,
-    messages.received_at,
-    messages.recipient_keys
+    messages.received_at
 from private.raw.office_messages as messages
 inner join mailboxes
     on messages.mailbox_id = mailboxes.mailbox_id and messages.received_at < mailboxes.monitored_to_at
+inner join matched
+    on mailboxes.enrichment_no = matched.enrichment_no and messages.message_key = matched.message_key
 left join monitored
     on
         mailboxes.enrichment_no = monitored.enrichment_no
@@ -235,8 +248,7 @@ left join monitored
         and messages.received_at < monitored.monitored_to_at
 where
     not messages.is_draft and not messages.is_meeting_mail and not messages.is_search_folder_copy
-    and messages.received_at < (select ends_before_at from as_of)
-    and (mailboxes.enrichment_no, messages.message_key) in (select (enrichment_no, message_key) from evidence);
+    and messages.received_at < getvariable('ends_before_at');
 
 create temp table messages_grouped as
 select
@@ -275,22 +287,6 @@ qualify
         order by count(*) desc, thread_key nulls last
     ) = 1;
 
-create temp table messages as
-select
-    grouped.enrichment_no,
-    grouped.message_key,
-    case when threads.message_key is null then grouped.thread_key else threads.thread_key end as thread_key,
-    case when senders.message_key is null then grouped.from_mailbox_id else senders.from_mailbox_id end
-        as from_mailbox_id,
-    grouped.happened_at,
-    cast(timezone(reporting.time_zone, timezone('UTC', grouped.happened_at)) as date) as happened_on
-from messages_grouped as grouped
-cross join reporting
-left join disputed_senders as senders using (enrichment_no, message_key)
-left join disputed_threads as threads using (enrichment_no, message_key)
-anti join (select address_key from private.raw.office_addresses where local_part_class = 'automated') as automated
-    on coalesce(senders.from_key, grouped.from_key) = automated.address_key;
-
 -- To the account: one of ours wrote it and a contact receives it. From it: a contact wrote it and one of ours holds it.
 create temp table counted as
 select
@@ -302,7 +298,21 @@ select
     messages.from_mailbox_id,
     messages.happened_at,
     messages.happened_on
-from messages
+from (
+    select
+        grouped.enrichment_no,
+        grouped.message_key,
+        if(threads.message_key is null, grouped.thread_key, threads.thread_key) as thread_key,
+        if(senders.message_key is null, grouped.from_mailbox_id, senders.from_mailbox_id) as from_mailbox_id,
+        grouped.happened_at,
+        cast(timezone(reporting.time_zone, timezone('UTC', grouped.happened_at)) as date) as happened_on
+    from messages_grouped as grouped
+    cross join reporting
+    left join disputed_senders as senders using (enrichment_no, message_key)
+    left join disputed_threads as threads using (enrichment_no, message_key)
+    anti join (select address_key from private.raw.office_addresses where local_part_class = 'automated') as automated
+        on coalesce(senders.from_key, grouped.from_key) = automated.address_key
+) as messages
 inner join (select distinct enrichment_no, message_key, account_no, is_sender from evidence) as evidence
     on
         messages.enrichment_no = evidence.enrichment_no
@@ -314,7 +324,7 @@ inner join (select distinct enrichment_no, message_key, account_no, is_sender fr
 create temp table counted_in_year as
 select enrichment_no, account_no, message_key, from_mailbox_id, happened_on
 from counted
-where happened_on >= (select year_starts_on from as_of);
+where happened_on >= getvariable('year_starts_on');
 
 create temp table people_in_emails as
 select distinct enrichment_no, account_no, true as is_own, happened_on, person_no
@@ -327,19 +337,25 @@ from (
     from copies
     inner join counted_in_year using (enrichment_no, message_key)
     union all
-    select enrichment_no, account_no, happened_on, recipients.mailbox_id as person_no
+    select monitored.enrichment_no, account_no, happened_on, monitored.mailbox_id as person_no
     from (
-        select copies.enrichment_no, copies.message_key, monitored.mailbox_id
-        from (
-            select enrichment_no, message_key, received_at, unnest(recipient_keys) as address_key from copies
-        ) as copies
-        inner join monitored
-            on
-                copies.enrichment_no = monitored.enrichment_no
-                and copies.address_key = monitored.address_key
-                and copies.received_at < monitored.monitored_to_at
+        select mailbox_id, message_key, received_at, unnest(recipient_keys) as address_key
+        from private.raw.office_messages
+        where
+            not is_draft and not is_meeting_mail and not is_search_folder_copy
+            and received_at < getvariable('ends_before_at')
     ) as recipients
-    inner join counted_in_year using (enrichment_no, message_key)
+    inner join monitored
+        on recipients.address_key = monitored.address_key and recipients.received_at < monitored.monitored_to_at
+    inner join mailboxes
+        on
+            recipients.mailbox_id = mailboxes.mailbox_id
+            and monitored.enrichment_no = mailboxes.enrichment_no
+            and recipients.received_at < mailboxes.monitored_to_at
+    inner join counted_in_year
+        on
+            monitored.enrichment_no = counted_in_year.enrichment_no
+            and recipients.message_key = counted_in_year.message_key
 ) as own_people
 union all
 select distinct enrichment_no, account_no, false as is_own, happened_on, contact_no as person_no
@@ -573,7 +589,7 @@ inner join people_in_meetings as people
         counted.enrichment_no = people.enrichment_no
         and counted.meeting_key = people.meeting_key
         and people.account_no in (-1, counted.account_no)
-where counted.happened_on >= (select year_starts_on from as_of);
+where counted.happened_on >= getvariable('year_starts_on');
 
 -- step: periods
 
