@@ -119,6 +119,18 @@ select
     period_no
 from periods;
 
+-- Days of the same week and the same month are in the same periods: people are told apart by such pieces, half as many rows.
+create temp table pieces as
+select
+    day_on,
+    cast(dense_rank() over (order by date_trunc('week', day_on), date_trunc('month', day_on)) as smallint) as piece_no
+from (select distinct day_on from days) as days_of_year;
+
+create temp table piece_periods as
+select distinct piece_no, period_no
+from pieces
+inner join days using (day_on);
+
 -- step: addresses
 
 -- An address that moved between people belongs to one: who is still listed, then the lower id.
@@ -187,10 +199,8 @@ where address_key is not null;
 
 -- step: match
 
--- What follows reads the rows of all mail, and constants cost less there than joins with a table of one row.
+-- What follows reads the rows of all mail, and a constant costs less there than a join with a table of one row.
 set variable ends_before_at = (select ends_before_at from as_of);
-
-set variable year_starts_on = (select year_starts_on from as_of);
 
 -- Integer keys first: most mail matches nobody, and is gone before anything is grouped. Lists are unnested before anything
 -- is joined, since they are slow to carry through a join.
@@ -322,28 +332,29 @@ inner join (select distinct enrichment_no, message_key, account_no, is_sender fr
 -- step: people
 
 create temp table counted_in_year as
-select enrichment_no, account_no, message_key, from_mailbox_id, happened_on
+select enrichment_no, account_no, message_key, from_mailbox_id, piece_no
 from counted
-where happened_on >= getvariable('year_starts_on');
+inner join pieces on counted.happened_on = pieces.day_on;
 
 create temp table people_in_emails as
-select distinct enrichment_no, account_no, true as is_own, happened_on, person_no
+select distinct enrichment_no, account_no, true as is_own, piece_no, person_no
 from (
-    select enrichment_no, account_no, happened_on, from_mailbox_id as person_no
+    select enrichment_no, account_no, piece_no, from_mailbox_id as person_no
     from counted_in_year
     where from_mailbox_id is not null
     union all
-    select enrichment_no, account_no, happened_on, copies.mailbox_id as person_no
+    select enrichment_no, account_no, piece_no, copies.mailbox_id as person_no
     from copies
     inner join counted_in_year using (enrichment_no, message_key)
     union all
-    select monitored.enrichment_no, account_no, happened_on, monitored.mailbox_id as person_no
+    select monitored.enrichment_no, account_no, piece_no, monitored.mailbox_id as person_no
     from (
         select mailbox_id, message_key, received_at, unnest(recipient_keys) as address_key
         from private.raw.office_messages
         where
             not is_draft and not is_meeting_mail and not is_search_folder_copy
             and received_at < getvariable('ends_before_at')
+            and message_key in (select message_key from counted_in_year)
     ) as recipients
     inner join monitored
         on recipients.address_key = monitored.address_key and recipients.received_at < monitored.monitored_to_at
@@ -358,7 +369,7 @@ from (
             and recipients.message_key = counted_in_year.message_key
 ) as own_people
 union all
-select distinct enrichment_no, account_no, false as is_own, happened_on, contact_no as person_no
+select distinct enrichment_no, account_no, false as is_own, piece_no, contact_no as person_no
 from evidence
 inner join counted_in_year using (enrichment_no, account_no, message_key);
 
@@ -581,7 +592,7 @@ select distinct
     counted.enrichment_no,
     counted.account_no,
     people.account_no = -1 as is_own,
-    counted.happened_on,
+    pieces.piece_no,
     people.person_no
 from meetings_counted as counted
 inner join people_in_meetings as people
@@ -589,7 +600,7 @@ inner join people_in_meetings as people
         counted.enrichment_no = people.enrichment_no
         and counted.meeting_key = people.meeting_key
         and people.account_no in (-1, counted.account_no)
-where counted.happened_on >= getvariable('year_starts_on');
+inner join pieces on counted.happened_on = pieces.day_on;
 
 -- step: periods
 
@@ -651,13 +662,13 @@ select
     count(*) filter (where in_meeting and is_own) as own_people_in_meetings,
     count(*) filter (where in_meeting and not is_own) as account_people_in_meetings
 from (
-    select distinct people.* exclude (happened_on), days.period_no
+    select distinct people.* exclude (piece_no), piece_periods.period_no
     from (
         select *, false as in_meeting from people_in_emails
         union all
         select *, true as in_meeting from people_met
     ) as people
-    inner join days on people.happened_on = days.day_on
+    inner join piece_periods using (piece_no)
 ) as people_by_period
 group by all;
 
