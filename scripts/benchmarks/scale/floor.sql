@@ -258,7 +258,9 @@ left join monitored
         and messages.received_at < monitored.monitored_to_at
 where
     not messages.is_draft and not messages.is_meeting_mail and not messages.is_search_folder_copy
-    and messages.received_at < getvariable('ends_before_at');
+    and messages.received_at < getvariable('ends_before_at')
+    -- before the joins, which all mail would go through otherwise
+    and messages.message_key in (select message_key from matched);
 
 create temp table messages_grouped as
 select

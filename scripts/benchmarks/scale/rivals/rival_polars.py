@@ -515,7 +515,9 @@ def result_of(
     )
     account_days = pl.concat([email_days.lazy(), meeting_days.lazy()], how="diagonal")
     totals = (
-        account_days.join(days, on="happened_on").group_by(of_period).agg(pl.all().exclude("happened_on").sum())
+        account_days.join(days, on="happened_on")
+        .group_by(of_period)
+        .agg(pl.all().exclude("happened_on").sum())
     )
     is_email, is_own = ~pl.col("in_meeting"), pl.col("is_own")
     people_counts = (
@@ -539,7 +541,11 @@ def result_of(
     first_days = account_days.group_by(ACCOUNT).agg(engagement_started_on=pl.col("happened_on").min())
 
     def last_days(of_channel: pl.DataFrame, name: str) -> pl.LazyFrame:
-        return of_channel.lazy().select(*ACCOUNT, "happened_on", pl.col("happened_on").alias(name)).sort("happened_on")
+        return (
+            of_channel.lazy()
+            .select(*ACCOUNT, "happened_on", pl.col("happened_on").alias(name))
+            .sort("happened_on")
+        )
 
     def days_since(name: str) -> pl.Expr:
         return (pl.col("counts_to_on") - pl.col(name)).dt.total_days()
@@ -571,7 +577,9 @@ def result_of(
         "enrichment_id",
         "account_id",
         "aggregation_level",
-        pl.format("{}|{}|{}", "account_id", "aggregation_level", "aggregation_starts_on").alias("primary_key"),
+        pl.format("{}|{}|{}", "account_id", "aggregation_level", "aggregation_starts_on").alias(
+            "primary_key"
+        ),
         "emails_to_account_count",
         "emails_from_account_count",
         "meetings_to_account_count",
@@ -615,7 +623,9 @@ def compute(raw: Path, result_file: Path, memory_limit_mb: int | None, threads: 
     ValueError where Polars was started with another number of threads.
     """
     if pl.thread_pool_size() != threads:
-        raise ValueError(f"Polars has {pl.thread_pool_size()} threads: start it with POLARS_MAX_THREADS={threads}")
+        raise ValueError(
+            f"Polars has {pl.thread_pool_size()} threads: start it with POLARS_MAX_THREADS={threads}"
+        )
     steps = Steps()
     window = window_of_raw(raw)
     addresses = Addresses(raw, window)

@@ -73,11 +73,14 @@ def window_of(
         return values[enrichment_id].get(key) or default
 
     if set_to("", "reporting.small_numbers", "show") != "show":
-        raise ValueError("small numbers are banded in these tables; the rivals count only where they are shown")
+        raise ValueError(
+            "small numbers are banded in these tables; the rivals count only where they are shown"
+        )
     offices = [
         enrichment_id
         for enrichment_id in sorted(values)
-        if set_to(enrichment_id, "type", "") == "office" and set_to(enrichment_id, "has_outputs", "true") == "true"
+        if set_to(enrichment_id, "type", "") == "office"
+        and set_to(enrichment_id, "has_outputs", "true") == "true"
     ]
     read = [
         enrichment_id
@@ -151,7 +154,9 @@ def run(description: str | None, compute: Callable[[Path, Path, int | None, int]
     `compute` is given the folder of raw tables, the Parquet file to write, the memory in MB and the threads.
     """
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--raw", type=Path, required=True, help="folder with TABLE/*.parquet of every raw table")
+    parser.add_argument(
+        "--raw", type=Path, required=True, help="folder with TABLE/*.parquet of every raw table"
+    )
     parser.add_argument("--result", type=Path, required=True, help="the Parquet file to write")
     parser.add_argument("--memory-limit-mb", type=int, help="what the tool may take, where it can be told")
     parser.add_argument("--threads", type=int, default=2)
