@@ -11,20 +11,14 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
+from benchmarks.scale.script import steps_of
+
 SCRIPT = Path(__file__).with_name("floor.sql")
 PERSONAL_MAIL_DOMAINS = Path(__file__).resolve().parents[3] / "seeds" / "personal_mail_domains.csv"
-
-
-def steps_of(script: str) -> Iterator[tuple[str, str]]:
-    """Each step of the script: its name and its statements."""
-    for part in script.split("\n-- step: ")[1:]:
-        name, statements = part.split("\n", 1)
-        yield name, statements
 
 
 def compute(
@@ -41,7 +35,7 @@ def compute(
             connection.execute(f"set memory_limit = '{memory_limit_mb}MiB'")
         connection.execute(f"attach '{private_file}' as private (read_only)")
         connection.execute(f"set variable personal_mail_domains = '{PERSONAL_MAIL_DOMAINS}'")
-        for step, statements in steps_of(SCRIPT.read_text("utf-8")):
+        for step, statements in steps_of(SCRIPT):
             began = time.perf_counter()
             connection.execute(statements)
             seconds[step] = round(time.perf_counter() - began, 3)

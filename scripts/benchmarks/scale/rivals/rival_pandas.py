@@ -210,7 +210,7 @@ def copies_of(mail: Mail, evidence: pd.DataFrame, addresses: Addresses) -> pd.Da
 
 
 def deduplicated(copies: pd.DataFrame, addresses: Addresses, window: Window) -> pd.DataFrame:
-    """One row per message that is not an automated sender's: its thread, its sender among ours, and when it happened."""
+    """One row per message that no automated sender sent: its thread, its sender among ours, and when it happened."""
     grouped = copies.groupby(MESSAGE, sort=False)
     messages = grouped[["received_at", "from_mailbox_id", "from_key", "thread_key"]].min()
     highest = grouped[["from_key", "thread_key"]].max()

@@ -151,7 +151,7 @@ def matched(copies: pl.LazyFrame, addresses: Addresses) -> pl.DataFrame:
 
 
 def deduplicated(copies: pl.DataFrame, addresses: Addresses, window: Window) -> pl.DataFrame:
-    """One row per message that is not an automated sender's: its thread, its sender among ours, and when it happened."""
+    """One row per message that no automated sender sent: its thread, its sender among ours, and when it happened."""
     grouped = collected(
         copies.lazy()
         .group_by(MESSAGE)
