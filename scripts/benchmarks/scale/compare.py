@@ -91,7 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("one")
     parser.add_argument("other")
     given = parser.parse_args(arguments)
-    rows, found = differences(given.one, given.other)
+    try:
+        rows, found = differences(given.one, given.other)
+    except duckdb.Error as error:
+        print(
+            f"{given.one} and {given.other} cannot be compared: {str(error).splitlines()[0]}", file=sys.stderr
+        )
+        return 1
     for line in found[:SHOWN]:
         print(line, file=sys.stderr)
     name_one, name_other = Path(given.one).name, Path(given.other).name

@@ -37,7 +37,8 @@ def compute(
         connection.execute(f"set variable personal_mail_domains = '{PERSONAL_MAIL_DOMAINS}'")
         for step, statements in steps_of(SCRIPT):
             began = time.perf_counter()
-            connection.execute(statements)
+            for statement in statements:
+                connection.execute(statement)
             seconds[step] = round(time.perf_counter() - began, 3)
         began = time.perf_counter()
         connection.execute(f"copy result to '{result_file}' (format parquet)")

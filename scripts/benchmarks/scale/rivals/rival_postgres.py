@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -199,13 +198,7 @@ def load_window(connection: psycopg.Connection[Any], window: Window) -> None:
         [(period.number, period.level, period.starts_on, period.counts_to_on) for period in window.periods],
     )
     load_rows(connection, "days", [(day, period.number) for period in window.periods for day in period.days])
-    # Days of the same week and the same month are in the same periods.
-    periods_of: dict[date, tuple[int, ...]] = {}
-    for period in window.periods:
-        for day in period.days:
-            periods_of[day] = (*periods_of.get(day, ()), period.number)
-    pieces = {periods: number for number, periods in enumerate(sorted(set(periods_of.values())))}
-    load_rows(connection, "pieces", [(day, pieces[periods]) for day, periods in periods_of.items()])
+    load_rows(connection, "pieces", window.pieces)
 
 
 def window_of_raw(raw: Path) -> Window:
@@ -331,7 +324,7 @@ def compute(raw: Path, result_file: Path, memory_limit_mb: int | None, threads: 
         load_raw(connection, raw, window)
         steps.done("load")
         for step, statements in steps_of(SCRIPT):
-            for statement in statements.split(";\n"):
+            for statement in statements:
                 connection.execute(statement)
             steps.done(step)
         write(connection, result_file)

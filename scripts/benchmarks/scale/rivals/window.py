@@ -53,6 +53,16 @@ class Window:
     enrichments: list[tuple[str, bool]]
     periods: list[Period]
 
+    @property
+    def pieces(self) -> list[tuple[date, int]]:
+        """Each day of the year with the number of its piece: days of the same week and month are in the same periods."""
+        periods_of: dict[date, tuple[int, ...]] = defaultdict(tuple)
+        for period in self.periods:
+            for day in period.days:
+                periods_of[day] = (*periods_of[day], period.number)
+        numbers = {periods: number for number, periods in enumerate(sorted(set(periods_of.values())))}
+        return [(day, numbers[periods]) for day, periods in periods_of.items()]
+
 
 def window_of(
     settings: Iterable[tuple[str, str, str | None]],
