@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale.rivals.rival_postgres --raw raw --result postgres.parquet
 
-The server is made in a folder of TMPDIR for this one run, listens on a socket there alone, and is stopped and removed in
+The server is made in a folder of TMPDIR for this one run, listens on a socket there alone, and is removed in
 the end. PostgreSQL refuses to be root: then it runs as the user `postgres`, who must be able to reach that folder.
 POSTGRES_BIN names the folder of its programs, where they are not in Debian's place.
 """

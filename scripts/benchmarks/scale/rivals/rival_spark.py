@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale.rivals.rival_spark --raw raw --result spark.parquet
 
-Of the memory three quarters are the heap of Java, since Spark takes more beside it. What it spills lies beside the result.
+Three quarters of the memory are the heap of Java, since Spark takes more beside it. It spills beside the result.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Window:
 
     @property
     def pieces(self) -> list[tuple[date, int]]:
-        """Each day of the year with the number of its piece: days of the same week and month are in the same periods."""
+        """Each day of the year with the number of its piece: days of one week and one month are in the same periods."""
         periods_of: dict[date, tuple[int, ...]] = defaultdict(tuple)
         for period in self.periods:
             for day in period.days:
