@@ -157,22 +157,24 @@ def test_a_difference_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
         code = compare.main([str(wrong), str(right)])
         return code, capsys.readouterr().err
 
-    year = "where aggregation_level = 'year' and account_id = 'a0000-x'"
+    def first_with(column: str) -> str:
+        return f"where primary_key = (select min(primary_key) from result where {column} is not null)"
+
     assert told("select 1") == (0, "")
-    assert told(f"update result set meeting_duration_mean_minutes *= 1 + 1e-12 {year}") == (0, "")
+    for column in compare.MEANS:
+        assert told(f"update result set {column} = {column} * (1 + 1e-12)") == (0, "")
+        code, text = told(f"update result set {column} = {column} * (1 + 1e-8) {first_with(column)}")
+        assert (code, f" {column}: " in text) == (1, True)
     for column in (*compare.EXACT, *compare.MEANS):
-        for value in ("null", "'2020-01-01'" if column.endswith("_on") else f"{column} + 1"):
-            if column == "primary_key":
-                value = "'another'"
-            code, text = told(
-                f"update result set {column} = {value} where {column} is not null "
-                f"and primary_key = (select min(primary_key) from result where {column} is not null)"
-            )
-            assert code == 1
-            assert f" {column}: " in text
-    code, text = told(f"delete from result {year}")
+        other = {"primary_key": "'another'", "engagement_started_on": "'2020-01-01'"}.get(
+            column, f"{column} + 1"
+        )
+        for value in ("null", other):
+            code, text = told(f"update result set {column} = {value} {first_with(column)}")
+            assert (code, f" {column}: " in text) == (1, True), (column, value)
+    code, text = told(f"delete from result {first_with('account_id')}")
     assert (code, text.splitlines()[0].endswith("only in other")) == (1, True)
-    code, text = told(f"insert into result from result {year}")
+    code, text = told(f"insert into result from result {first_with('account_id')}")
     assert (code, text.startswith("one: 2 rows of ")) == (1, True)
     assert compare.main([str(tmp_path / "nothing.parquet"), str(right)]) == 1
     assert "cannot be compared" in capsys.readouterr().err
