@@ -53,6 +53,15 @@ def session(memory_limit_mb: int, threads: int, folder: Path) -> SparkSession:
     return made
 
 
+def stop(spark: SparkSession) -> None:
+    """Stop Spark and wait for its Java, which otherwise outlives this process a little and is counted to nobody."""
+    gateway: Any = spark.sparkContext._gateway
+    spark.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait()
+
+
 def window_of_raw(spark: SparkSession) -> Window:
     """The window of the raw tables."""
 
@@ -124,7 +133,7 @@ def compute(raw: Path, result_file: Path, memory_limit_mb: int | None, threads: 
             part.replace(result_file)
             steps.done("write")
         finally:
-            spark.stop()
+            stop(spark)
     return steps
 
 
