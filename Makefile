@@ -25,6 +25,12 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		-r $<
 	touch $@
 
+.venv-rivals/installed: scripts/benchmarks/scale/rivals/requirements.lock
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r $<
+	touch $@
+
 .venv-measures/installed: scripts/measures/requirements.lock
 	$(PYTHON) -m venv .venv-measures
 	@# halo comes as source only, and is built by the setuptools of the same lock
@@ -166,6 +172,8 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --group pyproject.toml:audit -o scripts/audit/requirements.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --group pyproject.toml:rivals -o scripts/benchmarks/scale/rivals/requirements.lock
 	for group in bi:clients superset:superset; do \
 		uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 			--no-header --upgrade --group pyproject.toml:$${group%:*} -o tests/bi/$${group#*:}.lock || exit 1; \

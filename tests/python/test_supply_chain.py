@@ -22,6 +22,7 @@ LOCKS = {
         "audit": "scripts/audit/requirements.lock",
         "bench": "scripts/benchmarks/requirements.lock",
         "measures": "scripts/measures/requirements.lock",
+        "rivals": "scripts/benchmarks/scale/rivals/requirements.lock",
         **{path.stem: str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "bi").glob("*.lock"))},
     }.items()
 }
