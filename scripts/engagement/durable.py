@@ -151,10 +151,10 @@ def _exchanged(one: Path, other: Path) -> bool:
     except AttributeError:
         return False
     at_current, exchange_names = -100, 2
-    done = exchange(at_current, os.fsencode(one), at_current, os.fsencode(other), exchange_names) == 0
-    if not done and (number := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+    result: int = exchange(at_current, os.fsencode(one), at_current, os.fsencode(other), exchange_names)
+    if result != 0 and (number := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         raise OSError(number, os.strerror(number), str(other))
-    return done
+    return result == 0
 
 
 def _is_alive(pid: int) -> bool:

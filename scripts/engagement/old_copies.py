@@ -1,5 +1,5 @@
-"""Whole private files beside the one in use: what it was before an upgrade or a restore, and what a killed one left; and
-its raw tables as Parquet, wherever `engagement raw-to-parquet` has put them.
+"""Whole private files beside the one in use: what it was before an upgrade or a restore, and what a killed one left;
+and its raw tables as Parquet, wherever `engagement raw-to-parquet` has put them.
 
 They hold what the private file held then. So whatever must leave the bytes of the private file (an erasure, a removal,
 another key) takes them along (engagement.rebuild), and `engagement access` names them.

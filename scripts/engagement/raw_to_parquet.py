@@ -45,18 +45,16 @@ def raw_to_parquet(settings: Settings, folder: Path | None = None) -> Outcome:
     may still be in the private file. The folder is as it was then.
     """
     target = (folder or settings.raw_parquet_folder).absolute()
-    _check_place(settings, target)
     if not settings.private_file.is_file():
         raise ConfigurationError(
             f"{settings.private_file.name}: no such file, so there is nothing to write; run `engagement extract` first"
         )
+    _check_place(settings, target)
     with single_run(settings, command="raw-to-parquet"):
         old_copies.take_in_log(settings)
         with connect(settings, read_only=True) as connection:
             require_current(connection, settings)
             rebuild.require_settled(connection, settings)
-            # Before anything is written, so that an erasure finds what a kill leaves.
-            old_copies.note_raw_folder(settings, target)
             with _work_folder(target) as work:
                 room.require(
                     work,
@@ -64,6 +62,8 @@ def raw_to_parquet(settings: Settings, folder: Path | None = None) -> Outcome:
                     what=f"{target.name}: too little room for the raw tables",
                     advice="make room or name another folder",
                 )
+                # Before anything is written, so that an erasure finds what a kill leaves.
+                old_copies.note_raw_folder(settings, target)
                 manifest = _written(connection, settings, work)
                 stopping.check()
                 durable.replace_folder(work, target)
@@ -71,8 +71,8 @@ def raw_to_parquet(settings: Settings, folder: Path | None = None) -> Outcome:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What `engagement raw-to-parquet` says that a folder holds. ConfigurationError where it does not hold exactly that:
-    a file is missing, another, or one too many.
+    """What `engagement raw-to-parquet` says that a folder holds. ConfigurationError where it does not hold exactly
+    that: a file is missing, another, or one too many.
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / RAW_MANIFEST).read_text("utf-8"))
@@ -110,7 +110,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _check_place(settings: Settings, target: Path) -> None:
     """ConfigurationError where a folder is no place for the tables."""
     problem = None
-    own = [settings.data_dir, settings.private_file.parent, settings.project_dir, settings.configuration_file.parent]
+    own = [
+        settings.data_dir,
+        settings.private_file.parent,
+        settings.project_dir,
+        settings.configuration_file.parent,
+    ]
     resolved = target.resolve()
     if any(folder.resolve() == resolved or resolved in folder.resolve().parents for folder in own):
         problem = "holds the data or the project, and is replaced whole; name a folder of its own"
@@ -138,8 +143,8 @@ def _work_folder(target: Path) -> Iterator[Path]:
             work = held.enter_context(durable.work_folder(target.parent, old_copies.raw_work_prefix(target)))
         except OSError as error:
             raise ConfigurationError(
-                f"{target.parent.name or target.parent}: cannot be written ({error.strerror}); correct its rights or name"
-                " another folder"
+                f"{target.parent.name or target.parent}: cannot be written ({error.strerror}); correct its rights or"
+                " name another folder"
             ) from None
         yield work
 
@@ -149,7 +154,9 @@ def _written(connection: Connection, settings: Settings, work: Path) -> dict[str
     room, or the disk refuses.
     """
     ends = {
-        table: connection.execute(f'select count(*), coalesce(max(rowid), -1) + 1 from raw."{table}"').fetchall()[0]
+        table: connection.execute(
+            f'select count(*), coalesce(max(rowid), -1) + 1 from raw."{table}"'
+        ).fetchall()[0]
         for table in versions.layout(connection)
     }
     tables: dict[str, Any] = {}

@@ -33,7 +33,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
+
+T = TypeVar("T")
 
 SPARK_DIR = "ENGAGEMENT_SPARK_DIR"
 SPARK_HOST, SPARK_PORT = "ENGAGEMENT_SPARK_HOST", "ENGAGEMENT_SPARK_PORT"
@@ -54,6 +56,8 @@ CONF: Mapping[str, str] = {
     "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
     "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    # Hadoop gives files rights of its own and asks no umask: what is computed from mail is its owner's alone.
+    "spark.hadoop.fs.permissions.umask-mode": "077",
     "spark.driver.host": LOOPBACK,
     "spark.driver.bindAddress": LOOPBACK,
     "spark.driver.memory": "1g",
@@ -256,14 +260,16 @@ def running(
 def spark_home(python: str) -> str:
     """The folder of the wheel `pyspark` in an environment. ClusterError where it, or Java, is not there."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise ClusterError("Java is not installed; Spark 4.1 needs Java 17 or 21 (Debian: openjdk-17-jre-headless)")
+        raise ClusterError(
+            "Java is not installed; Spark 4.1 needs Java 17 or 21 (Debian: openjdk-17-jre-headless)"
+        )
     found = subprocess.run(
         [python, "-c", "import os, pyhive, pyspark; print(os.path.dirname(pyspark.__file__))"],
         capture_output=True,
         text=True,
     )
     if found.returncode != 0:
-        raise ClusterError(f"{python}: has no pyspark or no PyHive; make its environment with `make .venv-spark/installed`")
+        raise ClusterError(f"{python}: has no pyspark or no PyHive; run `make .venv-spark/installed`")
     return found.stdout.strip()
 
 
@@ -302,7 +308,9 @@ def _start(cluster: Cluster, home: str) -> None:
         return cluster.servers[name]
 
     def said(from_: Server, pattern: str) -> str:
-        return _wait(cluster, from_, until, lambda: (re.search(pattern, from_.text()) or [None, None])[1])
+        found = _wait(cluster, from_, until, lambda: re.search(pattern, from_.text()))
+        assert found is not None
+        return found[1]
 
     main = "org.apache.spark.deploy"
     master = server(
@@ -354,7 +362,7 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _wait(cluster: Cluster, server: Server, until: float, asked: Callable[[], Any]) -> Any:
+def _wait(cluster: Cluster, server: Server, until: float, asked: Callable[[], T]) -> T:
     """The first answer that is something. ClusterError where a server has ended or time is up."""
     while True:
         for one in cluster.servers.values():
@@ -366,7 +374,9 @@ def _wait(cluster: Cluster, server: Server, until: float, asked: Callable[[], An
             if answer := asked():
                 return answer
         if time.monotonic() > until:
-            raise ClusterError(f"Spark's {server.name} did not answer in {SECONDS_TO_START} s; see {server.log}")
+            raise ClusterError(
+                f"Spark's {server.name} did not answer in {SECONDS_TO_START} s; see {server.log}"
+            )
         time.sleep(0.25)
 
 
@@ -393,7 +403,7 @@ def _fetched(url: str) -> Any:
 
 @dataclass(frozen=True)
 class When:
-    """When a worker is killed: after `seconds`, after so many `nodes` of dbt's, or as soon as dbt begins node `name`."""
+    """When a worker is killed: after `seconds`, after so many `nodes` of dbt's, or as dbt begins the node `name`."""
 
     seconds: float | None = None
     nodes: int | None = None
@@ -487,7 +497,11 @@ def _report(cluster: Cluster, exit_code: int) -> dict[str, Any]:
             for executor in cluster.executors()
         ],
         "failed_stages": [
-            {"stage": stage["stageId"], "attempt": stage["attemptId"], "why": str(stage.get("failureReason"))[:200]}
+            {
+                "stage": stage["stageId"],
+                "attempt": stage["attemptId"],
+                "why": str(stage.get("failureReason"))[:200],
+            }
             for stage in cluster.failed_stages()
         ],
         "workers": [{"host": worker["host"], "state": worker["state"]} for worker in cluster.workers()],
@@ -504,7 +518,9 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code is that of what was run, 2 for wrong arguments and 4 where the cluster fails."""
-    parser = argparse.ArgumentParser(prog="python -m spark.cluster", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m spark.cluster", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--dir", type=Path, default=None, help=f"where its files lie (else {SPARK_DIR})")
     parser.add_argument("--python", default=sys.executable, help="interpreter with pyspark and PyHive")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -526,7 +542,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with running(given.dir or spark_dir(), python=given.python) as cluster:
             _say(
                 f"master {cluster.master_url}, workers {', '.join(WORKERS)}, Thrift server at"
-                f" {cluster.host}:{cluster.port}, up after {time.monotonic() - started:.0f} s; files in {cluster.folder}"
+                f" {cluster.host}:{cluster.port}, up after {time.monotonic() - started:.0f} s; files in"
+                f" {cluster.folder}"
             )
             if given.command == "serve":
                 print(" ".join(f"{name}={value}" for name, value in cluster.environment.items()), flush=True)
