@@ -483,17 +483,26 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
 
 
 @cli.command()
+@click.option(
+    "--marts-from",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Publish the marts that another engine has built: a folder with one of Parquet files for each mart.",
+)
 @_as_json
 @_logging
-def publish(as_json: bool, verbose: bool) -> None:
+def publish(marts_from: Path | None, as_json: bool, verbose: bool) -> None:
     """Publish what dbt has built in the private file.
 
     \b
-    Example:
+    Examples:
       dbt build && engagement publish
+      dbt build --target spark && engagement publish --marts-from data/spark/warehouse/marts.db
+
+    With --marts-from the gate, the contract and the views are the same (docs/spark.md).
     """
     _conclude(
-        _notified("publish", running.publish),
+        _notified("publish", lambda settings: running.publish(settings, marts_from=marts_from)),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

@@ -174,11 +174,7 @@ def _written(connection: Connection, settings: Settings, work: Path) -> dict[str
             "release": version("account-engagement"),
             "duckdb": duckdb.__version__,
             "private_file_version": versions.version_of(connection),
-            # What had been landed by then.
-            "landed": {
-                "commits": int(own_setting(connection, COMMITS) or 0),
-                "newest_run_id": _newest_run(connection),
-            },
+            "landed": landed(connection),
             "tables": tables,
         }
         durable.write(work / RAW_MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
@@ -230,9 +226,13 @@ def _begins(end: int) -> range:
     return range(0, max(end, 1), ROWS_PER_FILE)
 
 
-def _newest_run(connection: Connection) -> str | None:
+def landed(connection: Connection) -> dict[str, Any]:
+    """What had been landed in a private file, so that another state of it can be told from this one."""
     row = connection.execute("select max_by(run_id, started_at) from raw.runs").fetchone()
-    return None if row is None else row[0]
+    return {
+        "commits": int(own_setting(connection, COMMITS) or 0),
+        "newest_run_id": None if row is None else row[0],
+    }
 
 
 def _outcome(target: Path, manifest: dict[str, Any]) -> Outcome:

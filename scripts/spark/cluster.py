@@ -351,7 +351,7 @@ def _start(cluster: Cluster, home: str) -> None:
         # A query that runs on the workers, and both of them have their executor.
         with contextlib.suppress(ClusterError):
             cluster.query("select count(*) from range(0, 100, 1, 4)")
-            return sum(executor["isActive"] for executor in cluster.executors()) == len(WORKERS)
+            return len([1 for executor in cluster.executors() if executor["isActive"]]) == len(WORKERS)
         return False
 
     _wait(cluster, thrift, until, answers)
