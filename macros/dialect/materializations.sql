@@ -11,3 +11,18 @@
 {% macro spark__refreshes_are_remembered() -%}
     {{ return(false) }}
 {%- endmacro %}
+
+
+{#- Materialization of a mart that says what another does under other names. -#}
+{% macro renaming() -%}
+    {{ return(adapter.dispatch('renaming', 'customer_engagement')()) }}
+{%- endmacro %}
+
+{% macro duckdb__renaming() -%}
+    {{ return('view') }}
+{%- endmacro %}
+
+{#- What is made there is read as files, and a view has none. -#}
+{% macro spark__renaming() -%}
+    {{ return('table') }}
+{%- endmacro %}

@@ -1,0 +1,1 @@
+"""The models on Apache Spark (docs/spark.md): what is needed beside dbt."""
