@@ -149,7 +149,7 @@ release-sample: install ## keep a private file as this release makes it, for the
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation tests/python/mutants.py \
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation scripts/spark tests/python/mutants.py \
 		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 

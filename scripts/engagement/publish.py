@@ -20,9 +20,18 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import durable, rebuild, stopping, warehouse
+from engagement import consent, durable, parquet_marts, rebuild, stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
-from engagement.contract import OPTIONAL_OUTPUTS, PUBLICATION, Column, Contract, quoted, read_contract
+from engagement.contract import (
+    OPTIONAL_OUTPUTS,
+    PUBLICATION,
+    Column,
+    Contract,
+    completed,
+    duckdb_name,
+    manifest_contract,
+    quoted,
+)
 from engagement.errors import PublishRefusedError
 from engagement.fresh import FreshProcessFailed, in_fresh_process, replace
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
@@ -43,8 +52,11 @@ class PublishResult:
     size_bytes: int
 
 
-def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> PublishResult:
-    """Replace the published file by the marts of the private file as dbt built them last.
+def publish(
+    settings: Settings, *, run_id: str, allow_older: bool = False, marts_from: Path | None = None
+) -> PublishResult:
+    """Replace the published file by the marts of the private file as dbt built them last, or by those that another
+    engine left as Parquet in `marts_from` (engagement.parquet_marts).
 
     Raises `PublishRefusedError` where the gate refuses, the last dbt command was no whole and successful build, no day
     has been read whole yet, or (unless `allow_older`) a newer day is published; the published file is then as it was.
@@ -61,12 +73,20 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         parquet_folder.mkdir(mode=0o700)
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
-        check_build(target_path(settings))
+        check_build(target_path(settings), any_target=marts_from is not None)
         with warehouse.connect(settings, read_only=True) as connection:
             warehouse.require_current(connection, settings)
             rebuild.require_settled(connection, settings)
-            check_refresh(connection)
-            contract = private_contract(settings, connection)
+            # As an uncompressed column holds them.
+            needles = [*known_strings(settings)]
+            needles += [struct.pack("<q", key) for key in warehouse.sampled_keys(connection)]
+            if marts_from is None:
+                check_refresh(connection)
+                marts = manifest_contract(target_path(settings) / "manifest.json")
+            else:
+                marts = parquet_marts.attach(connection, settings, marts_from, target_path(settings))
+                consent.require_no_withdrawn(settings, connection)
+            contract = whole_contract(marts, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
             newest = published_day(target)
             if newest is not None and as_of is None and not allow_older:
@@ -84,9 +104,6 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
                 for table in contract.tables
                 if table.sql is None and table != PUBLICATION
             }
-            keys = warehouse.sampled_keys(connection)
-            # As an uncompressed column holds them.
-            needles = [*known_strings(settings), *(struct.pack("<q", key) for key in keys)]
         job = {
             "contract": json.loads(contract.to_json()),
             "parquet_folder": str(parquet_folder),
@@ -130,8 +147,8 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
     return PublishResult(target, as_of, time.monotonic() - started, tables, size_bytes)
 
 
-def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Contract:
-    """The contract of this project's marts and of the output tables that the loaded settings name."""
+def whole_contract(marts: Contract, connection: duckdb.DuckDBPyConnection) -> Contract:
+    """The contract of the marts, the output tables that the loaded settings name, and the customer's own columns."""
     try:
         output_tables = connection.execute(
             "select enrichment_id, enrichment_type, output_table from staging.stg_runs__enrichments "
@@ -149,10 +166,10 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
             "nothing has been built yet: run `dbt build` or `engagement run` first"
         ) from error
     assert row is not None
-    return read_contract(
-        target_path(settings) / "manifest.json",
+    return completed(
+        marts,
         output_tables=output_tables,
-        attributes=attributes,
+        attributes=((name, duckdb_name(data_type)) for name, data_type in attributes),
         has_user_table=row[0],
     )
 
@@ -162,8 +179,10 @@ def target_path(settings: Settings) -> Path:
     return Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
 
 
-def check_build(target: Path) -> None:
-    """Refuse what is not the result of one whole and successful `dbt build`: parts of two would be two days at once."""
+def check_build(target: Path, *, any_target: bool = False) -> None:
+    """Refuse what is not the result of one whole and successful `dbt build`: parts of two would be two days at once.
+    With `any_target` it may be that of any target of profiles.yml.
+    """
     try:
         results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -174,7 +193,7 @@ def check_build(target: Path) -> None:
     # Another target is another private file, of which this build says nothing.
     is_whole = (
         arguments.get("which") == "build"
-        and arguments.get("target") in (None, "private")
+        and (any_target or arguments.get("target") in (None, "private"))
         and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])

@@ -1,1 +1,1 @@
-"""The models on Apache Spark (docs/spark.md): what is needed beside dbt."""
+"""The project on Apache Spark (docs/spark.md)."""
