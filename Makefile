@@ -55,6 +55,17 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		--only-binary :all: --no-binary odfpy,wtforms-json --no-build-isolation -r $<
 	touch $@
 
+# The models on Spark: 649 MB. It needs Java 17 or newer beside it, which no package index has.
+.venv-spark/installed: scripts/spark/requirements.lock
+	$(PYTHON) -m venv .venv-spark
+	@# pyspark and pure-sasl come as source only, and are built by the setuptools of the same lock
+	awk '/^[a-z]/ {wanted = /^(setuptools|wheel|packaging)==/} wanted' $< > .venv-spark/setuptools.lock
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r .venv-spark/setuptools.lock
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary pyspark,pure-sasl --no-build-isolation -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -162,6 +173,8 @@ lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --group pyproject.toml:measures pyproject.toml \
 		-o scripts/measures/requirements.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --constraint requirements.lock --group pyproject.toml:spark -o scripts/spark/requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \

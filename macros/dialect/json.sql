@@ -156,8 +156,11 @@
 {% macro spark__json_named_values(columns) -%}
     {%- set parts = [] -%}
     {%- for name, expression in columns.items() -%}
+        {%- set number = 'try_cast(' ~ expression ~ ' as double)' -%}
         {%- do parts.append(
-            "to_json(named_struct('name', '" ~ name ~ "', 'value', " ~ expression ~ "), map('ignoreNullFields', 'false'))"
+            'case when typeof(' ~ expression ~ ") = 'double' then '{\"name\":\"" ~ name ~ "\",\"value\":' || coalesce("
+            ~ double_as_text(number, '1e-6', '1e21', 'cast({0} as string)') ~ ", 'null') || '}' else "
+            ~ "to_json(named_struct('name', '" ~ name ~ "', 'value', " ~ expression ~ "), map('ignoreNullFields', 'false')) end"
         ) -%}
     {%- endfor -%}
     {{ return("concat('[', concat_ws(',', " ~ parts | join(', ') ~ "), ']')") }}
