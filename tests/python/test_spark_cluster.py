@@ -34,6 +34,8 @@ needs_spark = pytest.mark.skipif(
         ("40", "12:00:01  40 of 70 START sql table model marts.days ...... [RUN]", False),
         ("40", "12:00:01  41 of 70 START sql table model marts.days ...... [RUN]", True),
         ("40", "12:00:01  41 of 70 OK created sql table model marts.days ...... [OK in 1.2s]", False),
+        ("0", "12:00:01  1 of 5 START hook: customer_engagement.on-run-start.0 .... [RUN]", False),
+        ("0", "12:00:01  1 of 70 START seed file seeds.score_bands .... [RUN]", True),
         ("days", "12:00:01  3 of 70 START sql table model marts.office_days .... [RUN]", False),
         ("days", "12:00:01  3 of 70 START sql table model marts.days .... [RUN]", True),
         ("days", "12:00:01  3 of 70 OK created sql table model marts.days .... [OK in 1.2s]", False),
