@@ -136,7 +136,9 @@ def test_the_comparison_notices_every_difference(tmp_path: Path, theirs: str, sa
 def test_the_comparison_notices_a_mart_too_many_and_one_too_few(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "private.duckdb")) as connection:
         connection.execute("create schema marts; create view marts.ours as select 1 as id")
-    (tmp_path / "marts.db" / "theirs").mkdir(parents=True)
+        (tmp_path / "marts.db" / "theirs").mkdir(parents=True)
+        connection.execute(f"copy (select 1 as id) to '{tmp_path}/marts.db/theirs/0.parquet' (format parquet)")
+    (tmp_path / "marts.db" / "ours").mkdir()
     assert differences(tmp_path / "private.duckdb", tmp_path) == {
         "ours": ["is not in Spark's warehouse"],
         "theirs": ["is in Spark's warehouse only"],
