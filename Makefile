@@ -55,7 +55,9 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		--only-binary :all: --no-binary odfpy,wtforms-json --no-build-isolation -r $<
 	touch $@
 
-# The models on Spark: 649 MB. It needs Java 17 or newer beside it, which no package index has.
+# The models on Spark: 649 MB. It needs Java 17 or newer beside it, which no package index has; without it the tests of
+# Spark skip, and say so.
+SPARK := $(if $(shell command -v java),.venv-spark/installed)
 .venv-spark/installed: scripts/spark/requirements.lock
 	$(PYTHON) -m venv .venv-spark
 	@# pyspark and pure-sasl come as source only, and are built by the setuptools of the same lock
@@ -83,11 +85,11 @@ demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
 
 .PHONY: test
-test: install tests/azurite/node_modules/installed ## all tests but the long ones
+test: install tests/azurite/node_modules/installed $(SPARK) ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -117,6 +119,9 @@ pages-pictures: install ## docs/pages: every page over the demo's file, in light
 
 .PHONY: bi
 bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset, in environments of their own (docs/bi.md)
+
+.PHONY: spark
+spark: .venv-spark/installed ## dbt with Spark's adapter, and Spark, in an environment of their own: 649 MB (docs/spark.md)
 
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)

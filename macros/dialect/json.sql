@@ -15,8 +15,9 @@
 
 {% macro scalar_only(text) -%}
     {{ return(
-        'nullif(trim(case when json_object_keys(' ~ text ~ ') is null and json_array_length(' ~ text ~ ') is null then '
-        ~ text ~ " end), '')"
+        'nullif('
+        ~ trimmed('case when json_object_keys(' ~ text ~ ') is null and json_array_length(' ~ text ~ ') is null then ' ~ text ~ ' end')
+        ~ ", '')"
     ) }}
 {%- endmacro %}
 
@@ -134,7 +135,7 @@
 {% macro spark__json_shape(json_column) -%}
     {{ return(
         'case when json_object_keys(' ~ json_column ~ ") is not null then 'object' when json_array_length(" ~ json_column
-        ~ ") is not null then 'list' when trim(" ~ json_column ~ ") != '' then 'value' end"
+        ~ ") is not null then 'list' when " ~ trimmed(json_column) ~ " != '' then 'value' end"
     ) }}
 {%- endmacro %}
 

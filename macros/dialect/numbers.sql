@@ -78,3 +78,37 @@
         ~ ' else regexp_replace(cast(try_cast(' ~ text ~ " as decimal(38, 24)) as string), '([.][0-9]+?)0+$', '$1') end"
     ) }}
 {%- endmacro %}
+
+
+{#- Number of a text; null where it is none. -#}
+{% macro text_as_number(text) -%}
+    {{ return(adapter.dispatch('text_as_number', 'customer_engagement')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_as_number(text) -%}
+    {{ return('try_cast(' ~ text ~ ' as double)') }}
+{%- endmacro %}
+
+{#- There 1d and 1f would be numbers too, as in Java, and 1_000 would be none. -#}
+{% macro spark__text_as_number(text) -%}
+    {%- set number = '[+-]?([0-9_]+[.]?[0-9_]*|[.][0-9_]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan' -%}
+    {{ return(
+        'case when regexp_like(lower(' ~ text ~ "), '^ *(" ~ number ~ ") *$') then try_cast(replace(" ~ text
+        ~ ", '_', '') as double) end"
+    ) }}
+{%- endmacro %}
+
+
+{#- Whole number nearest to a double, of two the even one; null where it is too large for one. -#}
+{% macro nearest_whole(number) -%}
+    {{ return(adapter.dispatch('nearest_whole', 'customer_engagement')(number)) }}
+{%- endmacro %}
+
+{% macro duckdb__nearest_whole(number) -%}
+    {{ return('try_cast(' ~ number ~ ' as bigint)') }}
+{%- endmacro %}
+
+{#- There a cast cuts off what is behind the point. -#}
+{% macro spark__nearest_whole(number) -%}
+    {{ return('try_cast(rint(' ~ number ~ ') as bigint)') }}
+{%- endmacro %}

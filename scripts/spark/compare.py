@@ -35,7 +35,8 @@ def differences(private_file: Path, warehouse: Path, *, schema: str = "marts") -
             ).fetchall()
         }
         folder = warehouse / f"{schema}.db"
-        theirs = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+        # A folder without a file is a mart that was not made to its end.
+        theirs = {path.parent.name for path in folder.glob("*/*.parquet")}
         found = {name: ["is not in Spark's warehouse"] for name in ours - theirs}
         found |= {name: ["is in Spark's warehouse only"] for name in theirs - ours}
         for name in sorted(ours & theirs):
