@@ -148,11 +148,11 @@ def test_a_query_goes_on_without_the_worker_that_it_ran_on(cluster: Cluster) -> 
     asking = threading.Thread(target=lambda: answers.append(cluster.query(sql, seconds=240)))
     asking.start()
     # until it has written something that the next stage needs
-    while tasks_done(WORKERS[0]) < there + 3:
+    while asking.is_alive() and tasks_done(WORKERS[0]) < there + 3:
         time.sleep(0.05)
     told = cluster.kill_worker(because="in a test")
     asking.join()
-    assert told["active_tasks"] == 1
+    assert told["active_tasks"] >= 1
     assert answers == [expected]
     # What was lost has been done again.
     assert tasks_done() - done > needed

@@ -67,7 +67,7 @@ def test_a_build_goes_on_without_a_worker_and_is_published(
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     print(json.dumps(report, indent=1))
     [killed] = report["killed"]
-    assert killed["active_tasks"] == 1 and killed["shuffle_bytes_written"] > 0
+    assert killed["active_tasks"] >= 1 and killed["shuffle_bytes_written"] > 0
     assert [(worker["host"], worker["state"]) for worker in report["workers"]] == [
         (WORKERS[0], "DEAD"),
         (WORKERS[1], "ALIVE"),
