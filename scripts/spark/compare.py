@@ -86,9 +86,7 @@ def _of_mart(connection: duckdb.DuckDBPyConnection, mart: str, folder: Path) -> 
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    return [
-        (row[0], row[1]) for row in connection.execute(f"describe select * from {relation}").fetchall()
-    ]
+    return [(row[0], row[1]) for row in connection.execute(f"describe select * from {relation}").fetchall()]
 
 
 def _escaped(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The models on Spark, in a session: every mart equal to DuckDB's cell by cell, and what the comparison would notice."""
+"""The models on Spark, in a session: every mart equal to DuckDB's, and what the comparison would notice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,17 @@ def built(dbt: Path, raw: Path, folder: Path, *arguments: str) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [dbt, "build", "--target", "spark_session", "--project-dir", ROOT, "--profiles-dir", ROOT, *arguments],
+        [
+            dbt,
+            "build",
+            "--target",
+            "spark_session",
+            "--project-dir",
+            ROOT,
+            "--profiles-dir",
+            ROOT,
+            *arguments,
+        ],
         env=environment,
         # Spark leaves things where it runs.
         cwd=folder,
@@ -137,7 +147,9 @@ def test_the_comparison_notices_a_mart_too_many_and_one_too_few(tmp_path: Path) 
     with duckdb.connect(str(tmp_path / "private.duckdb")) as connection:
         connection.execute("create schema marts; create view marts.ours as select 1 as id")
         (tmp_path / "marts.db" / "theirs").mkdir(parents=True)
-        connection.execute(f"copy (select 1 as id) to '{tmp_path}/marts.db/theirs/0.parquet' (format parquet)")
+        connection.execute(
+            f"copy (select 1 as id) to '{tmp_path}/marts.db/theirs/0.parquet' (format parquet)"
+        )
     (tmp_path / "marts.db" / "ours").mkdir()
     assert differences(tmp_path / "private.duckdb", tmp_path) == {
         "ours": ["is not in Spark's warehouse"],
