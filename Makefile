@@ -126,6 +126,14 @@ spark: .venv-spark/installed ## dbt with Spark's adapter, and Spark, in an envir
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
 
+.PHONY: spark-cluster
+spark-cluster: .venv-spark/installed ## a Spark cluster on loopback until Ctrl-C: master, two workers, Thrift server; needs Java 17
+	.venv-spark/bin/python -m spark.cluster serve
+
+.PHONY: spark-cluster-test
+spark-cluster-test: install .venv-spark/installed ## the demo built on it while a worker is killed, compared with DuckDB's marts and published
+	$(BIN)/python -m pytest -n 0 -m long tests/python/test_spark_cluster.py tests/python/test_spark_cluster_build.py
+
 .PHONY: backtest
 backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python tests/python/backtest_enron.py $(BACKTEST)

@@ -52,7 +52,8 @@ ENRICHED_CUSTOMERS = "enriched_customers"
 # By this comment whoever has the published file alone tells the customer's own columns from ours.
 OWN_COLUMN = "The customer's own column, as enrichments.yml names it; address-like text is masked."
 
-_IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*['\"]view['\"]")
+# What only renames is a view on DuckDB (macros/dialect/materializations.sql).
+_IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*(?:['\"]view['\"]|renaming\(\))")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -114,11 +115,13 @@ def _remove_raw_folders(settings: Settings) -> list[Path]:
     folders = raw_folders(settings)
     removed = []
     for folder in folders:
-        # Its manifest says that it is ours; what somebody has put in its place since is not.
-        ours = [folder] if (folder / RAW_MANIFEST).is_file() else []
-        if folder.parent.is_dir():
-            ours += folder.parent.glob(f"{raw_work_prefix(folder)}*")
-        if folder not in ours:
+        # Its manifest says that it is ours; what somebody has put in its place since is not. Under the other name it is
+        # ours without, so that nothing stays of what a kill leaves half removed.
+        if is_there := (folder / RAW_MANIFEST).is_file():
+            folder.rename(folder.with_name(f"{raw_work_prefix(folder)}{secrets.token_hex(6)}"))
+            removed.append(folder)
+        ours = list(folder.parent.glob(f"{raw_work_prefix(folder)}*"))
+        if not is_there and not ours:
             log.warning(
                 "warning: %s: the raw tables are not there any more; where they lie on a disk that is not mounted, or"
                 " were moved, delete them there",
@@ -126,7 +129,6 @@ def _remove_raw_folders(settings: Settings) -> list[Path]:
             )
         for path in ours:
             shutil.rmtree(path)
-            removed.append(path)
             sync_folder(path.parent)
     if folders:
         _write_raw_folders(settings, [])

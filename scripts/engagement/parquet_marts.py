@@ -1,7 +1,7 @@
 """Marts that another engine has built, as Parquet, in the place of those of the private file (docs/spark.md).
 
     raw tables ─► engagement raw-to-parquet ─► dbt build on Apache Spark ─► FOLDER/<mart>/*.parquet ─┐
-        └── settings, the customer's own columns ────────────────────────────────────────────────────┴─► publish
+                                   └── settings, own columns ────────────────────────────────────────┴─► publish
 
 `engagement publish --marts-from FOLDER` reads them through a session that has the schemas and names of the private
 file, so that all that follows, the gate above all, is the same. Nothing is taken on trust: every file's columns and
@@ -11,11 +11,14 @@ types are compared with the contract, and the private file must be the one that 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
+from engagement import stopping
 from engagement.config import Settings
 from engagement.contract import (
     PUBLICATION,
@@ -32,17 +35,20 @@ from engagement.published_file import literal
 from engagement.raw_to_parquet import landed, read_manifest
 from engagement.warehouse import Connection
 
-DATABASE = "marts_from"
-# What publishing reads beside the marts: views of raw tables, which the private file may never have been built with.
+# What publishing reads beside the marts: of raw tables, since the private file may never have been built.
 _STAGING = ("runs/stg_runs__enrichments", "runs/stg_runs__reporting", "customers/stg_customers__attributes",
             "customers/stg_customers__accounts")  # fmt: skip
 # An instant in UTC, however an engine says so in Parquet; the session's time zone is UTC.
 _INSTANTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS")
 
 
-def attach(connection: Connection, settings: Settings, folder: Path, artifacts: Path) -> Contract:
-    """Gives a session with the private file the marts of `folder`, under the names that publishing reads, and makes
-    them what names are looked up in; the contract of the marts. `artifacts` is where dbt left those of the build.
+@contextmanager
+def opened(
+    private: Connection, settings: Settings, folder: Path, *, artifacts: Path, spill: Path
+) -> Iterator[tuple[Connection, Contract]]:
+    """A session that has the marts of `folder` under the names that publishing reads, and their contract; closed at the
+    end. `private` is the private file, `artifacts` is where dbt left those of the build, `spill` a folder for what does
+    not fit into memory.
 
     Raises ConfigurationError where there is no such folder or the raw tables are not those that were written out,
     PublishRefusedError where a mart is missing or is not as its contract says, with one line for each.
@@ -53,46 +59,60 @@ def attach(connection: Connection, settings: Settings, folder: Path, artifacts: 
         )
     contract = project_contract(settings.project_dir)
     _check_project(contract, artifacts)
-    _check_raw_tables(connection, settings, artifacts)
-    private = connection.execute("select current_database()").fetchall()[0][0]
-    connection.execute(f"attach ':memory:' as {DATABASE}")
-    for schema in ("staging", "intermediate", "marts"):
-        connection.execute(f"create schema {DATABASE}.{schema}")
+    _check_raw_tables(private, settings, artifacts)
+    # The private file's own session can only read, and so takes no views.
+    connection = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
+    try:
+        with stopping.interrupting(connection.interrupt):
+            connection.execute("set TimeZone = 'UTC'")
+            if settings.memory_limit is not None:
+                connection.execute(f"set memory_limit = '{settings.memory_limit}'")
+            for schema in ("staging", "intermediate", "marts"):
+                connection.execute(f"create schema {schema}")
+            _show_marts(connection, contract, folder)
+            _show_staging(connection, settings)
+            yield connection, contract
+    finally:
+        connection.close()
+
+
+def _show_marts(connection: Connection, contract: Contract, folder: Path) -> None:
     findings = []
     for table in contract.tables:
-        if table.sql is None and table != PUBLICATION:
-            files = files_of(folder / table.name)
-            if problems := _problems(connection, table, files):
-                findings += problems
-                continue
-            columns = ", ".join(
-                f"cast({quoted(c.name)} as {c.type}) as {quoted(c.name)}" for c in table.columns
-            )
-            connection.execute(
-                f"create view {DATABASE}.marts.{quoted(table.name)} as select {columns} from read_parquet("
-                f"[{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
-            )
+        if table.sql is not None or table == PUBLICATION:
+            continue
+        files = files_of(folder / table.name)
+        if problems := _problems(connection, table, files):
+            findings += problems
+            continue
+        columns = ", ".join(f"cast({quoted(c.name)} as {c.type}) as {quoted(c.name)}" for c in table.columns)
+        connection.execute(
+            f"create view marts.{quoted(table.name)} as select {columns} from read_parquet("
+            f"[{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
+        )
     if findings:
         raise PublishRefusedError(
             f"{folder.name}: {len(findings)} of the marts are not as their contracts say; run a whole `dbt build` on"
             " the engine that made them, of the project as it is here",
             findings=findings,
         )
+    # The newest day of the calendar is the as-of date; the calendar is empty where no mail is read.
+    connection.execute(
+        "create view intermediate.as_of as select max(day_on) as as_of_date from marts.days having count(*) > 0"
+    )
+
+
+def _show_staging(connection: Connection, settings: Settings) -> None:
     macros = project_macros(settings.project_dir)
     for model in _STAGING:
         text = model_text(
             settings.project_dir / "models" / "staging" / f"{model}.sql",
             macros,
-            source=lambda _, table: f"{quoted(private)}.raw.{quoted(table)}",
+            source=lambda _, table: (
+                f"read_parquet({literal(f'{settings.raw_parquet_folder}/{table}/*.parquet')})"
+            ),
         )
-        connection.execute(f"create view {DATABASE}.staging.{Path(model).name} as {text}")
-    # The newest day of the calendar is the as-of date; it has none where no mail is read.
-    connection.execute(
-        f"create view {DATABASE}.intermediate.as_of as select max(day_on) as as_of_date from {DATABASE}.marts.days"
-        " having count(*) > 0"
-    )
-    connection.execute(f"use {DATABASE}")
-    return contract
+        connection.execute(f"create view staging.{Path(model).name} as {text}")
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -141,19 +161,12 @@ def _check_project(contract: Contract, artifacts: Path) -> None:
     views are written in DuckDB's words, and taken from there.
     """
 
-    def tables(of: Contract) -> dict[str, tuple[object, ...]]:
-        return {
-            t.name: (t.schema, t.comment, t.columns, t.key, t.sql is None)
-            for t in of.tables
-            if t.schema == "marts"
-        }
-
-    here, built = tables(contract), tables(manifest_contract(artifacts / "manifest.json"))
-    changed = sorted(
-        name
-        for name in here.keys() | built.keys()
-        if here.get(name) != built.get(name) and name != "relationships"
+    # Another engine makes tables of what is a view here.
+    here, built = (
+        {table.name: (table.comment, table.columns) for table in of.tables}
+        for of in (contract, manifest_contract(artifacts / "manifest.json"))
     )
+    changed = sorted(name for name in here.keys() | built.keys() if here.get(name) != built.get(name))
     if changed:
         raise PublishRefusedError(
             f"the project is another than the one that was built ({', '.join(changed[:5])}): run `dbt build` again on"
@@ -161,13 +174,13 @@ def _check_project(contract: Contract, artifacts: Path) -> None:
         )
 
 
-def _check_raw_tables(connection: Connection, settings: Settings, artifacts: Path) -> None:
+def _check_raw_tables(private: Connection, settings: Settings, artifacts: Path) -> None:
     """ConfigurationError where the marts cannot be those of this private file: it was written since its raw tables were
     written out, they are not there any more (somebody was erased), or they are newer than the build.
     """
     folder = settings.raw_parquet_folder
     manifest = read_manifest(folder)
-    if manifest["landed"] != landed(connection):
+    if manifest["landed"] != landed(private):
         raise ConfigurationError(
             f"{settings.private_file.name}: was written since {folder.name} was, so the marts are of an older one; run"
             " `engagement raw-to-parquet` and `dbt build` again"

@@ -8,6 +8,7 @@ next one. Open readers keep the file that they opened.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -74,31 +75,26 @@ def publish(
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
         check_build(target_path(settings), any_target=marts_from is not None)
-        with warehouse.connect(settings, read_only=True) as connection:
-            warehouse.require_current(connection, settings)
-            rebuild.require_settled(connection, settings)
+        with contextlib.ExitStack() as held:
+            private = held.enter_context(warehouse.connect(settings, read_only=True))
+            warehouse.require_current(private, settings)
+            rebuild.require_settled(private, settings)
             # As an uncompressed column holds them.
-            needles = [*known_strings(settings)]
-            needles += [struct.pack("<q", key) for key in warehouse.sampled_keys(connection)]
+            keys = [struct.pack("<q", key) for key in warehouse.sampled_keys(private)]
+            needles = [*known_strings(settings), *keys]
             if marts_from is None:
-                check_refresh(connection)
-                marts = manifest_contract(target_path(settings) / "manifest.json")
+                check_refresh(private)
+                connection, marts = private, manifest_contract(target_path(settings) / "manifest.json")
             else:
-                marts = parquet_marts.attach(connection, settings, marts_from, target_path(settings))
+                connection, marts = held.enter_context(
+                    parquet_marts.opened(
+                        private, settings, marts_from, artifacts=target_path(settings), spill=work / "spill"
+                    )
+                )
                 consent.require_no_withdrawn(settings, connection)
             contract = whole_contract(marts, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
-            newest = published_day(target)
-            if newest is not None and as_of is None and not allow_older:
-                raise PublishRefusedError(
-                    f"{target.name} holds mail up to {newest} and this build has read none: configure the office"
-                    " enrichment again, or move the file away to go on without"
-                )
-            if newest is not None and as_of is not None and as_of < newest and not allow_older:
-                raise PublishRefusedError(
-                    f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
-                    f"the older one by name (`engagement run --as-of {as_of}`)"
-                )
+            require_no_newer(target, as_of, allow_older=allow_older)
             tables = {
                 table.name: count_rows(connection, f"marts.{quoted(table.name)}")
                 for table in contract.tables
@@ -236,6 +232,23 @@ def buildable(target: Path) -> set[str]:
         and node["config"].get("enabled", True)
         and node["config"].get("materialized") != "ephemeral"
     }
+
+
+def require_no_newer(target: Path, as_of: date | None, *, allow_older: bool) -> None:
+    """PublishRefusedError where the published file holds a newer day, unless an older one is allowed."""
+    newest = published_day(target)
+    if newest is None or allow_older:
+        return
+    if as_of is None:
+        raise PublishRefusedError(
+            f"{target.name} holds mail up to {newest} and this build has read none: configure the office"
+            " enrichment again, or move the file away to go on without"
+        )
+    if as_of < newest:
+        raise PublishRefusedError(
+            f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
+            f"the older one by name (`engagement run --as-of {as_of}`)"
+        )
 
 
 def published_day(path: Path) -> date | None:

@@ -32,7 +32,7 @@ from engagement.run_state import instant_text, single_run
 from engagement.warehouse import COMMITS, Connection, connect, own_setting, require_current, utc_now
 
 MANIFEST_VERSION = 1
-# About 100 MB of messages: a cluster reads a file with one task or a few, and 100 million of them with all it has.
+# About 60 MB of messages: a cluster reads a file with one task or a few, and 100 million of them with all it has.
 ROWS_PER_FILE = 2_000_000
 
 

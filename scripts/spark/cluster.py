@@ -420,7 +420,7 @@ class When:
         """Whether dbt's line says so."""
         if (match := _NODE.search(line)) is None:
             return False
-        is_start = match["what"] == "START"
+        is_start = match["what"] == "START" and not match["rest"].startswith(" hook:")
         if self.name is not None:
             return is_start and re.search(rf"\b{re.escape(self.name)}\b", match["rest"]) is not None
         # Lines of nodes that run side by side come out of order: what is begun has the number before it behind it.
@@ -440,14 +440,13 @@ def run(cluster: Cluster, command: Sequence[str], *, kill: When | None = None, o
     )
     assert process.stdout is not None
     pending = [kill] if kill is not None else []
-    once = threading.Lock()
+    strikes: list[threading.Thread] = []
 
     def strike(because: str) -> None:
-        with once:
-            if not pending:
-                return
-            pending.clear()
-            told = cluster.kill_worker(because=because)
+        if not pending:
+            return
+        pending.clear()
+        told = cluster.kill_worker(because=because)
         _say(
             f"killed {told['server']} ({told['host']}) with SIGKILL {told['because']}: its executor {told['executor']}"
             f" was running {told['active_tasks']} tasks, had done {told['completed_tasks']} and had written"
@@ -463,11 +462,15 @@ def run(cluster: Cluster, command: Sequence[str], *, kill: When | None = None, o
         for line in process.stdout:
             output.write(line)
             output.flush()
-            if pending and pending[0].has_come(line):
+            if pending and not strikes and pending[0].has_come(line):
                 # Beside, so that what dbt says is passed on while something to lose is waited for.
-                because = f"at {_NODE.search(line)[0].strip(' .')!r}"  # type: ignore[index]
-                threading.Thread(target=strike, args=[re.sub(r"[\s.]*\[RUN\]", "", because)]).start()
-        return process.wait()
+                what = re.sub(r"^.*?(?=\d+ of )|[\s.]*\[RUN\]\s*$", "", line)
+                strikes.append(threading.Thread(target=strike, args=[f"at {what!r}"]))
+                strikes[0].start()
+        exit_code = process.wait()
+        for thread in strikes:
+            thread.join()
+        return exit_code
     finally:
         if timer is not None:
             timer.cancel()

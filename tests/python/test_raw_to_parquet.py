@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -237,8 +238,8 @@ def test_a_file_system_that_cannot_be_written(landed: Workspace) -> None:
 
 KILLING = """
 import os, signal, sys
-from engagement import cli, durable, raw_to_parquet
-modules = {"durable": durable, "raw_to_parquet": raw_to_parquet}
+from engagement import cli, durable, old_copies, raw_to_parquet
+modules = {"durable": durable, "raw_to_parquet": raw_to_parquet, "old_copies": old_copies}
 name, attribute = sys.argv[1].split(".")
 act = getattr(modules[name], attribute)
 def kill(*arguments, **options):
@@ -323,6 +324,46 @@ def test_an_erasure_deletes_it_and_says_so(landed: Workspace) -> None:
     assert json.loads(landed.run("access", KIM, "--json").stdout)["raw_folders"] == []
     # and without any, nothing is said of them
     assert "Parquet" not in landed.run("erase", "lee@contoso.example", "--yes").stdout
+
+
+@pytest.mark.parametrize("place", ["old_copies._remove_raw_folders", "old_copies._write_raw_folders"])
+def test_an_erasure_that_is_killed_meanwhile_is_finished_by_the_next_command(
+    place: str, landed: Workspace
+) -> None:
+    folder = written(landed)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLING, place, "before", "erase", KIM, "--yes"],
+        env={**os.environ, **landed.environment},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert landed.run("extract", "customers").exit_code == 0
+    assert not folder.exists() and not list(landed.root.glob(".raw.*"))
+    assert old_copies.raw_folders(landed.settings()) == []
+
+
+def test_a_folder_that_cannot_be_deleted_whole_is_deleted_by_the_next_command(
+    landed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without its manifest, which may be the first to go. Nobody is told that it is done."""
+    folder = written(landed)
+    remove = shutil.rmtree
+
+    def remove_half(path: Path, *arguments: Any, **options: Any) -> None:
+        if Path(path).name.startswith(".raw.writing-"):
+            (Path(path) / "raw.json").unlink()
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        remove(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", remove_half)
+        done = landed.run("erase", KIM, "--yes")
+    assert done.exit_code == 12, done.output
+    assert done.stdout == ""
+    assert landed.run("extract", "customers").exit_code == 0
+    assert not folder.exists() and not list(landed.root.glob(".raw.*"))
+    assert old_copies.raw_folders(landed.settings()) == []
 
 
 def test_what_lies_there_since_is_not_ours(landed: Workspace) -> None:

@@ -34,6 +34,8 @@ needs_spark = pytest.mark.skipif(
         ("40", "12:00:01  40 of 70 START sql table model marts.days ...... [RUN]", False),
         ("40", "12:00:01  41 of 70 START sql table model marts.days ...... [RUN]", True),
         ("40", "12:00:01  41 of 70 OK created sql table model marts.days ...... [OK in 1.2s]", False),
+        ("0", "12:00:01  1 of 5 START hook: customer_engagement.on-run-start.0 .... [RUN]", False),
+        ("0", "12:00:01  1 of 70 START seed file seeds.score_bands .... [RUN]", True),
         ("days", "12:00:01  3 of 70 START sql table model marts.office_days .... [RUN]", False),
         ("days", "12:00:01  3 of 70 START sql table model marts.days .... [RUN]", True),
         ("days", "12:00:01  3 of 70 OK created sql table model marts.days .... [OK in 1.2s]", False),
@@ -129,16 +131,31 @@ def test_a_query_goes_on_without_the_worker_that_it_ran_on(cluster: Cluster) -> 
         "select count(*), sum(n), sum(h) from (select k, count(*) as n, sum(hash(id) % 1000) as h from"
         " (select id, id % 200000 as k from range(0, 20000000, 1, 24)) group by k)"
     )
+
+    def tasks_done(host: str = "") -> int:
+        return sum(
+            executor["completedTasks"]
+            for executor in cluster.executors()
+            if executor["hostPort"].startswith(host)
+        )
+
+    before = tasks_done()
     expected = cluster.query(sql)
     assert expected[0][:2] == [200000, 20000000]
+    done, there = tasks_done(), tasks_done(WORKERS[0])
+    needed = done - before
     answers: list[list[list[object]]] = []
     asking = threading.Thread(target=lambda: answers.append(cluster.query(sql, seconds=240)))
     asking.start()
-    time.sleep(1)
+    # until it has written something that the next stage needs
+    while asking.is_alive() and tasks_done(WORKERS[0]) < there + 3:
+        time.sleep(0.05)
     told = cluster.kill_worker(because="in a test")
     asking.join()
-    assert told["active_tasks"] == 1
+    assert told["active_tasks"] >= 1
     assert answers == [expected]
+    # What was lost has been done again.
+    assert tasks_done() - done > needed
     states = {worker["host"]: worker["state"] for worker in cluster.workers()}
     assert states == {WORKERS[0]: "DEAD", WORKERS[1]: "ALIVE"}
     lost = [executor for executor in cluster.executors() if not executor["isActive"]]
