@@ -60,12 +60,12 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 SPARK := $(if $(shell command -v java),.venv-spark/installed)
 .venv-spark/installed: scripts/spark/requirements.lock
 	$(PYTHON) -m venv .venv-spark
-	@# pyspark and pure-sasl come as source only, and are built by the setuptools of the same lock
+	@# pyspark, pyhive, thrift and pure-sasl come as source only, and are built by the setuptools of the same lock
 	awk '/^[a-z]/ {wanted = /^(setuptools|wheel|packaging)==/} wanted' $< > .venv-spark/setuptools.lock
 	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--only-binary :all: -r .venv-spark/setuptools.lock
 	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		--only-binary :all: --no-binary pyspark,pure-sasl --no-build-isolation -r $<
+		--only-binary :all: --no-binary pyspark,pure-sasl,pyhive,thrift --no-build-isolation -r $<
 	touch $@
 
 .venv-audit/installed: scripts/audit/requirements.lock
