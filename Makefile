@@ -61,6 +61,19 @@ install: .venv/installed ## the virtual environment, from the hashed lock
 		--only-binary :all: --no-binary odfpy,wtforms-json --no-build-isolation -r $<
 	touch $@
 
+# The models on Spark: 649 MB. It needs Java 17 or newer beside it, which no package index has; without it the tests of
+# Spark skip, and say so.
+SPARK := $(if $(shell command -v java),.venv-spark/installed)
+.venv-spark/installed: scripts/spark/requirements.lock
+	$(PYTHON) -m venv .venv-spark
+	@# pyspark, pyhive, thrift and pure-sasl come as source only, and are built by the setuptools of the same lock
+	awk '/^[a-z]/ {wanted = /^(setuptools|wheel|packaging)==/} wanted' $< > .venv-spark/setuptools.lock
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r .venv-spark/setuptools.lock
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary pyspark,pure-sasl,pyhive,thrift --no-build-isolation -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -78,11 +91,11 @@ demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
 
 .PHONY: test
-test: install tests/azurite/node_modules/installed ## all tests but the long ones
+test: install tests/azurite/node_modules/installed $(SPARK) ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not long"
 
 .PHONY: test-long
-test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
+test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
 .PHONY: bench-extract
@@ -113,8 +126,19 @@ pages-pictures: install ## docs/pages: every page over the demo's file, in light
 .PHONY: bi
 bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset, in environments of their own (docs/bi.md)
 
+.PHONY: spark
+spark: .venv-spark/installed ## dbt with Spark's adapter, and Spark, in an environment of their own: 649 MB (docs/spark.md)
+
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
+
+.PHONY: spark-cluster
+spark-cluster: .venv-spark/installed ## a Spark cluster on loopback until Ctrl-C: master, two workers, Thrift server; needs Java 17
+	.venv-spark/bin/python -m spark.cluster serve
+
+.PHONY: spark-cluster-test
+spark-cluster-test: install .venv-spark/installed ## the demo built on it while a worker is killed, compared with DuckDB's marts and published
+	$(BIN)/python -m pytest -n 0 -m long tests/python/test_spark_cluster.py tests/python/test_spark_cluster_build.py
 
 .PHONY: backtest
 backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
@@ -144,7 +168,7 @@ release-sample: install ## keep a private file as this release makes it, for the
 lint: install ## Python and SQL style, types
 	$(BIN)/ruff check scripts tests
 	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation tests/python/mutants.py \
+	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation scripts/spark tests/python/mutants.py \
 		tests/python/fault_mutants.py tests/python/backtest_enron.py
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
@@ -168,6 +192,8 @@ lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock --group pyproject.toml:measures pyproject.toml \
 		-o scripts/measures/requirements.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+		--no-header --upgrade --constraint requirements.lock --group pyproject.toml:spark -o scripts/spark/requirements.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 		--no-header --upgrade --constraint requirements.lock pyproject.toml -o scripts/audit/runtime.lock
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \

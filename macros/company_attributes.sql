@@ -5,7 +5,7 @@
 {% macro company_attributes_as_text() -%}
     {%- set parts = [] -%}
     {%- for attribute in var('company_attributes') -%}
-        {%- do parts.append('cast(' ~ attribute ~ ' as string) as ' ~ attribute) -%}
+        {%- do parts.append(as_text(attribute) ~ ' as ' ~ attribute) -%}
     {%- endfor -%}
     {{ return(parts | join(',\n        ')) }}
 {%- endmacro %}

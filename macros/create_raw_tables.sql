@@ -5,24 +5,7 @@
     {%- if execute and flags.WHICH in ['build', 'run', 'test', 'seed', 'snapshot', 'show', 'compile', 'docs', 'generate'] -%}
         {%- set sources = graph.sources.values() | selectattr('schema', 'equalto', 'raw') | list -%}
         {%- set version = (sources | selectattr('name', 'equalto', 'settings') | first).config.meta.private_file_version -%}
-        {%- set existing = {} -%}
-        {#- run_query begins no transaction of its own, which would take the statements below back at its end -#}
-        {%- for row in run_query(raw_layout()).rows -%}
-            {%- do existing.setdefault(row[0], []).append(row[1]) -%}
-        {%- endfor -%}
-        {%- do require_private_file_version(sources, existing, version) -%}
-        {%- do run_query('create schema if not exists raw') -%}
-        {%- for source in sources if not existing.get(source.identifier) -%}
-            {%- set columns = [] -%}
-            {%- for column in source.columns.values() -%}
-                {%- do columns.append(column.name ~ ' ' ~ raw_type(column.data_type)) -%}
-            {%- endfor -%}
-            {%- do run_query('create table if not exists raw.' ~ source.identifier ~ ' (' ~ columns | join(', ') ~ ')') -%}
-        {%- endfor -%}
-        {%- do run_query(
-            "insert into raw.settings select '', 'private_file.version', '" ~ version ~ "' where not exists"
-            ~ " (select 1 from raw.settings where enrichment_id = '' and key = 'private_file.version')"
-        ) -%}
+        {%- do make_raw_tables(sources, version) -%}
     {%- endif -%}
 {%- endmacro %}
 

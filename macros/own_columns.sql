@@ -11,7 +11,7 @@
 {%- endmacro %}
 
 {% macro own_number(json_column, attribute) -%}
-    {{ return('try_cast(' ~ own_text(json_column, attribute) ~ ' as double)') }}
+    {{ return(text_as_number(own_text(json_column, attribute))) }}
 {%- endmacro %}
 
 {% macro own_boolean(json_column, attribute) -%}
@@ -20,7 +20,7 @@
 
 {#- An instant counts as its day. -#}
 {% macro own_date(json_column, attribute) -%}
-    {{ return('try_cast(substr(' ~ own_text(json_column, attribute) ~ ', 1, 10) as date)') }}
+    {{ return(text_as_day(own_text(json_column, attribute))) }}
 {%- endmacro %}
 
 

@@ -27,7 +27,7 @@
 
 {#- Text of a range without what is said beside its numbers: the currency and what is counted. -#}
 {% macro range_tidied(text) -%}
-    {{ return("trim(" ~ text_replaced("lower(" ~ text ~ ")", "(us ?[$]|usd|[$]|employees?|people)", "") ~ ")") }}
+    {{ return(trimmed(text_replaced("lower(" ~ text ~ ")", "(us ?[$]|usd|[$]|employees?|people)", ""))) }}
 {%- endmacro %}
 
 {#- Lower bound of a tidied range, as it is written (whether it belongs to the range is not said): 5000+, over 5000, 1-50,
@@ -61,7 +61,7 @@
 {#- Number of a text: 1200, 1,200, 2.5E8, $12.5M, USD 12500000, 12.5 million. Null where it is none, negative or of
     another currency, and where a dot may part thousands: 1.500. -#}
 {% macro number_read(text) -%}
-    {%- set tidied = "trim(" ~ text_replaced("lower(" ~ text ~ ")", "(us ?[$]|usd|[$])", "") ~ ")" -%}
+    {%- set tidied = trimmed(text_replaced("lower(" ~ text ~ ")", "(us ?[$]|usd|[$])", "")) -%}
     {%- set plain = "^" ~ _digits() ~ "(?:[.](?:[0-9]{1,2}|[0-9]{4,}))?$" -%}
     {%- set with_unit = "^" ~ _digits() ~ "(?:[.][0-9]+)? ?" ~ _unit() ~ "$" -%}
     {%- set with_exponent = "^[0-9]+(?:[.][0-9]+)?e[+-]?[0-9]{1,3}$" -%}
@@ -120,5 +120,5 @@
 
 {#- A word in lower case, with underscores for what separates its parts: VERY LOW is very_low. -#}
 {% macro word_read(text) -%}
-    {{ return("lower(" ~ text_replaced(text, "[ _-]+", "_") ~ ")") }}
+    {{ return(lowered(text_replaced(text, "[ _-]+", "_"))) }}
 {%- endmacro %}

@@ -57,7 +57,7 @@
 
 {#- on-run-start: whether this refresh is in part is decided once, and it counts as not complete until it has ended. -#}
 {% macro begin_refresh() -%}
-    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] and refreshes_are_remembered() -%}
         {%- set selected = refreshed_nodes() | select('in', selected_resources) | list -%}
         {%- if selected -%}
             {%- set logic = refresh_logic() -%}
@@ -79,7 +79,8 @@
 
 {#- on-run-end: remembers what was seen, if every one of those models was built. -#}
 {% macro finish_refresh(results) -%}
-    {%- if execute and flags.WHICH == 'seed' -%}
+    {%- if not refreshes_are_remembered() -%}
+    {%- elif execute and flags.WHICH == 'seed' -%}
         update raw.refreshes set is_complete = false
     {%- elif execute and flags.WHICH in ['build', 'run'] -%}
         {%- set built = [] -%}
@@ -112,6 +113,7 @@
     every ref. -#}
 {% macro refreshes_in_part() -%}
     {%- if not execute -%}{{ return(true) }}{%- endif -%}
+    {%- if not refreshes_are_remembered() -%}{{ return(false) }}{%- endif -%}
     {%- if flags.WHICH not in ['build', 'run'] or model.resource_type == 'unit_test' -%}{{ return(false) }}{%- endif -%}
     {{ return(
         run_query('select count(*) from raw.refreshes where is_in_part').columns[0].values()[0] == 1
@@ -133,9 +135,9 @@
     {%- if not execute -%}{%- do ref(model) -%}{%- endif -%}
 {%- endmacro %}
 
-{#- Materialization of what is refreshed in part; elsewhere than on DuckDB it is rebuilt whole. -#}
+{#- Materialization of what is refreshed in part. -#}
 {% macro refreshed() -%}
-    {{ return('incremental' if target.type == 'duckdb' else 'table') }}
+    {{ return('incremental' if refreshes_are_remembered() else 'table') }}
 {%- endmacro %}
 
 {#- Pre-hook: takes the touched rows out before they are made again, also those that are made no more. `where` limits what

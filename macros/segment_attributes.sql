@@ -93,7 +93,7 @@
 {% macro number_exactly_said(number) -%}
     {{ return(
         'case when ' ~ number ~ ' = floor(' ~ number ~ ') and abs(' ~ number ~ ') < 1e15 then cast(cast(' ~ number
-        ~ ' as bigint) as string) else cast(' ~ number ~ ' as string) end'
+        ~ ' as bigint) as string) else ' ~ as_text(number) ~ ' end'
     ) }}
 {%- endmacro %}
 

@@ -1,34 +1,3 @@
-{% macro raw_type(data_type) -%}
-    {{ return(adapter.dispatch('raw_type', 'customer_engagement')(data_type)) }}
-{%- endmacro %}
-
-{% macro duckdb__raw_type(data_type) -%}
-    {{ return(data_type | replace('array<', '') | replace('>', '[]')) }}
-{%- endmacro %}
-
-{% macro spark__raw_type(data_type) -%}
-    {{ return(data_type) }}
-{%- endmacro %}
-
-
-{#- Query for every column of the raw tables, as (table, column), in their order. -#}
-{% macro raw_layout() -%}
-    {{ return(adapter.dispatch('raw_layout', 'customer_engagement')()) }}
-{%- endmacro %}
-
-{% macro duckdb__raw_layout() -%}
-    {{ return(
-        "select table_name, column_name from information_schema.columns where table_catalog = current_database()"
-        ~ " and table_schema = 'raw' order by table_name, ordinal_position"
-    ) }}
-{%- endmacro %}
-
-{#- Spark has no table of columns; what is landed there is landed whole, by the release that reads it. -#}
-{% macro spark__raw_layout() -%}
-    {{ return("select cast(null as string) as table_name, cast(null as string) as column_name where false") }}
-{%- endmacro %}
-
-
 {#- One row per element; rows whose array is empty or null disappear. -#}
 {% macro exploded(array_column) -%}
     {{ return(adapter.dispatch('exploded', 'customer_engagement')(array_column)) }}

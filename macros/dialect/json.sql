@@ -15,8 +15,9 @@
 
 {% macro scalar_only(text) -%}
     {{ return(
-        'nullif(trim(case when json_object_keys(' ~ text ~ ') is null and json_array_length(' ~ text ~ ') is null then '
-        ~ text ~ " end), '')"
+        'nullif('
+        ~ trimmed('case when json_object_keys(' ~ text ~ ') is null and json_array_length(' ~ text ~ ') is null then ' ~ text ~ ' end')
+        ~ ", '')"
     ) }}
 {%- endmacro %}
 
@@ -134,7 +135,7 @@
 {% macro spark__json_shape(json_column) -%}
     {{ return(
         'case when json_object_keys(' ~ json_column ~ ") is not null then 'object' when json_array_length(" ~ json_column
-        ~ ") is not null then 'list' when trim(" ~ json_column ~ ") != '' then 'value' end"
+        ~ ") is not null then 'list' when " ~ trimmed(json_column) ~ " != '' then 'value' end"
     ) }}
 {%- endmacro %}
 
@@ -156,8 +157,11 @@
 {% macro spark__json_named_values(columns) -%}
     {%- set parts = [] -%}
     {%- for name, expression in columns.items() -%}
+        {%- set number = 'try_cast(' ~ expression ~ ' as double)' -%}
         {%- do parts.append(
-            "to_json(named_struct('name', '" ~ name ~ "', 'value', " ~ expression ~ "), map('ignoreNullFields', 'false'))"
+            'case when typeof(' ~ expression ~ ") = 'double' then '{\"name\":\"" ~ name ~ "\",\"value\":' || coalesce("
+            ~ double_as_text(number, '1e-6', '1e21', 'cast({0} as string)') ~ ", 'null') || '}' else "
+            ~ "to_json(named_struct('name', '" ~ name ~ "', 'value', " ~ expression ~ "), map('ignoreNullFields', 'false')) end"
         ) -%}
     {%- endfor -%}
     {{ return("concat('[', concat_ws(',', " ~ parts | join(', ') ~ "), ']')") }}

@@ -13,8 +13,8 @@
 
 {% macro spark__addresses_masked(text_column) -%}
     {{ return(
-        "regexp_replace(regexp_replace(" ~ text_column ~ ", '[^ @<>]+@[^ @<>]+', '[address]'), "
-        ~ "'(?i)/o=[^/]+/(ou|cn)=[^ ]*', '[address]')"
+        "regexp_replace(regexp_replace(" ~ text_column ~ ", '[^\\\\s@<>]+@[^\\\\s@<>]+', '[address]'), "
+        ~ "'(?i)/o=[^/]+/(ou|cn)=[^\\\\s]*', '[address]')"
     ) }}
 {%- endmacro %}
 
@@ -73,4 +73,55 @@
 
 {% macro spark__joined_texts(text, separator) -%}
     {{ return("nullif(array_join(array_sort(collect_set(" ~ text ~ ")), '" ~ separator ~ "'), '')") }}
+{%- endmacro %}
+
+
+{#- Text without the spaces, of every width, at its ends; tabs and ends of lines stay. -#}
+{% macro trimmed(text) -%}
+    {{ return(adapter.dispatch('trimmed', 'customer_engagement')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__trimmed(text) -%}
+    {{ return('trim(' ~ text ~ ')') }}
+{%- endmacro %}
+
+{#- There trim alone takes the narrow space only; these are Unicode's separators (Zs). -#}
+{% macro spark__trimmed(text) -%}
+    {%- set spaces = [' '] -%}
+    {%- for code in ['00a0', '1680', '2000', '2001', '2002', '2003', '2004', '2005', '2006', '2007', '2008', '2009', '200a',
+        '202f', '205f', '3000'] -%}
+        {%- do spaces.append('\\u' ~ code) -%}
+    {%- endfor -%}
+    {{ return("trim(both '" ~ spaces | join ~ "' from " ~ text ~ ')') }}
+{%- endmacro %}
+
+
+{#- Text in lower case, each character by itself. -#}
+{% macro lowered(text) -%}
+    {{ return(adapter.dispatch('lowered', 'customer_engagement')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__lowered(text) -%}
+    {{ return('lower(' ~ text ~ ')') }}
+{%- endmacro %}
+
+{#- There two letters would become something else than their own small one: a dotted I, and a sigma at a word's end. -#}
+{% macro spark__lowered(text) -%}
+    {{ return('lower(translate(' ~ text ~ ", 'İΣ', 'iσ'))") }}
+{%- endmacro %}
+
+
+{#- Day that a text begins with, as yyyy-mm-dd; null where it is none. -#}
+{% macro text_as_day(text) -%}
+    {{ return(adapter.dispatch('text_as_day', 'customer_engagement')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_as_day(text) -%}
+    {{ return('try_cast(substr(' ~ text ~ ', 1, 10) as date)') }}
+{%- endmacro %}
+
+{#- There 2024 and 2024-05 would be days too. -#}
+{% macro spark__text_as_day(text) -%}
+    {%- set day = 'substr(' ~ text ~ ', 1, 10)' -%}
+    {{ return('case when regexp_like(' ~ day ~ ", '^[0-9]+-[0-9]+-[0-9]+$') then try_cast(" ~ day ~ ' as date) end') }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-with
+with recursive
 
 accounts as (
 
@@ -21,9 +21,8 @@ one_level_up as (
 
 ),
 
--- Each step doubles how far an account sees: from the farthest it sees so far, whatever is seen from there. Five
--- steps see 32 levels, and no cycle can hold them up (recursion is not in the SQL that DuckDB and Spark share).
-up_to_2_levels as (
+-- From the farthest ancestor that is known to its parent; at 32 levels it ends, so that no cycle can hold it up.
+up_to_32_levels as (
 
     select * from one_level_up
 
@@ -32,74 +31,10 @@ up_to_2_levels as (
     select
         near.account_id,
         far.ancestor_account_id,
-        near.level_count + far.level_count as level_count
-    from one_level_up as near
+        near.level_count + 1 as level_count
+    from up_to_32_levels as near
     inner join one_level_up as far on near.ancestor_account_id = far.account_id
-    where near.level_count = 1
-
-),
-
-up_to_4_levels as (
-
-    select * from up_to_2_levels
-
-    union all
-
-    select
-        near.account_id,
-        far.ancestor_account_id,
-        near.level_count + far.level_count as level_count
-    from up_to_2_levels as near
-    inner join up_to_2_levels as far on near.ancestor_account_id = far.account_id
-    where near.level_count = 2
-
-),
-
-up_to_8_levels as (
-
-    select * from up_to_4_levels
-
-    union all
-
-    select
-        near.account_id,
-        far.ancestor_account_id,
-        near.level_count + far.level_count as level_count
-    from up_to_4_levels as near
-    inner join up_to_4_levels as far on near.ancestor_account_id = far.account_id
-    where near.level_count = 4
-
-),
-
-up_to_16_levels as (
-
-    select * from up_to_8_levels
-
-    union all
-
-    select
-        near.account_id,
-        far.ancestor_account_id,
-        near.level_count + far.level_count as level_count
-    from up_to_8_levels as near
-    inner join up_to_8_levels as far on near.ancestor_account_id = far.account_id
-    where near.level_count = 8
-
-),
-
-up_to_32_levels as (
-
-    select * from up_to_16_levels
-
-    union all
-
-    select
-        near.account_id,
-        far.ancestor_account_id,
-        near.level_count + far.level_count as level_count
-    from up_to_16_levels as near
-    inner join up_to_16_levels as far on near.ancestor_account_id = far.account_id
-    where near.level_count = 16
+    where near.level_count < 32
 
 ),
 

@@ -111,6 +111,7 @@ def access(settings: Settings, address: str, *, note: bool = True) -> Outcome:
         "held": {},
         "own_files": _own_files(settings, text),
         "old_copies": [path.name for path in old_copies.found(settings.private_file)],
+        "raw_folders": [str(path) for path in old_copies.raw_folders(settings)],
     }
     with _opened(settings) as connection:
         if connection is not None and book is not None:
@@ -306,5 +307,10 @@ def _in_words(facts: dict[str, Any], retention: str) -> list[str]:
     if facts["old_copies"]:
         lines.append(
             f"not looked into: {', '.join(facts['old_copies'])}, the private file as it was; an erasure deletes them"
+        )
+    if facts["raw_folders"]:
+        lines.append(
+            f"not looked into: {', '.join(facts['raw_folders'])}, the raw tables as Parquet; an erasure deletes them,"
+            " what another engine made of them it does not"
         )
     return lines

@@ -8,12 +8,10 @@ all. The keys stay out unless they are asked for: whoever has them and the priva
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -149,31 +147,16 @@ def _check_place(settings: Settings, folder: Path) -> None:
 
 @contextmanager
 def _work_folder(parent: Path) -> Iterator[Path]:
-    """A folder (0700) for a backup that is being made; those of killed ones, which nobody holds, go."""
-    for leftover in parent.glob(f"{WORK_PREFIX}*"):
-        descriptor = os.open(leftover, os.O_RDONLY)
+    """A folder for a backup that is being made; ConfigurationError where it cannot be."""
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-    work = parent / f"{WORK_PREFIX}{secrets.token_hex(6)}"
-    try:
-        work.mkdir(mode=0o700)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{parent.name or parent}: cannot be written ({error.strerror}); correct its rights or name another folder"
-        ) from None
-    descriptor = os.open(work, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+            work = held.enter_context(durable.work_folder(parent, WORK_PREFIX))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{parent.name or parent}: cannot be written ({error.strerror}); correct its rights or name another"
+                " folder"
+            ) from None
         yield work
-    finally:
-        os.close(descriptor)
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _copy(settings: Settings, work: Path, *, with_keys: bool) -> dict[str, dict[str, Any]]:

@@ -225,6 +225,7 @@ def cli() -> None:
       engagement upgrade             bring the private file of an older release to this one
       engagement backup FOLDER       copy what cannot be made again
       engagement restore FOLDER      put such a copy back
+      engagement raw-to-parquet      the raw tables for Apache Spark
 
     What is configured stands in enrichments.yml (or where ENGAGEMENT_CONFIG points), secrets in the
     environment.
@@ -482,17 +483,26 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
 
 
 @cli.command()
+@click.option(
+    "--marts-from",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Publish the marts that another engine has built: a folder with one of Parquet files for each mart.",
+)
 @_as_json
 @_logging
-def publish(as_json: bool, verbose: bool) -> None:
+def publish(marts_from: Path | None, as_json: bool, verbose: bool) -> None:
     """Publish what dbt has built in the private file.
 
     \b
-    Example:
+    Examples:
       dbt build && engagement publish
+      dbt build --target spark && engagement publish --marts-from data/spark/warehouse/marts.db
+
+    With --marts-from the gate, the contract and the views are the same (docs/spark.md).
     """
     _conclude(
-        _notified("publish", running.publish),
+        _notified("publish", lambda settings: running.publish(settings, marts_from=marts_from)),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,
@@ -1310,6 +1320,37 @@ def backup_(folder: Path, with_keys: bool, as_json: bool, verbose: bool) -> None
 
     _conclude(
         lambda settings: backup(settings, folder, with_keys=with_keys),
+        as_json=as_json,
+        verbose=verbose,
+        needs_files=False,
+    )
+
+
+@cli.command("raw-to-parquet")
+@click.option(
+    "--to",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where to; else ENGAGEMENT_RAW_PARQUET, raw_parquet of enrichments.yml, or raw_parquet in the data folder.",
+)
+@_as_json
+@_logging
+def raw_to_parquet_(folder: Path | None, as_json: bool, verbose: bool) -> None:
+    """Write the raw tables as Parquet, for Apache Spark and other engines, in the place of an earlier export.
+
+    \b
+    Examples:
+      engagement raw-to-parquet
+      engagement raw-to-parquet --to /mnt/private/raw
+
+    The folder is there whole or as it was, and as private as the private file. `engagement erase` and `engagement
+    remove` delete it. Not while a run is going on (docs/spark.md).
+    """
+    from engagement.raw_to_parquet import raw_to_parquet
+
+    _conclude(
+        lambda settings: raw_to_parquet(settings, folder),
         as_json=as_json,
         verbose=verbose,
         needs_files=False,

@@ -421,6 +421,8 @@ class Configuration(_Part):
     enrichments: Annotated[tuple[Enrichment, ...], Field(strict=False, min_length=1)]
     exports: Annotated[tuple[Export, ...], Field(strict=False)] = ()
     pages: Pages = Pages()
+    # Folder of `engagement raw-to-parquet`, unless ENGAGEMENT_RAW_PARQUET names one.
+    raw_parquet: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -443,6 +445,8 @@ class Settings:
     data_dir: Path
     private_file: Path
     published_file: Path
+    # Where the raw tables are written as Parquet, for engines that are not DuckDB.
+    raw_parquet_folder: Path
     authority_url: str = DEFAULT_AUTHORITY_URL
     graph_url: str = DEFAULT_GRAPH_URL
     leadspace_url: str = DEFAULT_LEADSPACE_URL
@@ -815,6 +819,12 @@ def load(
         data_dir=data_dir,
         private_file=private_file,
         published_file=published_file,
+        raw_parquet_folder=path_of(
+            "ENGAGEMENT_RAW_PARQUET",
+            data_dir / "raw_parquet"
+            if configuration.raw_parquet is None
+            else configuration_file.parent / Path(configuration.raw_parquet).expanduser(),
+        ),
         authority_url=urls["ENGAGEMENT_AUTHORITY_URL"],
         graph_url=urls["ENGAGEMENT_GRAPH_URL"],
         leadspace_url=urls["ENGAGEMENT_LEADSPACE_URL"],

@@ -219,6 +219,16 @@ def withdrawn_outputs(settings: Settings, path: Path) -> set[str]:
         return set()
 
 
+def require_no_withdrawn(settings: Settings, connection: Connection) -> None:
+    """ConfigurationError where something of an enrichment without a consent stands in the marts of a session."""
+    without = {enrichment_id for enrichment_id, given in settings.consents.items() if not given.has_outputs}
+    if withdrawn := without & outputs(connection):
+        raise ConfigurationError(
+            f"{', '.join(sorted(withdrawn))}: its consent was withdrawn since the marts were built; run `engagement"
+            " extract customers`, `engagement raw-to-parquet` and `dbt build` again"
+        )
+
+
 # --- the message to the administrator
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ ENRICHED_CUSTOMERS = "enriched_customers"
 # By this comment whoever has the published file alone tells the customer's own columns from ours.
 OWN_COLUMN = "The customer's own column, as enrichments.yml names it; address-like text is masked."
 
-_IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*['\"]view['\"]")
+# What only renames is a view on DuckDB (macros/dialect/materializations.sql).
+_IS_VIEW = re.compile(r"\{\{\s*config\([^)]*materialized\s*=\s*(?:['\"]view['\"]|renaming\(\))")
 
 
 @dataclass(frozen=True)
@@ -216,25 +217,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def read_contract(
-    manifest_path: Path,
-    *,
-    output_tables: Iterable[tuple[str, str, str]],
-    attributes: Iterable[tuple[str, str]] = (),
-    has_user_table: bool,
-) -> Contract:
-    """The contract of the published file, from the marts of dbt's manifest; the rest is told as to `completed`.
-
-    Raises `PublishRefusedError` where the manifest is missing or a mart has no contract.
-    """
-    return completed(
-        manifest_contract(manifest_path),
-        output_tables=output_tables,
-        attributes=((name, duckdb_name(data_type)) for name, data_type in attributes),
-        has_user_table=has_user_table,
-    )
-
-
 def completed(
     marts: Contract,
     *,
@@ -294,7 +276,7 @@ def manifest_contract(manifest_path: Path) -> Contract:
         sql = None
         if node["config"]["materialized"] == "view":
             # The private file's name must not stand in a view, and its catalogue is another one here.
-            sql = node["compiled_code"].replace(f"{quoted(node['database'])}.", "")
+            sql = node["compiled_code"].replace(f"{quoted(node['database'] or '')}.", "")
         marts.append(
             mart(
                 node["name"],
@@ -353,13 +335,26 @@ def dialect_macros(project_dir: Path) -> dict[str, Any]:
     return {name.removeprefix("duckdb__"): macro for name, macro in macros.items()}
 
 
+def project_macros(project_dir: Path) -> dict[str, Any]:
+    """The macros of macros/dialect, and those of macros that call none of dbt's own."""
+    from jinja2 import Environment
+
+    path = project_dir / "macros" / "enrichment_settings.sql"
+    module = Environment().from_string(path.read_text("utf-8")).module
+    return {**dialect_macros(project_dir), "enrichment_settings": vars(module)["enrichment_settings"]}
+
+
 def view_text(path: Path, macros: Mapping[str, Any]) -> str | None:
-    """The SQL of a mart that is a view, as dbt compiles it: it reads other marts, quotes names and calls `macros`, and
-    nothing else. None where the mart is a table.
+    """The SQL of a mart that is a view, as dbt compiles it. None where the mart is a table."""
+    return model_text(path, macros) if _IS_VIEW.search(path.read_text("utf-8")) else None
+
+
+def model_text(
+    path: Path, macros: Mapping[str, Any], *, source: Callable[[str, str], str] | None = None
+) -> str:
+    """The SQL of a model, as dbt compiles it: it reads marts, or what `source` makes of raw tables, quotes names and
+    calls `macros`, and nothing else.
     """
-    text = path.read_text("utf-8")
-    if not _IS_VIEW.search(text):
-        return None
     from jinja2 import Environment
 
     class Adapter:
@@ -367,11 +362,12 @@ def view_text(path: Path, macros: Mapping[str, Any]) -> str | None:
 
     return (
         Environment()
-        .from_string(text)
+        .from_string(path.read_text("utf-8"))
         .render(
             macros,
             config=lambda **options: "",
             ref=lambda name: f"{quoted('marts')}.{quoted(name)}",
+            source=source,
             adapter=Adapter,
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -99,6 +100,61 @@ def remove_folders(folder: Path, *prefixes: str) -> None:
                 if not leftover.exists():
                     break
                 time.sleep(0.1)
+
+
+@contextmanager
+def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder (0700) for what is being made, removed at the end; those with the same prefix that killed commands left
+    go, which nobody holds. OSError where it cannot be made.
+    """
+    for leftover in parent.glob(f"{prefix}*"):
+        descriptor = os.open(leftover, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+    work = parent / f"{prefix}{secrets.token_hex(6)}"
+    work.mkdir(mode=0o700)
+    descriptor = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield work
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def replace_folder(candidate: Path, target: Path) -> None:
+    """Puts a folder in the place of another, which then lies where the candidate was; on the disk when this returns.
+
+    At no instant is there none, where the system can exchange two names (Linux, on most of its file systems); elsewhere
+    there is none for a moment. OSError where it fails.
+    """
+    if not target.exists():
+        os.rename(candidate, target)
+    elif not _exchanged(candidate, target):
+        aside = candidate.with_name(candidate.name + ".before")
+        os.rename(target, aside)
+        os.rename(candidate, target)
+        os.rename(aside, candidate)
+    sync_folder(target.parent)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system has given each of two paths the other's name, in one step."""
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    at_current, exchange_names = -100, 2
+    result: int = exchange(at_current, os.fsencode(one), at_current, os.fsencode(other), exchange_names)
+    if result != 0 and (number := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        raise OSError(number, os.strerror(number), str(other))
+    return result == 0
 
 
 def _is_alive(pid: int) -> bool:

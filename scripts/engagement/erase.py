@@ -27,6 +27,7 @@ def erase(
     if not agrees(access(settings, address, note=False)):
         return Outcome(lines=["nothing was erased"], facts={"erased": False})
     book = address_book(settings)
+    raw_folders = old_copies.raw_folders(settings)
     with running(settings, "erase") as state:
         # Read once the lock is held, since somebody else may have been erased before.
         tombstones = Tombstones.load(settings, book.hasher)
@@ -43,11 +44,12 @@ def erase(
         else:
             _mark(tombstones, people.known(None, book, text))
             audit.note(settings, audit.ERASURE)
-            old_copies.remove(settings.private_file)
+            old_copies.remove(settings)
             outcome = Outcome(lines=["nothing was read yet"])
     outcome.lines.insert(
         0, "erased; every address known of the person is kept out from now on, whatever the sources say"
     )
+    outcome.lines += old_copies.in_words(raw_folders)
     outcome.lines.append(
         "not reached: your backups, your customer files and lists, Microsoft's own copies (docs/erasure.md)"
     )

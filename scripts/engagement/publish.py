@@ -8,6 +8,7 @@ next one. Open readers keep the file that they opened.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,9 +21,18 @@ from pathlib import Path
 
 import duckdb
 
-from engagement import durable, rebuild, stopping, warehouse
+from engagement import consent, durable, parquet_marts, rebuild, stopping, warehouse
 from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
-from engagement.contract import OPTIONAL_OUTPUTS, PUBLICATION, Column, Contract, quoted, read_contract
+from engagement.contract import (
+    OPTIONAL_OUTPUTS,
+    PUBLICATION,
+    Column,
+    Contract,
+    completed,
+    duckdb_name,
+    manifest_contract,
+    quoted,
+)
 from engagement.errors import PublishRefusedError
 from engagement.fresh import FreshProcessFailed, in_fresh_process, replace
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
@@ -43,8 +53,11 @@ class PublishResult:
     size_bytes: int
 
 
-def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> PublishResult:
-    """Replace the published file by the marts of the private file as dbt built them last.
+def publish(
+    settings: Settings, *, run_id: str, allow_older: bool = False, marts_from: Path | None = None
+) -> PublishResult:
+    """Replace the published file by the marts of the private file as dbt built them last, or by those that another
+    engine left as Parquet in `marts_from` (engagement.parquet_marts).
 
     Raises `PublishRefusedError` where the gate refuses, the last dbt command was no whole and successful build, no day
     has been read whole yet, or (unless `allow_older`) a newer day is published; the published file is then as it was.
@@ -61,32 +74,32 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
         parquet_folder.mkdir(mode=0o700)
         candidate = work / "engagement.duckdb"
         twin = work / "twin.duckdb"
-        check_build(target_path(settings))
-        with warehouse.connect(settings, read_only=True) as connection:
-            warehouse.require_current(connection, settings)
-            rebuild.require_settled(connection, settings)
-            check_refresh(connection)
-            contract = private_contract(settings, connection)
+        check_build(target_path(settings), any_target=marts_from is not None)
+        with contextlib.ExitStack() as held:
+            private = held.enter_context(warehouse.connect(settings, read_only=True))
+            warehouse.require_current(private, settings)
+            rebuild.require_settled(private, settings)
+            # As an uncompressed column holds them.
+            keys = [struct.pack("<q", key) for key in warehouse.sampled_keys(private)]
+            needles = [*known_strings(settings), *keys]
+            if marts_from is None:
+                check_refresh(private)
+                connection, marts = private, manifest_contract(target_path(settings) / "manifest.json")
+            else:
+                connection, marts = held.enter_context(
+                    parquet_marts.opened(
+                        private, settings, marts_from, artifacts=target_path(settings), spill=work / "spill"
+                    )
+                )
+                consent.require_no_withdrawn(settings, connection)
+            contract = whole_contract(marts, connection)
             as_of = export(connection, contract, parquet_folder, run_id=run_id)
-            newest = published_day(target)
-            if newest is not None and as_of is None and not allow_older:
-                raise PublishRefusedError(
-                    f"{target.name} holds mail up to {newest} and this build has read none: configure the office"
-                    " enrichment again, or move the file away to go on without"
-                )
-            if newest is not None and as_of is not None and as_of < newest and not allow_older:
-                raise PublishRefusedError(
-                    f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
-                    f"the older one by name (`engagement run --as-of {as_of}`)"
-                )
+            require_no_newer(target, as_of, allow_older=allow_older)
             tables = {
                 table.name: count_rows(connection, f"marts.{quoted(table.name)}")
                 for table in contract.tables
                 if table.sql is None and table != PUBLICATION
             }
-            keys = warehouse.sampled_keys(connection)
-            # As an uncompressed column holds them.
-            needles = [*known_strings(settings), *(struct.pack("<q", key) for key in keys)]
         job = {
             "contract": json.loads(contract.to_json()),
             "parquet_folder": str(parquet_folder),
@@ -130,8 +143,8 @@ def publish(settings: Settings, *, run_id: str, allow_older: bool = False) -> Pu
     return PublishResult(target, as_of, time.monotonic() - started, tables, size_bytes)
 
 
-def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Contract:
-    """The contract of this project's marts and of the output tables that the loaded settings name."""
+def whole_contract(marts: Contract, connection: duckdb.DuckDBPyConnection) -> Contract:
+    """The contract of the marts, the output tables that the loaded settings name, and the customer's own columns."""
     try:
         output_tables = connection.execute(
             "select enrichment_id, enrichment_type, output_table from staging.stg_runs__enrichments "
@@ -149,10 +162,10 @@ def private_contract(settings: Settings, connection: duckdb.DuckDBPyConnection) 
             "nothing has been built yet: run `dbt build` or `engagement run` first"
         ) from error
     assert row is not None
-    return read_contract(
-        target_path(settings) / "manifest.json",
+    return completed(
+        marts,
         output_tables=output_tables,
-        attributes=attributes,
+        attributes=((name, duckdb_name(data_type)) for name, data_type in attributes),
         has_user_table=row[0],
     )
 
@@ -162,8 +175,10 @@ def target_path(settings: Settings) -> Path:
     return Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
 
 
-def check_build(target: Path) -> None:
-    """Refuse what is not the result of one whole and successful `dbt build`: parts of two would be two days at once."""
+def check_build(target: Path, *, any_target: bool = False) -> None:
+    """Refuse what is not the result of one whole and successful `dbt build`: parts of two would be two days at once.
+    With `any_target` it may be that of any target of profiles.yml.
+    """
     try:
         results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -174,7 +189,7 @@ def check_build(target: Path) -> None:
     # Another target is another private file, of which this build says nothing.
     is_whole = (
         arguments.get("which") == "build"
-        and arguments.get("target") in (None, "private")
+        and (any_target or arguments.get("target") in (None, "private"))
         and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
@@ -217,6 +232,23 @@ def buildable(target: Path) -> set[str]:
         and node["config"].get("enabled", True)
         and node["config"].get("materialized") != "ephemeral"
     }
+
+
+def require_no_newer(target: Path, as_of: date | None, *, allow_older: bool) -> None:
+    """PublishRefusedError where the published file holds a newer day, unless an older one is allowed."""
+    newest = published_day(target)
+    if newest is None or allow_older:
+        return
+    if as_of is None:
+        raise PublishRefusedError(
+            f"{target.name} holds mail up to {newest} and this build has read none: configure the office"
+            " enrichment again, or move the file away to go on without"
+        )
+    if as_of < newest:
+        raise PublishRefusedError(
+            f"{target.name} already holds {newest}, a newer day than {as_of}: build the newest day, or ask for "
+            f"the older one by name (`engagement run --as-of {as_of}`)"
+        )
 
 
 def published_day(path: Path) -> date | None:

@@ -205,7 +205,7 @@ def rebuild(
             )
         stopping.check()
         # What must not be in this file must not be in an earlier one beside it either.
-        old_copies.remove(target)
+        old_copies.remove(settings)
         fresh.replace(work / "private.duckdb", target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

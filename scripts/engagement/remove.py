@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engagement import audit, consent, rebuild
+from engagement import audit, consent, old_copies, rebuild
 from engagement.config import Settings, place, slug
 from engagement.errors import ConfigurationError
 from engagement.extract import address_book, begin, running
@@ -47,6 +47,7 @@ def remove(settings: Settings, name: str, *, agrees: Callable[[str], bool], verb
     if not agrees(enrichment_id):
         return Outcome(lines=["nothing was removed"], facts={"removed": False})
     book = address_book(settings)
+    raw_folders = old_copies.raw_folders(settings)
     with running(settings, "remove") as state:
         _forget_runs(state, enrichment_id)
         audit.note(settings, audit.REMOVAL, enrichment_id=enrichment_id)
@@ -59,6 +60,7 @@ def remove(settings: Settings, name: str, *, agrees: Callable[[str], bool], verb
         # At the end: a consent that is withdrawn while something goes on keeps it from being published.
         consent.withdraw_all(settings, enrichment_id)
     outcome.lines.insert(0, f"removed: {enrichment_id}, with everything that only it needed")
+    outcome.lines += old_copies.in_words(raw_folders)
     if listed is not None:
         outcome.lines.append(
             f"{listed}: stays listed as inactive and without data; delete the entry, and its tables are no longer"

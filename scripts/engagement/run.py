@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engagement import audit, budget, consent, customers, service_findings
@@ -157,16 +158,18 @@ def publish_again(settings: Settings, state: RunState, *, what: str, verbose: bo
     )
 
 
-def publish(settings: Settings) -> Outcome:
-    """Publishes what dbt has built; builds anew first where what was withdrawn stands in it."""
+def publish(settings: Settings, *, marts_from: Path | None = None) -> Outcome:
+    """Publishes what dbt has built; builds anew first where what was withdrawn stands in it. `marts_from` names the
+    folder with the marts that another engine has built, which then have to be free of it.
+    """
     withdrawn = consent.withdrawn_outputs(settings, settings.published_file)
     with running(settings, "publish") as state:
         consent.settle(settings)
-        if consent.withdrawn_outputs(settings, settings.private_file):
+        if marts_from is None and consent.withdrawn_outputs(settings, settings.private_file):
             with state.timed("dbt"):
                 _build_without_withdrawn(settings, state)
         with state.timed("publish"):
-            published = _publish(settings, state.run_id, allow_older=bool(withdrawn))
+            published = _publish(settings, state.run_id, allow_older=bool(withdrawn), marts_from=marts_from)
         _note_published(settings, state)
     facts = _published_facts(published)
     return Outcome(lines=[f"published: {settings.published_file.name}"], facts=facts)
@@ -181,12 +184,14 @@ def _build_without_withdrawn(settings: Settings, state: RunState) -> None:
     build(settings, tell=state.progress)
 
 
-def _publish(settings: Settings, run_id: str, *, allow_older: bool = False) -> PublishResult:
+def _publish(
+    settings: Settings, run_id: str, *, allow_older: bool = False, marts_from: Path | None = None
+) -> PublishResult:
     # Loaded only here: extracting needs nothing of it.
     from engagement.publish import publish
 
     consent.require_outputs(settings)
-    return publish(settings, run_id=run_id, allow_older=allow_older)
+    return publish(settings, run_id=run_id, allow_older=allow_older, marts_from=marts_from)
 
 
 def _summary_of(settings: Settings) -> Callable[[], None]:

@@ -63,5 +63,5 @@ where
     (company_values.source_name = 'customers' or enrichments.enrichment_id is not null)
     and (
         company_values.attribute not in ('employees_count', 'annual_revenue_usd')
-        or try_cast(company_values.value_text as double) is not null
+        or {{ text_as_number('company_values.value_text') }} is not null
     )

@@ -89,7 +89,7 @@ select
     comparisons.answered_country_code,
     case
         -- One word may be anybody's: Mosaic, Spire.
-        when comparisons.is_name_equal and strpos(comparisons.sent_name_compared, ' ') = 0 then 'equal_word'
+        when comparisons.is_name_equal and instr(comparisons.sent_name_compared, ' ') = 0 then 'equal_word'
         when comparisons.is_name_equal then 'equal'
         when comparisons.name_similarity_ratio >= {{ var('name_similar_ratio') }} then 'similar'
         when comparisons.is_name_contained then 'contained'

@@ -58,11 +58,11 @@ select
     values_spread.naics_code_source,
     values_spread.ownership_type,
     values_spread.ownership_type_source,
-    try_cast(try_cast(values_spread.employees_count as double) as bigint) as employees_count,
+    {{ nearest_whole(text_as_number('values_spread.employees_count')) }} as employees_count,
     values_spread.employees_count_source,
     values_spread.employees_range,
     values_spread.employees_range_source,
-    try_cast(values_spread.annual_revenue_usd as double) as annual_revenue_usd,
+    {{ text_as_number('values_spread.annual_revenue_usd') }} as annual_revenue_usd,
     values_spread.annual_revenue_usd_source,
     values_spread.annual_revenue_range,
     values_spread.annual_revenue_range_source

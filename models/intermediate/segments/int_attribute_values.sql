@@ -66,7 +66,7 @@ values_stacked as (
         account_id,
         attribute,
         false as is_own,
-        nullif(trim(value_text), '') as value_text,
+        nullif({{ trimmed('value_text') }}, '') as value_text,
         cast(null as double) as value_number
     from categories_stacked
 

@@ -39,7 +39,7 @@ own_values_typed as (
         attribute,
         kind,
         case when kind != 'number' then value_text end as value_text,
-        case when kind = 'number' then try_cast(value_text as double) end as value_number
+        case when kind = 'number' then {{ text_as_number('value_text') }} end as value_number
     from own_values
 
 )

@@ -60,7 +60,7 @@ select
     scores_ranked.score_version,
     scores_ranked.engagement_score,
     score_bands.score_band,
-    scores_ranked.score_rank,
+    cast(scores_ranked.score_rank as bigint) as score_rank,
     scores_ranked.accounts_count,
     scores_ranked.interactions_count,
     -- Few others make a coarse place, few contacts a chance one.

@@ -37,8 +37,8 @@ select
     sic_code,
     naics_code,
     ownership_type,
-    try_cast(try_cast(employees_count as double) as bigint) as employees_count,
+    {{ nearest_whole(text_as_number('employees_count')) }} as employees_count,
     employees_range,
-    try_cast(annual_revenue_usd as double) as annual_revenue_usd,
+    {{ text_as_number('annual_revenue_usd') }} as annual_revenue_usd,
     annual_revenue_range
 from values_spread

@@ -57,7 +57,7 @@ relatives_identified as (
 
     select
         *,
-        coalesce(relative_company_id, lower(relative_name)) as relative_id
+        coalesce(relative_company_id, {{ lowered('relative_name') }}) as relative_id
     from relatives_masked
 
 ),

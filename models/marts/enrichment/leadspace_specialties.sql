@@ -34,4 +34,4 @@ select
     account_id,
     min(specialty) as specialty
 from specialties_masked
-group by enrichment_id, account_id, lower(specialty)
+group by enrichment_id, account_id, {{ lowered('specialty') }}

@@ -36,4 +36,4 @@ select
     technology_kind,
     min(technology) as technology
 from technologies_masked
-group by enrichment_id, account_id, technology_kind, lower(technology)
+group by enrichment_id, account_id, technology_kind, {{ lowered('technology') }}

@@ -20,8 +20,10 @@ select
     website_agreement,
     country_agreement,
     name_similarity_ratio,
-    row_number() over (
-        partition by enrichment_id
-        order by name_similarity_ratio desc nulls last, account_id asc nulls last
+    cast(
+        row_number() over (
+            partition by enrichment_id
+            order by name_similarity_ratio desc nulls last, account_id asc nulls last
+        ) as bigint
     ) as queue_place
 from account_matches

@@ -164,7 +164,9 @@ groups_summed as (
         -- A mean weighs the replies that it is of.
         cast(sum(customer_measures.reply_milliseconds) as double)
         / nullif(sum(customer_measures.replies_count), 0) / 3600000 as reply_time_mean_hours,
-        cast(avg(customer_measures.engagement_score) as double) as engagement_score_mean
+        -- Spark's mean of decimals is a decimal, cut at eight places.
+        cast(sum(customer_measures.engagement_score) as double)
+        / nullif(count(customer_measures.engagement_score), 0) as engagement_score_mean
     from account_groups
     left join customer_measures
         on

@@ -17,7 +17,7 @@ segment_dates as (
 select
     conditions_counted.enrichment_id,
     conditions_counted.attribute,
-    conditions_counted.condition_position,
+    cast(conditions_counted.condition_position as bigint) as condition_position,
     conditions_counted.attribute_label
     || coalesce(
         ': ' || {{ addresses_masked('conditions_counted.value_text') }},

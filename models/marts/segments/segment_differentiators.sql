@@ -37,12 +37,14 @@ select
     differences_judged.enrichment_id,
     differences_judged.attribute,
     attributes.kind as attribute_kind,
-    row_number() over (
-        partition by differences_judged.segment_id, differences_judged.enrichment_id
-        order by
-            differences_judged.is_uncertain asc nulls last,
-            differences_judged.difference_ratio desc nulls last,
-            differences_judged.attribute asc nulls last
+    cast(
+        row_number() over (
+            partition by differences_judged.segment_id, differences_judged.enrichment_id
+            order by
+                differences_judged.is_uncertain asc nulls last,
+                differences_judged.difference_ratio desc nulls last,
+                differences_judged.attribute asc nulls last
+        ) as bigint
     ) as difference_rank,
     differences_judged.difference_ratio,
     differences_judged.chance_ratio,

@@ -74,7 +74,7 @@ groups_suggested as (
 
 select
     groups_suggested.enrichment_id,
-    groups_suggested.suggestion_rank,
+    cast(groups_suggested.suggestion_rank as bigint) as suggestion_rank,
     '{{ var("suggestion_measure") }}' as measure,
     {{ addresses_masked(conditions_joined(
         'groups_suggested.first_condition', 'groups_suggested.first_missing', 'groups_suggested.second_condition',

@@ -1,0 +1,1 @@
+"""The project on Apache Spark (docs/spark.md)."""
