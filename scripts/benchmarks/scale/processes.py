@@ -1,7 +1,7 @@
 """A command with everything that it starts: how long it took, its processor time and its most memory.
 
-Servers detach themselves from whoever starts them, so processes are known by a mark in their environment, and not by their
-parents. Linux only: what it says is read from /proc.
+Servers detach themselves from whoever starts them, so processes are known by a mark in their environment, and not by
+their parents. Linux only: what it says is read from /proc.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class TooLongError(BenchError):
 def measured(
     command: Sequence[str], environment: Mapping[str, str], *, at_most_seconds: float | None = None
 ) -> Cost:
-    """Runs a command to its end. BenchError with its last words where it fails, TooLongError where its time is up; nothing
-    that it started is left then.
+    """Runs a command to its end. BenchError with its last words where it fails, TooLongError where its time is up;
+    nothing that it started is left then.
 
     Memory is the proportional share (PSS) of all its processes together, so that what they share counts once.
     """
@@ -120,7 +120,9 @@ class _Watch(threading.Thread):
         for pid in _marked(self._mark):
             with suppress(OSError, IndexError, ValueError):
                 # After the name, which may hold spaces: utime and stime, and those of children that it has waited for.
-                fields = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
+                fields = (
+                    Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
+                )
                 self._ticks[pid] = int(fields[11]) + int(fields[12])
                 rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii", errors="replace")
                 kilobytes += int(rollup.partition("\nPss:")[2].split()[0])

@@ -16,7 +16,14 @@ from benchmarks.scale.processes import Cost
 if TYPE_CHECKING:
     from benchmarks.scale.bench import Size
 
-STEPS = ("floor", "full build", "publish", "refresh, nothing new", "refresh, one week", "floor after the week")
+STEPS = (
+    "floor",
+    "full build",
+    "publish",
+    "refresh, nothing new",
+    "refresh, one week",
+    "floor after the week",
+)
 PAGE, PICTURE = "scale-figures.md", "scale.svg"
 COMMAND = "make bench BENCH=--docs"
 

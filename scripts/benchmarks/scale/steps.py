@@ -34,7 +34,9 @@ REPETITIONS = 5
 def build_all(folder: Path) -> dict[str, Any]:
     """`dbt build` as `engagement run` calls it: models, seeds and data tests. The seconds of the slowest ten models."""
     build(tenant.Tenant(folder).settings())
-    results = json.loads((Path(os.environ["DBT_TARGET_PATH"]) / "run_results.json").read_text("utf-8"))["results"]
+    results = json.loads((Path(os.environ["DBT_TARGET_PATH"]) / "run_results.json").read_text("utf-8"))[
+        "results"
+    ]
     seconds = {result["unique_id"].split(".", 2)[2]: result["execution_time"] for result in results}
     slowest = sorted(seconds, key=lambda name: seconds[name], reverse=True)[:10]
     return {"nodes": len(results), "slowest_seconds": {name: round(seconds[name], 1) for name in slowest}}
