@@ -331,6 +331,11 @@ inner join (select distinct enrichment_no, message_key, account_no, is_sender fr
         and messages.message_key = evidence.message_key
         and evidence.is_sender = (messages.from_mailbox_id is null);
 
+-- What is not needed any more would take memory from what follows.
+drop table messages_grouped;
+
+drop table matched;
+
 -- step: people
 
 create temp table counted_in_year as
@@ -374,6 +379,12 @@ union all
 select distinct enrichment_no, account_no, false as is_own, piece_no, contact_no as person_no
 from evidence
 inner join counted_in_year using (enrichment_no, account_no, message_key);
+
+drop table copies;
+
+drop table evidence;
+
+drop table counted_in_year;
 
 -- step: replies
 
