@@ -50,8 +50,12 @@
     {{ return('cast(unnest(generate_series(' ~ first_day ~ ', ' ~ last_day ~ ', interval 1 day)) as date)') }}
 {%- endmacro %}
 
+{#- There a sequence to an earlier day is an error. -#}
 {% macro spark__exploded_days(first_day, last_day) -%}
-    {{ return('explode(sequence(' ~ first_day ~ ', ' ~ last_day ~ ', interval 1 day))') }}
+    {{ return(
+        'explode(case when ' ~ last_day ~ ' >= ' ~ first_day ~ ' then sequence(' ~ first_day ~ ', ' ~ last_day
+        ~ ', interval 1 day) end)'
+    ) }}
 {%- endmacro %}
 
 

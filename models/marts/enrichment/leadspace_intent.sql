@@ -42,7 +42,8 @@ intent_ranked as (
     select
         *,
         row_number() over (
-            partition by enrichment_id, account_id, {{ lowered('intent_name') }}, intent_part, {{ lowered('part_name') }}
+            partition by
+                enrichment_id, account_id, {{ lowered('intent_name') }}, intent_part, {{ lowered('part_name') }}
             order by
                 intent_version desc nulls last,
                 intent_score desc nulls last,
