@@ -98,6 +98,10 @@ test: install tests/azurite/node_modules/installed $(SPARK) ## all tests but the
 test-long: install tests/azurite/node_modules/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
 	$(BIN)/python -m pytest -m long
 
+.PHONY: bench
+bench: install .venv-rivals/installed $(SPARK) ## 1 to 100 million message copies: the build beside the least SQL, pandas, Polars, PostgreSQL and Spark; fails below its goals (docs/scale.md)
+	$(BIN)/python -m benchmarks.scale.bench $(BENCH)
+
 .PHONY: bench-extract
 bench-extract: install .venv-bench/installed ## messages a second, CPU and memory of the extraction, beside dlt's (BENCH="--docs")
 	$(BIN)/python -m benchmarks.extract --dlt-python .venv-bench/bin/python $(BENCH)

@@ -23,7 +23,9 @@ copies as (
         on
             copies.enrichment_id = messages_matched.enrichment_id
             and copies.message_key = messages_matched.message_key
-    where {{ received_when_touched('copies') }}
+    where
+        {{ received_when_touched('copies') }}
+        and copies.message_key in (select message_key from messages_matched)
 
 ),
 

@@ -25,8 +25,8 @@ days_of_contact as (
         scores.scored_on,
         scores.known_by_on,
         account_days.happened_on
-    from scores
-    inner join {{ ref('int_account_days_aggregated') }} as account_days
+    from {{ ref('int_account_days_aggregated') }} as account_days
+    inner join scores
         on
             scores.enrichment_id = account_days.enrichment_id
             and scores.account_id = account_days.account_id

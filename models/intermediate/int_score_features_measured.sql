@@ -92,8 +92,8 @@ days_in_windows as (
         score_rows.scored_on,
         score_rows.known_by_on,
         {{ days_between('days_weighed.happened_on', 'score_rows.scored_on') }} as age_days
-    from score_rows
-    inner join days_weighed
+    from days_weighed
+    inner join score_rows
         on
             score_rows.enrichment_id = days_weighed.enrichment_id
             and score_rows.account_id = days_weighed.account_id

@@ -32,8 +32,8 @@ shares as (
         people_involved.side,
         people_involved.person_key,
         cast(sum(people_involved.interactions_count) as bigint) as interactions_count
-    from rows_judged
-    inner join people_involved
+    from people_involved
+    inner join rows_judged
         on
             rows_judged.enrichment_id = people_involved.enrichment_id
             and rows_judged.account_id = people_involved.account_id

@@ -1,13 +1,13 @@
 """A command with everything that it starts: how long it took, its processor time and its most memory.
 
-Servers detach themselves from whoever starts them, so processes are known by a mark in their environment, and not by
-their parents. Linux only: what it says is read from /proc.
+Servers detach themselves from whoever starts them: who measures adopts them (PR_SET_CHILD_SUBREAPER), so that they are
+his descendants still. Linux only: what it says is read from /proc.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
-import secrets
 import signal
 import subprocess
 import tempfile
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.measure import MEGABYTE, BenchError
 
-_MARK = "BENCHMARK_RUN"
+_PR_SET_CHILD_SUBREAPER = 36
 _TICKS = os.sysconf("SC_CLK_TCK")
 _EVERY_SECONDS = 0.25
 
@@ -47,17 +47,12 @@ def measured(
 
     Memory is the proportional share (PSS) of all its processes together, so that what they share counts once.
     """
-    mark = secrets.token_hex(8)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = set(_parents())
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            env={**environment, _MARK: mark},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-        )
-        watch = _Watch(mark)
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        watch = _Watch(before)
         watch.start()
         try:
             code = process.wait(timeout=at_most_seconds)
@@ -66,7 +61,7 @@ def measured(
         finally:
             seconds = time.monotonic() - began
             watch.end()
-            _kill(mark)
+            _kill(before)
             process.wait()
         out.seek(0)
         err.seek(0)
@@ -76,29 +71,51 @@ def measured(
     return Cost(seconds, watch.cpu_seconds, watch.peak_mb, output)
 
 
-def _marked(mark: str) -> list[int]:
-    wanted = f"{_MARK}={mark}".encode()
-    found = []
+def _parents() -> dict[int, int]:
+    """The parent of every process."""
+    found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with suppress(OSError):
-                if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                    found.append(int(name))
+            with suppress(OSError, IndexError, ValueError):
+                found[int(name)] = int(_stat(int(name))[1])
     return found
 
 
-def _kill(mark: str) -> None:
-    for pid in _marked(mark):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def _stat(pid: int) -> list[str]:
+    """Fields of a process from its state on: what stands before is its name, which may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
+
+
+def _descendants(but: set[int]) -> list[int]:
+    """Of this process, without those that were there before and theirs."""
+    parents = _parents()
+    found = []
+    for pid in parents:
+        above = pid
+        while above in parents and above not in but:
+            above = parents[above]
+            if above == os.getpid():
+                found.append(pid)
+                break
+    return found
+
+
+def _kill(but: set[int]) -> None:
+    """Ends what is left of a command, and buries it."""
+    while left := _descendants(but):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 class _Watch(threading.Thread):
-    """Looks at the marked processes again and again."""
+    """Looks at the processes again and again."""
 
-    def __init__(self, mark: str) -> None:
+    def __init__(self, but: set[int]) -> None:
         super().__init__(daemon=True)
-        self._mark = mark
+        self._but = but
         self._ended = threading.Event()
         self._ticks: dict[int, int] = {}
         self.peak_mb = 0.0
@@ -117,12 +134,9 @@ class _Watch(threading.Thread):
 
     def _look(self) -> None:
         kilobytes = 0
-        for pid in _marked(self._mark):
+        for pid in _descendants(self._but):
             with suppress(OSError, IndexError, ValueError):
-                # After the name, which may hold spaces: utime and stime, and those of children that it has waited for.
-                fields = (
-                    Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
-                )
+                fields = _stat(pid)
                 self._ticks[pid] = int(fields[11]) + int(fields[12])
                 rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii", errors="replace")
                 kilobytes += int(rollup.partition("\nPss:")[2].split()[0])
