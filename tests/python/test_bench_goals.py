@@ -79,7 +79,8 @@ def test_a_tenant_is_shaped_like_mail(made: tenant.Tenant) -> None:
             "select avg(cast(list_contains(keys, from_key) or list_has_any(recipient_keys, keys) as integer)) "
             "from raw.office_messages cross join contacts"
         )
-        assert matched == pytest.approx(0.3, abs=0.06)
+        # so few accounts and people that chance has a say
+        assert matched == pytest.approx(0.3, abs=0.1)
         # series come back
         assert one("select count(*) / count(distinct ical_key) from raw.office_meetings") > 3
         # nothing of the week that follows, but the calendar of the two weeks ahead
@@ -109,7 +110,11 @@ def test_a_week_lands_once_and_with_its_ledger(tmp_path: Path) -> None:
         ledger = connection.execute(
             "select kind, sum(row_count) from raw.office_units group by kind"
         ).fetchall()
-        assert dict(ledger)["messages"] == after[0]
+        kept = connection.execute(
+            "select count(*) from raw.office_messages"
+            " where received_at >= (select min(slice_start) from raw.office_units where kind = 'messages')"
+        ).fetchone()
+        assert kept == (dict(ledger)["messages"],)
 
 
 def test_a_tenant_that_the_disk_cannot_hold_is_not_begun(tmp_path: Path) -> None:

@@ -45,10 +45,10 @@ def test_a_sample_of_mutants_is_caught(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("replace", "by", "verdict", "why"),
     [
-        ("not messages.is_draft", "not  messages.is_draft", "survived", "no test failed"),
-        ("not messages.is_draft", "not messages.is_draught", "broken", "is_draught"),
+        ("not {{ copy }}.is_draft", "not  {{ copy }}.is_draft", "survived", "no test failed"),
+        ("not {{ copy }}.is_draft", "not {{ copy }}.is_draught", "broken", "is_draught"),
         ("not messages.is_drought", "where true", "not applicable", "stands 0 times"),
-        ("messages.received_at", "messages.sent_at", "not applicable", "stands 6 times"),
+        ("{{ copy }}", "copy", "not applicable", "stands 4 times"),
     ],
 )
 def test_what_proves_nothing_is_told(

@@ -30,7 +30,7 @@ from project_fixtures import ROOT, run_dbt
 HISTORIES = 80
 HISTORIES_OF_A_LONG_EXAMPLE = 250
 # What tells of this refresh or of runs, not of what was counted.
-LEFT_OUT = ("_touched", "_before", "int_refresh", "run_history", "run_steps")
+LEFT_OUT = ("_touched", "_touched_span", "_before", "int_refresh", "run_history", "run_steps")
 
 # Made of the members of the as-of date alone, in every refresh anew.
 INSIGHTS = ("int_attribute_values+", "int_members_counted+", "segment_overlaps")

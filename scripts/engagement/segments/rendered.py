@@ -16,6 +16,7 @@ MACROS = (
     "macros/own_columns.sql",
     "macros/dialect/json.sql",
     "macros/dialect/numbers.sql",
+    "macros/dialect/text.sql",
 )
 
 
