@@ -45,3 +45,43 @@
 
     )
 {%- endmacro %}
+
+{#- The stretches in which rows of a relation lie in a window of so many days: from the day of contact, or from when it was
+    known if it is asked as of then (is_as_known = 1), to the window's end. For nearly every key the two are the same, and
+    is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column `window_days`. -#}
+{% macro stretches_in_windows(name, relation, keys, windows, window_days) -%}
+    {{ name }}_known_late as (
+
+        select distinct {{ keys | join(', ') }}
+        from {{ relation }}
+        where known_on > happened_on
+
+    ),
+
+    {{ name }}_stretches as (
+
+        select distinct
+            {%- for key in keys %}
+                dated.{{ key }},
+            {%- endfor %}
+            windows.{{ window_days }},
+            case when late.{{ keys | last }} is not null then knowledge.is_as_known end as is_as_known,
+            case
+                when knowledge.is_as_known = 1 then greatest(dated.happened_on, dated.known_on)
+                else dated.happened_on
+            end as starts_on,
+            {{ days_after('dated.happened_on', 'windows.' ~ window_days) }} as ends_before_on
+        from {{ relation }} as dated
+        cross join {{ windows }} as windows
+        left join {{ name }}_known_late as late
+            on
+                {%- for key in keys %}
+                    {{ 'and ' if not loop.first }}dated.{{ key }} = late.{{ key }}
+                {%- endfor %}
+        inner join knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
+        where dated.{{ keys | last }} is not null
+
+    ),
+
+    {{ joined_stretches(name ~ '_joined', name ~ '_stretches', keys + [window_days, 'is_as_known']) }}
+{%- endmacro %}

@@ -167,6 +167,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Condition on rows of a raw table, in part: landed since the refresh before. -#}
+{% macro landed_since() -%}
+    landing_id > (select max(previous_landing_id) from {{ ref('int_refresh') }})
+{%- endmacro %}
+
 {#- Condition on `copies` of messages: in part, that they were received while the copies of touched messages were. It leaves
     out nothing that `only_touched` would leave; but it is known before the copies are read, and keeps all others from being
     read at all. -#}

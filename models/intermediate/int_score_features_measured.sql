@@ -179,50 +179,9 @@ knowledge as (
 
 ),
 
-people_known_late as (
-
-    select distinct
-        enrichment_id,
-        account_id,
-        side,
-        person_key
-    from people_involved
-    where known_on > happened_on
-
-),
-
--- Somebody counts from the day of contact, or from when it was known if it is asked as of then, to the window's end; for
--- nearly everybody the two are the same, and is_as_known is null.
-people_stretches as (
-
-    select
-        people.enrichment_id,
-        people.account_id,
-        breadth_windows.breadth_window_days,
-        people.side,
-        people.person_key,
-        case when late.person_key is not null then knowledge.is_as_known end as is_as_known,
-        case
-            when knowledge.is_as_known = 1 then greatest(people.happened_on, people.known_on)
-            else people.happened_on
-        end as starts_on,
-        max({{ days_after('people.happened_on', 'breadth_windows.breadth_window_days') }}) as ends_before_on
-    from people_involved as people
-    cross join breadth_windows
-    left join people_known_late as late
-        on
-            people.enrichment_id = late.enrichment_id
-            and people.account_id = late.account_id
-            and people.side = late.side
-            and people.person_key = late.person_key
-    inner join knowledge on knowledge.is_as_known = 0 or late.person_key is not null
-    group by 1, 2, 3, 4, 5, 6, 7
-
-),
-
-{{ joined_stretches(
-    'people_joined', 'people_stretches',
-    ['enrichment_id', 'account_id', 'breadth_window_days', 'side', 'person_key', 'is_as_known'],
+{{ stretches_in_windows(
+    'people', 'people_involved', ['enrichment_id', 'account_id', 'side', 'person_key'],
+    'breadth_windows', 'breadth_window_days',
 ) }},
 
 breadths as (
@@ -300,46 +259,9 @@ reply_counts as (
 
 ),
 
-repliers_known_late as (
-
-    select distinct
-        enrichment_id,
-        account_id,
-        replier_key
-    from replies
-    where known_on > happened_on
-
-),
-
-repliers_stretches as (
-
-    select
-        replies.enrichment_id,
-        replies.account_id,
-        reply_windows.responsiveness_window_days,
-        replies.replier_key,
-        case when late.replier_key is not null then knowledge.is_as_known end as is_as_known,
-        case
-            when knowledge.is_as_known = 1 then greatest(replies.happened_on, replies.known_on)
-            else replies.happened_on
-        end as starts_on,
-        max({{ days_after('replies.happened_on', 'reply_windows.responsiveness_window_days') }}) as ends_before_on
-    from replies
-    cross join reply_windows
-    left join repliers_known_late as late
-        on
-            replies.enrichment_id = late.enrichment_id
-            and replies.account_id = late.account_id
-            and replies.replier_key = late.replier_key
-    inner join knowledge on knowledge.is_as_known = 0 or late.replier_key is not null
-    where replies.replier_key is not null
-    group by 1, 2, 3, 4, 5, 6
-
-),
-
-{{ joined_stretches(
-    'repliers_joined', 'repliers_stretches',
-    ['enrichment_id', 'account_id', 'responsiveness_window_days', 'replier_key', 'is_as_known'],
+{{ stretches_in_windows(
+    'repliers', 'replies', ['enrichment_id', 'account_id', 'replier_key'],
+    'reply_windows', 'responsiveness_window_days',
 ) }},
 
 replier_counts as (

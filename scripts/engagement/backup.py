@@ -8,12 +8,9 @@ all. The keys stay out unless they are asked for: whoever has them and the priva
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,7 +61,7 @@ def backup(settings: Settings, folder: Path, *, with_keys: bool = False) -> Outc
         raise ConfigurationError(
             f"{settings.private_file.name}: no such file, so there is nothing to back up; run `engagement run` first"
         )
-    with single_run(settings, command="backup"), _work_folder(folder.parent) as work:
+    with single_run(settings, command="backup"), durable.work_folder(folder.parent, WORK_PREFIX) as work:
         old_copies.take_in_log(settings)
         # What cannot be noted must not be done; so the note stands in the copy as well.
         audit.note(settings, audit.BACKUP)
@@ -143,20 +140,6 @@ def _check_place(settings: Settings, folder: Path) -> None:
         problem = "the folder that it is to lie in does not exist; make it, or name another"
     if problem is not None:
         raise ConfigurationError(f"{folder.name or folder}: {problem}")
-
-
-@contextmanager
-def _work_folder(parent: Path) -> Iterator[Path]:
-    """A folder for a backup that is being made; ConfigurationError where it cannot be."""
-    with contextlib.ExitStack() as held:
-        try:
-            work = held.enter_context(durable.work_folder(parent, WORK_PREFIX))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{parent.name or parent}: cannot be written ({error.strerror}); correct its rights or name another"
-                " folder"
-            ) from None
-        yield work
 
 
 def _copy(settings: Settings, work: Path, *, with_keys: bool) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engagement.errors import ConfigurationError
+
 FILE_MODE = 0o600
 # As `written_beside` names it: .run_state.json.4711.0a1b2c3d
 _BESIDE = re.compile(r"\..+\.(?P<pid>[1-9][0-9]*)\.[0-9a-f]{8}")
@@ -105,7 +107,7 @@ def remove_folders(folder: Path, *prefixes: str) -> None:
 @contextmanager
 def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder (0700) for what is being made, removed at the end; those with the same prefix that killed commands left
-    go, which nobody holds. OSError where it cannot be made.
+    go, which nobody holds. ConfigurationError where it cannot be made.
     """
     for leftover in parent.glob(f"{prefix}*"):
         descriptor = os.open(leftover, os.O_RDONLY)
@@ -118,7 +120,12 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
         finally:
             os.close(descriptor)
     work = parent / f"{prefix}{secrets.token_hex(6)}"
-    work.mkdir(mode=0o700)
+    try:
+        work.mkdir(mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{parent.name or parent}: cannot be written ({error.strerror}); correct its rights or name another folder"
+        ) from None
     descriptor = os.open(work, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

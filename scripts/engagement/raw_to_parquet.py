@@ -9,11 +9,8 @@ of the private file (engagement.old_copies).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,7 +52,7 @@ def raw_to_parquet(settings: Settings, folder: Path | None = None) -> Outcome:
         with connect(settings, read_only=True) as connection:
             require_current(connection, settings)
             rebuild.require_settled(connection, settings)
-            with _work_folder(target) as work:
+            with durable.work_folder(target.parent, old_copies.raw_work_prefix(target)) as work:
                 room.require(
                     work,
                     settings.private_file.stat().st_size,
@@ -134,19 +131,6 @@ def _check_place(settings: Settings, target: Path) -> None:
     # What somebody else has put there is not ours to remove.
     if not is_empty:
         read_manifest(target)
-
-
-@contextmanager
-def _work_folder(target: Path) -> Iterator[Path]:
-    with contextlib.ExitStack() as held:
-        try:
-            work = held.enter_context(durable.work_folder(target.parent, old_copies.raw_work_prefix(target)))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{target.parent.name or target.parent}: cannot be written ({error.strerror}); correct its rights or"
-                " name another folder"
-            ) from None
-        yield work
 
 
 def _written(connection: Connection, settings: Settings, work: Path) -> dict[str, Any]:

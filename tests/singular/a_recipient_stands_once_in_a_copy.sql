@@ -1,5 +1,5 @@
 -- Within one copy, so that nothing has to be grouped; a build in part looks at what was landed since the one before.
-{%- set refresh = ref('int_refresh') %}
+{%- set landed_condition = landed_since() %}
 
 select
     mailbox_id,
@@ -9,5 +9,5 @@ where
     {{ element_count('recipient_keys') }} > 1
     and {{ element_count(distinct_elements('recipient_keys')) }} < {{ element_count('recipient_keys') }}
     {% if execute and refreshes_in_part() %}
-    and landing_id > (select max(previous_landing_id) from {{ refresh }})
+    and {{ landed_condition }}
     {% endif %}
