@@ -28,11 +28,11 @@ days_of_contact as (
     from {{ ref('int_account_days_aggregated') }} as account_days
     inner join scores
         on
-            scores.enrichment_id = account_days.enrichment_id
-            and scores.account_id = account_days.account_id
-            and scores.scored_on >= account_days.happened_on
-            and cast(scores.scored_on - interval 364 day as date) <= account_days.happened_on
-            and scores.known_by_on >= account_days.known_on
+            account_days.enrichment_id = scores.enrichment_id
+            and account_days.account_id = scores.account_id
+            and account_days.happened_on <= scores.scored_on
+            and account_days.happened_on >= cast(scores.scored_on - interval 364 day as date)
+            and account_days.known_on <= scores.known_by_on
     where account_days.emails_from_account_count + account_days.meetings_count > 0
 
 ),

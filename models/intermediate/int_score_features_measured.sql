@@ -57,8 +57,8 @@ settings as (
 
 ),
 
--- Forward decay: a day's weight grows from a fixed landmark and is scaled back at the row's end, so that a day is weighed
--- once, however many windows it is in (Cormode et al., ICDE 2009).
+-- Forward decay: a day's weight grows from a fixed landmark and is scaled back at the row's end, so that a day is
+-- weighed once, however many windows it is in (Cormode et al., ICDE 2009).
 days_weighed as (
 
     select
@@ -95,11 +95,11 @@ days_in_windows as (
     from days_weighed
     inner join score_rows
         on
-            score_rows.enrichment_id = days_weighed.enrichment_id
-            and score_rows.account_id = days_weighed.account_id
-            and score_rows.window_starts_on <= days_weighed.happened_on
-            and score_rows.scored_on >= days_weighed.happened_on
-            and score_rows.known_by_on >= days_weighed.known_on
+            days_weighed.enrichment_id = score_rows.enrichment_id
+            and days_weighed.account_id = score_rows.account_id
+            and days_weighed.happened_on >= score_rows.window_starts_on
+            and days_weighed.happened_on <= score_rows.scored_on
+            and days_weighed.known_on <= score_rows.known_by_on
 
 ),
 

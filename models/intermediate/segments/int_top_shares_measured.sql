@@ -35,11 +35,11 @@ shares as (
     from people_involved
     inner join rows_judged
         on
-            rows_judged.enrichment_id = people_involved.enrichment_id
-            and rows_judged.account_id = people_involved.account_id
-            and rows_judged.scored_on >= people_involved.happened_on
-            and cast(rows_judged.scored_on - interval 364 day as date) <= people_involved.happened_on
-            and rows_judged.known_by_on >= people_involved.known_on
+            people_involved.enrichment_id = rows_judged.enrichment_id
+            and people_involved.account_id = rows_judged.account_id
+            and people_involved.happened_on <= rows_judged.scored_on
+            and people_involved.happened_on >= cast(rows_judged.scored_on - interval 364 day as date)
+            and people_involved.known_on <= rows_judged.known_by_on
     group by
         rows_judged.enrichment_id,
         rows_judged.account_id,

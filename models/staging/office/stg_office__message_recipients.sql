@@ -6,7 +6,8 @@ messages as (
 
 )
 
--- What is asked of the copy stands beside its recipients: joining them to it again costs more than all other work on them.
+-- What is asked of the copy stands beside its recipients: joining them to it again costs more than all other work on
+-- them.
 select
     mailbox_id,
     item_key,
