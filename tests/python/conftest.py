@@ -118,6 +118,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[s
 # What takes longest begins first, so that all cores have something to do until the end, and of three at a time one is
 # such as mostly waits.
 FIRST = (
+    "test_spark.py",
     "test_project.py",
     "test_refreshes.py",
     "test_leadspace_transport.py",
@@ -151,6 +152,8 @@ FIRST = (
     "test_exports.py",
     "test_progress.py",
     "test_consent.py",
+    "test_bench_scale.py",
+    "test_parquet_marts.py",
 )
 
 
