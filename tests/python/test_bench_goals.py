@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.goals import Goal
 from benchmarks.measure import BenchError
-from benchmarks.scale import bench, report, tenant
+from benchmarks.scale import bench, floor, report, tenant
 from benchmarks.scale.bench import Size
 from benchmarks.scale.processes import Cost, TooLongError, measured
 from engagement.errors import ResourcesError
@@ -131,6 +131,26 @@ def test_the_benchmark_says_before_it_starts_that_the_disk_is_too_small(tmp_path
 
 # ---------------------------------------------------------------------------------------------------
 # the clock
+
+
+@pytest.mark.long
+def test_with_1_gb_a_build_spills_and_counts_the_same(tmp_path: Path) -> None:
+    """Five million copies, which take twice as much where they may."""
+    made = tenant.make(tmp_path / "tenant", 5_000_000)
+    environment = {
+        **made.environment(),
+        "ENGAGEMENT_MEMORY_LIMIT": "1GB",
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    cost = measured(
+        [sys.executable, "-m", "benchmarks.scale.steps", "build", str(made.folder)],
+        {**environment, "PYTHONPATH": str(Path(bench.__file__).parents[2])},
+    )
+    # dbt itself takes 0.4 GB.
+    assert cost.peak_mb < 1_900
+    floor.compute(made.private_file, tmp_path / "floor.parquet")
+    bench.equal(tmp_path / "floor.parquet", f"{made.private_file}#{bench.RESULT}")
 
 
 def test_what_a_command_leaves_behind_counts_and_is_ended(tmp_path: Path) -> None:
