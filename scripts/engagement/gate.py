@@ -1,5 +1,5 @@
-"""The gate: what a file must pass before it may be published, and what `engagement verify` asks of any file
-(DESIGN.md, 8).
+"""The gate: what a file must pass before it may be published, and what `engagement verify` asks of any file (D8,
+docs/decisions).
 
 Run as `python -m engagement.gate`, with the job as JSON on standard input; prints the refusals as JSON, one object
 each: table, column, rule. No refusal holds the value that was found. Nothing of the file is executed: its tables are

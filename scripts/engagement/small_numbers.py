@@ -1,4 +1,4 @@
-"""Small numbers in a published file: whether what it says of people keeps to its mode (DESIGN.md, 8).
+"""Small numbers in a published file: whether what it says of people keeps to its mode (D8, docs/decisions).
 
 In `show` mode there is nothing to keep to. In `band` mode models show numbers of people from the smallest group on, as
 the beginning of their band, and nothing that would tell a hidden one (macros/small_numbers.sql). Here the finished file
