@@ -62,7 +62,11 @@ def test_make_and_dbt_say_so(tmp_path: Path) -> None:
     assert "Python 3.11 or newer is needed" in (ROOT / "Makefile").read_text("utf-8")
     (tmp_path / "dbt_project.yml").write_bytes((ROOT / "dbt_project.yml").read_bytes())
     result = dbtRunner().invoke(
-        ["parse", "--quiet", "--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path)]
+        [
+            "parse",
+            "--quiet",
+            *(f"--{name}={tmp_path}" for name in ("project-dir", "profiles-dir", "log-path")),
+        ]
     )
     assert not result.success
     profile = "Could not find profile named 'account_engagement'"
