@@ -84,6 +84,12 @@ def test_there_is_a_sample_of_every_release() -> None:
     assert sum(path.stat().st_size for path in SAMPLES.glob("*/*")) < 1_500_000
 
 
+def test_the_page_has_every_version_with_its_words() -> None:
+    text = (ROOT / "docs" / "upgrading.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| (\d+) \| (.+) \|$", text, re.MULTILINE))
+    assert list(map(int, told)) == list(range(1, CURRENT + 1))
+
+
 def test_the_raw_schema_changes_with_the_version_alone(tmp_path: Path) -> None:
     """What was released is in users' files: another column asks for another version, and so for a migration."""
     if CURRENT not in RELEASES:
