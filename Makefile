@@ -135,7 +135,7 @@ dev: install data/dev/private.duckdb ## every model and test over a copy of the 
 # Copied again where the demo was made again since; what a build wrote into the copy makes it newer than the demo.
 data/dev/private.duckdb: data/demo/private.duckdb
 	mkdir -p -m 700 data/dev
-	cp $< $@.copy
+	install -m 600 $< $@.copy
 	rm -f $@.wal
 	mv $@.copy $@
 	touch $@
