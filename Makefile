@@ -5,9 +5,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)/scripts
 .DEFAULT_GOAL := help
 
+# dbt over the copy of the demo in data/dev, and over an empty file, each with artifacts of its own: `engagement publish`
+# reads those in target, and what dbt has read of the project holds for one target (docs/development.md).
+DEV := DBT_TARGET_PATH=data/dev/target DBT_LOG_PATH=data/dev/logs
+CI := DBT_TARGET_PATH=target/ci DBT_LOG_PATH=target/ci
+
 .PHONY: help
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: # every target with a `##`, under its group; at most 100 columns
+	@awk -F ':.*## ' '/^##@ / {printf "%s%s\n", sep, substr($$0, 5); sep = "\n"} \
+		/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; call make PYTHON=/path/to/python3.11")'
@@ -15,9 +21,6 @@ help: ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
-
-.PHONY: install
-install: .venv/installed ## the virtual environment, from the hashed lock
 
 .venv-bench/installed: scripts/benchmarks/requirements.lock
 	$(PYTHON) -m venv .venv-bench
@@ -89,104 +92,150 @@ SPARK := $(if $(shell command -v java),.venv-spark/installed)
 		--ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
+##@ Use
+
+.PHONY: install
+install: .venv/installed ## the virtual environment, from the hashed lock
+
 .PHONY: demo
 demo: install ## a made-up company, from mailboxes to the published file
 	$(BIN)/python -m emulators.demo
 
-.PHONY: test
-test: install .azurite/installed $(SPARK) ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not long"
-
-.PHONY: test-long
-test-long: install .azurite/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests: 10,000 random histories, past days rebuilt from real mail (ENGAGEMENT_TEST_DATA)
-	$(BIN)/python -m pytest -m long
-
-.PHONY: bench
-bench: install .venv-rivals/installed $(SPARK) ## 1 to 100 million message copies: the build beside the least SQL, pandas, Polars, PostgreSQL and Spark; fails below its goals (docs/scale.md)
-	$(BIN)/python -m benchmarks.scale.bench $(BENCH)
-
-.PHONY: bench-extract
-bench-extract: install .venv-bench/installed ## messages a second, CPU and memory of the extraction, beside dlt's (BENCH="--docs")
-	$(BIN)/python -m benchmarks.extract --dlt-python .venv-bench/bin/python $(BENCH)
-
-.PHONY: bench-leadspace
-bench-leadspace: install ## 100,000 customers in bulk and 3,000 one by one, against Leadspace's limit of 30 calls a second
-	$(BIN)/python -m benchmarks.leadspace $(BENCH)
-
-.PHONY: bench-export
-bench-export: install ## 1,000,000 rows with their manifest, in at most twice the time of DuckDB's own COPY; fails above
-	$(BIN)/python -m benchmarks.export $(BENCH)
-
 .PHONY: pages
-pages: install ## the pages in a browser, at http://127.0.0.1:8501 (PAGES="--port 8600"); the demo's, where it was made
+pages: install ## the pages at http://127.0.0.1:8501, the demo's where it was made (PAGES=)
 	$(if $(wildcard data/demo/engagement.duckdb),ENGAGEMENT_DATA_DIR=data/demo ENGAGEMENT_CONFIG=data/demo/enrichments.yml) \
 		$(BIN)/python -m engagement pages $(PAGES)
-
-.PHONY: bench-pages
-bench-pages: install ## first pages and interactions over 50,000 accounts, in Chromium; fails at 2 s and 500 ms (BENCH="--docs")
-	$(BIN)/python -m benchmarks.pages $(BENCH)
-
-.PHONY: pages-pictures
-pages-pictures: install ## docs/pages: every page over the demo's file, in light, in dark and on a phone; needs Chromium
-	$(BIN)/python -m benchmarks.pages_pictures
-
-.PHONY: bi
-bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset, in environments of their own (docs/bi.md)
-
-.PHONY: spark
-spark: .venv-spark/installed ## dbt with Spark's adapter, and Spark, in an environment of their own: 649 MB (docs/spark.md)
 
 .PHONY: measures
 measures: .venv-measures/installed ## `mf query`, in an environment of its own (docs/measures.md)
 
+.PHONY: bi
+bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset (docs/bi.md)
+
+.PHONY: spark
+spark: .venv-spark/installed ## Spark and dbt's adapter for it: 649 MB (docs/spark.md)
+
 .PHONY: spark-cluster
-spark-cluster: .venv-spark/installed ## a Spark cluster on loopback until Ctrl-C: master, two workers, Thrift server; needs Java 17
+spark-cluster: .venv-spark/installed ## a Spark cluster on loopback until Ctrl-C; needs Java 17
 	.venv-spark/bin/python -m spark.cluster serve
-
-.PHONY: spark-cluster-test
-spark-cluster-test: install .venv-spark/installed ## the demo built on it while a worker is killed, compared with DuckDB's marts and published
-	$(BIN)/python -m pytest -n 0 -m long tests/python/test_spark_cluster.py tests/python/test_spark_cluster_build.py
-
-.PHONY: backtest
-backtest: install ## the score judged on real mail beside simple rules, with docs and pictures; fails below the bar (ENGAGEMENT_TEST_DATA)
-	$(BIN)/python tests/python/backtest_enron.py $(BACKTEST)
-
-.PHONY: mutants
-mutants: install ## wrong variants of the models, one after another: each must make its test fail
-	$(BIN)/python tests/python/mutants.py
-
-.PHONY: fault-mutants
-fault-mutants: install ## what handles each fault, taken out one after another: each must make its test fail
-	$(BIN)/python tests/python/fault_mutants.py
-
-.PHONY: kills
-kills: install ## a thousand kills at every step and at random instants: nothing lost, doubled or disturbed (KILLS="--kills 50")
-	$(BIN)/python tests/python/kills.py $(KILLS)
-
-.PHONY: mutants-docs
-mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
-	$(BIN)/python tests/python/mutants.py --docs
-
-.PHONY: release-sample
-release-sample: install ## keep a private file as this release makes it, for the tests of `engagement upgrade`
-	PYTHONPATH=$(PYTHONPATH):tests/python $(BIN)/python tests/python/release_sample.py
-
-.PHONY: lint
-lint: install ## Python and SQL style, types
-	$(BIN)/ruff check scripts tests
-	$(BIN)/ruff format --check scripts tests
-	$(BIN)/mypy scripts/engagement scripts/emulators scripts/benchmarks scripts/documentation scripts/spark tests/python/mutants.py \
-		tests/python/fault_mutants.py tests/python/backtest_enron.py
-	$(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
 
 .PHONY: docs
 docs: install ## one page with models, columns and lineage: target/static_index.html
 	$(BIN)/dbt docs generate --static $(if $(wildcard data/demo/private.duckdb),--target demo)
 	$(BIN)/python -m documentation.page target/static_index.html
 
+##@ Develop
+
+.PHONY: dev
+dev: install data/dev/private.duckdb ## every model and test over a copy of the demo, in data/dev
+	$(DEV) $(BIN)/dbt build --target dev
+	mkdir -p data/dev/state
+	cp data/dev/target/manifest.json data/dev/state/manifest.json
+
+# Copied again where the demo was made again since; what a build wrote into the copy makes it newer than the demo.
+data/dev/private.duckdb: data/demo/private.duckdb
+	mkdir -p -m 700 data/dev
+	install -m 600 $< $@.copy
+	rm -f $@.wal
+	mv $@.copy $@
+	touch $@
+
+data/demo/private.duckdb:
+	$(MAKE) demo
+
+data/dev/state/manifest.json:
+	$(MAKE) dev
+
+# No --defer: the file that is built in is the one that `make dev` has filled, so there is nothing to look for elsewhere.
+SELECT ?= state:modified+
+.PHONY: changed
+changed: install data/dev/state/manifest.json ## what differs from the last `make dev`, and all below it, with its tests
+	$(DEV) $(BIN)/dbt build --target dev --select $(SELECT) --state data/dev/state
+
+.PHONY: test
+test: install .azurite/installed $(SPARK) ## all tests but the long ones
+	$(BIN)/python -m pytest -m "not long"
+
+.PHONY: test-long
+test-long: install .azurite/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests; those on real mail need ENGAGEMENT_TEST_DATA
+	$(BIN)/python -m pytest -m long
+
+.PHONY: lint
+lint: install ## Python and SQL style, types
+	$(BIN)/ruff check scripts tests docs
+	$(BIN)/ruff format --check scripts tests docs
+	$(BIN)/mypy
+	$(CI) $(BIN)/sqlfluff lint --disable-progress-bar models tests/singular
+
+.PHONY: hooks
+hooks: install ## `lint` of what is committed, before each commit
+	$(BIN)/pre-commit install
+
+.PHONY: ci-build
+ci-build: install ## every model and test over an empty file, warnings as errors
+	mkdir -p target/ci
+	rm -f target/ci/ci.duckdb target/ci/ci.duckdb.wal
+	$(CI) $(BIN)/dbt --warn-error build --target ci
+
+.PHONY: mutants
+mutants: install ## wrong variants of every rule, each caught by its test (docs/mutants.md)
+	$(BIN)/python tests/python/mutants.py $(MUTANTS)
+
+.PHONY: fault-mutants
+fault-mutants: install ## the handling of each fault taken out, each caught by its test
+	$(BIN)/python tests/python/fault_mutants.py
+
+.PHONY: kills
+kills: install ## a thousand kills: nothing lost, doubled or disturbed (KILLS="--kills 50")
+	$(BIN)/python tests/python/kills.py $(KILLS)
+
+.PHONY: spark-cluster-test
+spark-cluster-test: install .venv-spark/installed ## the demo built on a cluster of which a worker is killed
+	$(BIN)/python -m pytest -n 0 -m long tests/python/test_spark_cluster.py tests/python/test_spark_cluster_build.py
+
+.PHONY: mutants-docs
+mutants-docs: install ## write docs/mutants.md from tests/mutants.yml
+	$(BIN)/python tests/python/mutants.py --docs
+
 .PHONY: bi-docs
 bi-docs: install ## write the tables and the picture of docs/bi.md from what the marts declare
 	$(BIN)/python -m documentation.star
+
+.PHONY: pages-pictures
+pages-pictures: install ## docs/pages: every page in light, in dark and on a phone; needs Chromium
+	$(BIN)/python -m benchmarks.pages_pictures
+
+.PHONY: clean
+clean: ## remove what was built; the data stays
+	rm -rf target dist logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+##@ Measure
+
+.PHONY: backtest
+backtest: install ## the score on real mail beside simple rules; fails below its bar
+	$(BIN)/python tests/python/backtest_enron.py $(BACKTEST)
+
+.PHONY: bench
+bench: install .venv-rivals/installed $(SPARK) ## 1 to 100 million copies, rivals beside; fails below its goals
+	$(BIN)/python -m benchmarks.scale.bench $(BENCH)
+
+.PHONY: bench-extract
+bench-extract: install .venv-bench/installed ## messages a second, CPU and memory of the extraction, beside dlt's
+	$(BIN)/python -m benchmarks.extract --dlt-python .venv-bench/bin/python $(BENCH)
+
+.PHONY: bench-leadspace
+bench-leadspace: install ## 100,000 customers, against Leadspace's limit of 30 calls a second
+	$(BIN)/python -m benchmarks.leadspace $(BENCH)
+
+.PHONY: bench-export
+bench-export: install ## 1,000,000 rows; fails above twice the time of DuckDB's own COPY
+	$(BIN)/python -m benchmarks.export $(BENCH)
+
+.PHONY: bench-pages
+bench-pages: install ## pages over 50,000 accounts, in Chromium; fails at 2 s and 500 ms
+	$(BIN)/python -m benchmarks.pages $(BENCH)
+
+##@ Release
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew (needs uv)
@@ -230,6 +279,17 @@ sbom: .venv-audit/installed ## the bill of materials of what runs, CycloneDX: ta
 	PYTHONWARNINGS=ignore .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 		--of JSON -o target/sbom.cdx.json scripts/audit/runtime.lock
 
-.PHONY: clean
-clean: ## remove what was built; the data stays
-	rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+.PHONY: release-sample
+release-sample: install ## keep a private file of this release, for the tests of `engagement upgrade`
+	PYTHONPATH=$(PYTHONPATH):tests/python $(BIN)/python tests/python/release_sample.py
+
+.PHONY: release-marts
+release-marts: install ## keep the marts' columns of this release, for the table of CHANGELOG.md
+	$(BIN)/python -m documentation.changelog keep
+
+.PHONY: dist
+dist: install sbom ## wheel, bill of materials and notes of a version: dist (TAG=v0.1.0)
+	rm -rf dist
+	$(BIN)/python -m documentation.changelog notes $(TAG)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	cp target/sbom.cdx.json dist/

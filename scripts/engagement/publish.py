@@ -40,6 +40,8 @@ from engagement.published_file import literal
 from engagement.refusal import Refusal
 
 WORK_PREFIX = ".publishing-"
+# The targets of profiles.yml that build the private file; without one dbt takes the first.
+PRIVATE_TARGETS = (None, "private", "prod")
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def check_build(target: Path, *, any_target: bool = False) -> None:
     # Another target is another private file, of which this build says nothing.
     is_whole = (
         arguments.get("which") == "build"
-        and (any_target or arguments.get("target") in (None, "private"))
+        and (any_target or arguments.get("target") in PRIVATE_TARGETS)
         and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
