@@ -13,6 +13,9 @@ from engagement.outcome import Outcome
 
 # What the models are made of, as the wheel carries it (pyproject.toml); with the last the folder is a project.
 PROJECT = ("models", "macros", "seeds", "tests/generic", "tests/singular", "profiles.yml", PROJECT_FILE)
+INSTALLED_MODELS = (
+    "models: those of the installed package; `engagement init --copy-models` copies them here to be changed"
+)
 _ACCOUNTS = """\
 account_id,name,website,country,parent_account_id
 A1,Example Foods,https://foods.example,DE,
@@ -92,14 +95,9 @@ def _copy_project(carried: Path, folder: Path) -> None:
 
 
 def _what_next(folder: Path, models: str) -> list[str]:
-    where = (
-        "models: those of this folder"
-        if models == "own"
-        else "models: those of the installed package; `engagement init --copy-models` copies them here to be changed"
-    )
     go = [] if folder.resolve() == Path.cwd().resolve() else [f"  cd {folder}"]
     return [
-        where,
+        "models: those of the folder" if models == "own" else INSTALLED_MODELS,
         "next:",
         *go,
         f"  edit {CONFIGURATION_FILE}, and put your customer files in the place of the samples",
