@@ -1050,7 +1050,7 @@ _UniqueKeyLoader.add_constructor("tag:yaml.org,2002:bool", _on_is_no_boolean)
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(
-            f"{path.name}: no such file; copy the example enrichments.yml of the project there,"
+            f"{path.name}: no such file; `engagement init` writes one with comments,"
             " or set ENGAGEMENT_CONFIG to yours"
         )
     try:
