@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from project_fixtures import ROOT
 
 # What only a command that does something needs; each takes longer than the help may.
 HEAVY = ("dbt", "duckdb", "httpx", "msgspec", "pydantic", "rich", "yaml")
-EXAMPLE = re.compile(r"^ {2,}(engagement .+)$", re.MULTILINE)
+EXAMPLES = re.compile(r"^Examples?:\n((?:  .+\n?)+)", re.MULTILINE)
 
 
 def help_of(workspace: Workspace, *command: str) -> str:
@@ -31,13 +32,18 @@ def help_of(workspace: Workspace, *command: str) -> str:
     return done.stdout
 
 
-def parsed(line: str) -> None:
-    """A command line as the command reads it; ClickException where it cannot. Nothing is carried out."""
+def parse(line: str) -> bool:
+    """Whether the command can be called as an example calls it: ClickException where it cannot, False where nothing of
+    the line is a call of it. Nothing is carried out.
+    """
+    is_call = False
     # What the shell does with it, and a remark at its end.
-    for command in re.split(r"&&|\|", re.sub(r" {3,}.*$| [<>].*$", "", line)):
-        words = shlex.split(command)
+    line = re.sub(r" {3,}.*$| [<>].*$", "", re.sub(r"\$\([^)]*\)", "x", line))
+    for command in line.split("&&"):
+        words = [word for word in shlex.split(command) if not re.match(r"[A-Z_]+=", word)]
         if words[:1] != [PROGRAM]:
             continue
+        is_call = True
         group: click.Group = cli
         context = click.Context(cli, info_name=PROGRAM)
         arguments = words[1:]
@@ -49,6 +55,7 @@ def parsed(line: str) -> None:
                     found.make_context(found.name, arguments, parent=context)
                 break
             group = found
+    return is_call
 
 
 # --- help
@@ -73,16 +80,14 @@ def test_every_group_lists_whole_lines(workspace: Workspace) -> None:
 
 def test_every_example_is_a_call_that_there_is() -> None:
     for command in (cli, *every_command(cli)):
-        examples = EXAMPLE.findall((command.help or "").replace("\\\n", " "))
-        assert examples, command.name
-        for example in examples:
-            parsed(example.rstrip())
+        [examples] = EXAMPLES.findall(inspect.cleandoc(command.help or "").replace("\\\n", " ")) or [""]
+        assert sum(parse(line.strip()) for line in examples.splitlines()) > 0, command.name
 
 
 def test_an_example_that_is_none_is_noticed() -> None:
     for wrong in ("engagement run --iff-due", "engagement rum", "engagement segment shew stale"):
         with pytest.raises(click.ClickException):
-            parsed(wrong)
+            parse(wrong)
 
 
 def test_the_help_loads_nothing_that_only_work_needs(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ import yaml
 
 from conftest import OURS, Workspace, small_tenant
 from emulators.graph import running
-from engagement import locations
+from engagement import build, config, locations
 from engagement.init import PROJECT, init
+from engagement.publish import target_path
 from project_fixtures import ROOT
 
 PAGE = (ROOT / "docs" / "first-run.md").read_text("utf-8")
@@ -180,6 +181,22 @@ def test_the_models_are_looked_for_from_near_to_far(tmp_path: Path) -> None:
 def test_dbt_writes_nothing_to_the_package_though_it_is_named(packaged: Path, tmp_path: Path) -> None:
     environment = {"ENGAGEMENT_PROJECT_DIR": str(packaged), "ENGAGEMENT_DATA_DIR": "elsewhere"}
     assert locations.dbt_dir_of(environment, directory=tmp_path) == tmp_path / "elsewhere" / "dbt"
+
+
+def test_dbt_is_told_where_it_may_write(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert empty.run("init").exit_code == 0
+    for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    settings = config.load({}, services=())
+    for given, target in ((None, empty.root / "data" / "dbt" / "target"), ("made", empty.root / "made")):
+        if given is not None:
+            monkeypatch.setenv("DBT_TARGET_PATH", given)
+        # Seen from here, and then by dbt from the project's folder.
+        assert target_path(settings).resolve() == target
+        with build._environment(settings):
+            assert (Path.cwd(), os.environ["DBT_TARGET_PATH"]) == (ROOT, str(target))
+            assert os.environ["DBT_LOG_PATH"] == str(empty.root / "data" / "dbt" / "logs")
+        assert os.environ.get("DBT_TARGET_PATH") == given and "DBT_LOG_PATH" not in os.environ
 
 
 @pytest.mark.parametrize(
