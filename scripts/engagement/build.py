@@ -168,6 +168,10 @@ def _environment(settings: Settings) -> Iterator[None]:
         "ENGAGEMENT_DATA_DIR": str(settings.data_dir.resolve()),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
+    if settings.dbt_dir != settings.project_dir:
+        for name, folder_name in (("DBT_TARGET_PATH", "target"), ("DBT_LOG_PATH", "logs")):
+            # Whole, since dbt is called in the project's folder.
+            values[name] = str(Path(os.environ.get(name) or settings.dbt_dir / folder_name).resolve())
     before = {name: os.environ.get(name) for name in values}
     folder = Path.cwd()
     _set(values)

@@ -19,6 +19,7 @@ from engagement.config import (
 )
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, ready_to_ask, require_consents
+from engagement.init import INSTALLED_MODELS
 from engagement.leadspace import contacts as leadspace_contacts
 from engagement.leadspace.client import Access, LeadspaceClient
 from engagement.office import data_connect, mailboxes
@@ -79,6 +80,10 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
         outcome.lines.append(line)
         facts.append(fact)
     outcome.lines += settings.waiting_for_consent()
+    # With models of its own the folder is where dbt leaves what it makes of them.
+    has_own_models = settings.dbt_dir == settings.project_dir
+    if not has_own_models:
+        outcome.lines.append(INSTALLED_MODELS)
     if any(
         enrichment.active and enrichment.service == LEADSPACE
         for enrichment in settings.configuration.enrichments
@@ -88,6 +93,7 @@ def check(settings: Settings, *, connect: bool, confirm: Confirm | None = None) 
         "accounts": len(accounts),
         "contacts": len(contacts),
         "enrichments": facts,
+        "models": "own" if has_own_models else "installed",
         "warnings": list(settings.warnings),
     }
     if not connect:

@@ -28,6 +28,17 @@ from engagement.consents import Consents
 from engagement.errors import ConfigurationError
 from engagement.exports import definitions as exporting
 from engagement.exports.definitions import Export, ExportColumn
+from engagement.identifiers import slug
+from engagement.locations import (
+    PROJECT_FILE,
+    configuration_file_of,
+    consents_file_of,
+    data_dir_of,
+    dbt_dir_of,
+    project_dir_of,
+    run_lock_of,
+    watch_state_of,
+)
 from engagement.statements import HASH_BYTES, LOOPBACK_HOSTS, statement_of
 
 if TYPE_CHECKING:
@@ -186,11 +197,6 @@ def _webhook(value: object) -> object:
     if isinstance(value, str) and value != IN_ENVIRONMENT and (problem := _webhook_problem(value)):
         raise _refuse(f"{problem}; or the word {IN_ENVIRONMENT}, and the address in ENGAGEMENT_WEBHOOK_URL")
     return value
-
-
-def slug(name: str) -> str:
-    """The id of an enrichment: its name in lower case, all but letters and digits as single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 class _Part(BaseModel):
@@ -442,6 +448,8 @@ class Settings:
     configuration: Configuration
     configuration_file: Path
     project_dir: Path
+    # Where dbt leaves its target and its logs.
+    dbt_dir: Path
     data_dir: Path
     private_file: Path
     published_file: Path
@@ -629,45 +637,9 @@ def source_of(path: Path) -> Source:
     return Source(path.with_name(name), table) if hash_sign else Source(path, None)
 
 
-def data_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
-    """The data folder, which is known also where enrichments.yml is wrong."""
-    here = directory or Path.cwd()
-    given = environment.get("ENGAGEMENT_DATA_DIR")
-    return here / Path(given).expanduser() if given else here / "data"
-
-
-def project_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
-    """The project's folder, for what needs no enrichments.yml."""
-    here = directory or Path.cwd()
-    given = environment.get("ENGAGEMENT_PROJECT_DIR")
-    return here / Path(given).expanduser() if given else here
-
-
-def configuration_file_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
-    """Where enrichments.yml lies."""
-    here = directory or Path.cwd()
-    given = environment.get("ENGAGEMENT_CONFIG")
-    return here / Path(given).expanduser() if given else here / "enrichments.yml"
-
-
-def run_lock_of(data_dir: Path) -> Path:
-    """The file that whoever extracts, builds or publishes holds locked."""
-    return data_dir / "run.lock"
-
-
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment for a program that we start: what it needs of our secrets it is told."""
     return {name: value for name, value in environment.items() if name not in SECRET_VARIABLES}
-
-
-def watch_state_of(data_dir: Path) -> Path:
-    """The file that remembers who was notified of what."""
-    return data_dir / "watch_state.json"
-
-
-def consents_file_of(data_dir: Path) -> Path:
-    """The file in which consents are recorded."""
-    return data_dir / "consents.json"
 
 
 def load(
@@ -705,7 +677,7 @@ def load(
             if not (problem["type"] == "too_short" and _key_path(problem["loc"], raw)[1])
         ]
     findings += _cross_checks(raw, configuration_file.parent, needs_files)
-    if not (project_dir / "dbt_project.yml").is_file():
+    if not (project_dir / PROJECT_FILE).is_file():
         findings.append(
             "ENGAGEMENT_PROJECT_DIR: the project folder holds no dbt_project.yml;"
             " run the command in the project's folder or set the variable to it"
@@ -816,6 +788,7 @@ def load(
         configuration=configuration,
         configuration_file=configuration_file,
         project_dir=project_dir,
+        dbt_dir=dbt_dir_of(environment, directory=here),
         data_dir=data_dir,
         private_file=private_file,
         published_file=published_file,
@@ -1077,7 +1050,7 @@ _UniqueKeyLoader.add_constructor("tag:yaml.org,2002:bool", _on_is_no_boolean)
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(
-            f"{path.name}: no such file; copy the example enrichments.yml of the project there,"
+            f"{path.name}: no such file; `engagement init` writes one with comments,"
             " or set ENGAGEMENT_CONFIG to yours"
         )
     try:
@@ -1376,7 +1349,7 @@ def _unknown_attributes(configuration: Configuration, project_dir: Path) -> Iter
     if not any(mapped.values()):
         return
     try:
-        project = project_yaml.load((project_dir / "dbt_project.yml").read_text("utf-8"))
+        project = project_yaml.load((project_dir / PROJECT_FILE).read_text("utf-8"))
         known = list(project["vars"]["company_attributes"])
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         return

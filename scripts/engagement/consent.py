@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from engagement import audit, consents
-from engagement.config import OFFICE, AnyEnrichment, OfficeEnrichment, Settings, slug
+from engagement.config import OFFICE, AnyEnrichment, OfficeEnrichment, Settings
 from engagement.consents import (
     ADMINISTRATOR,
     COMMAND,
@@ -30,6 +30,7 @@ from engagement.consents import (
 )
 from engagement.durable import FILE_MODE
 from engagement.errors import ConfigurationError, EngagementError
+from engagement.identifiers import slug
 from engagement.outcome import Outcome
 from engagement.run_state import instant_text, is_run_going_on
 from engagement.warehouse import Connection, prepare_data_dir, utc_now

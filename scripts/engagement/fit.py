@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from engagement import durable
+from engagement import durable, locations
 from engagement.config import Settings
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome, counted
@@ -98,6 +98,7 @@ def fit_weights(
     _require_extra()
     seed = settings.project_dir / "seeds" / SEED
     if write is not None:
+        locations.require_own(settings.project_dir)
         check_new_version(seed, write)
     version = base or project_score_version(settings)
     with as_built(settings, what="past dates that the score was computed for") as connection:

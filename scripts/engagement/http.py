@@ -29,12 +29,6 @@ LONGEST_BACKOFF = 60.0
 T = TypeVar("T")
 
 
-def quiet_loggers() -> None:
-    """httpx writes whole URLs at INFO, addresses in them included."""
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 class Interrupted(Exception):
     """The run was told to end while it waited."""
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from engagement.http import quiet_loggers
-
 ENVIRONMENT = "ENGAGEMENT_JSON_LOGS"
 
 log = logging.getLogger("engagement")
@@ -135,3 +133,9 @@ def set_up(*, verbose: bool = False, json_lines: bool = False) -> None:
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False
     quiet_loggers()
+
+
+def quiet_loggers() -> None:
+    """httpx writes whole URLs at INFO, addresses in them included."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

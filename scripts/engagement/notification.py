@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from engagement import small_numbers
-from engagement.config import LEADSPACE_CONTACTS, OFFICE, SECRET_VARIABLES, SHORTEST_TOKEN, Settings, slug
+from engagement.config import LEADSPACE_CONTACTS, OFFICE, SECRET_VARIABLES, SHORTEST_TOKEN, Settings
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
+from engagement.identifiers import slug
 from engagement.logs import printable
 from engagement.run_state import instant_of, instant_text, read_run_state
 from engagement.status import read_status

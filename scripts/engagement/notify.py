@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from engagement import notification, stopping, told
-from engagement.config import RUN_ENDS, Destination, RunEnd, Settings, data_dir_of, read_destination
+from engagement.config import RUN_ENDS, Destination, RunEnd, Settings, read_destination
 from engagement.delivery import TOTAL_SECONDS, deliver
 from engagement.errors import (
     DONE,
@@ -21,6 +21,7 @@ from engagement.errors import (
     ConfigurationError,
     EngagementError,
 )
+from engagement.locations import data_dir_of
 from engagement.outcome import Outcome
 from engagement.run_state import SUCCESSFUL, read_run_state
 from engagement.status import read_status

@@ -174,7 +174,7 @@ def whole_contract(marts: Contract, connection: duckdb.DuckDBPyConnection) -> Co
 
 def target_path(settings: Settings) -> Path:
     """Where dbt leaves its artifacts."""
-    return Path(os.environ.get("DBT_TARGET_PATH", settings.project_dir / "target"))
+    return Path(os.environ.get("DBT_TARGET_PATH", settings.dbt_dir / "target"))
 
 
 def check_build(target: Path, *, any_target: bool = False) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engagement import audit, consent, old_copies, rebuild
-from engagement.config import Settings, place, slug
+from engagement.config import Settings, place
 from engagement.errors import ConfigurationError
 from engagement.extract import address_book, begin, running
+from engagement.identifiers import slug
 from engagement.office import retention
 from engagement.outcome import Outcome
 from engagement.run import publish_again

@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from engagement.config import without_secrets
-
 # Ten are promised; the rest is for whoever waits to notice.
 END_SECONDS = 7.0
 _SECONDS_BETWEEN_INTERRUPTS = 0.25
@@ -127,6 +125,9 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
     """Runs a program with a text on its standard input: exit code, output and errors. It never outlives us, unless
     we are killed.
     """
+    # Not before it is needed: it takes a quarter of a second, and the help of the command hears signals too.
+    from engagement.config import without_secrets
+
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

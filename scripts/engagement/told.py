@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from engagement import durable
-from engagement.config import watch_state_of
+from engagement.locations import watch_state_of
 from engagement.run_state import instant_of, instant_text
 
 TOLD_AGAIN_AFTER = timedelta(days=1)

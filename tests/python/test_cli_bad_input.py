@@ -28,6 +28,9 @@ from engagement import errors, run_state
 from engagement.cli import cli
 from engagement.warehouse import utc_now
 
+# Ctrl-C and SIGTERM, as a shell counts them.
+SIGNALS = (130, 143)
+
 Spoil = Callable[[Workspace], object]
 
 
@@ -337,7 +340,12 @@ def test_the_table_of_errors_is_the_code() -> None:
     in_code = {(kind.exit_code, kind.__name__) for kind in errors.EngagementError.__subclasses__()}
     assert documented == in_code | {(0, ""), (1, "EngagementError"), (9, "")} | {
         (code, "")
-        for code in (errors.CHECKS_FAILED, errors.RUNS_NEED_ATTENTION, errors.DONE_WITH_FAILED_EXPORTS)
+        for code in (
+            errors.CHECKS_FAILED,
+            errors.RUNS_NEED_ATTENTION,
+            errors.DONE_WITH_FAILED_EXPORTS,
+            *SIGNALS,
+        )
     }
     codes = {name: {int(code) for code in found.split(", ")} for name, found in re.findall(
         r"^\| ([^|]+?) \| [^|]+ \| (\d(?:, \d)*) \|$", text.partition("## Bad input")[2], re.MULTILINE

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from conftest import ROOT, Workspace
-from engagement.config import LeadspaceEnrichment, OfficeEnrichment, slug, source_of
+from engagement.config import LeadspaceEnrichment, OfficeEnrichment, source_of
 from engagement.errors import ConfigurationError
+from engagement.identifiers import slug
 
 Change = Callable[[dict[str, Any]], object]
 

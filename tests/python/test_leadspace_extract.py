@@ -1090,7 +1090,7 @@ def test_at_a_persons_word_one_customer_is_looked_up_and_the_answer_kept(
         asked.append(question)
         return True
 
-    monkeypatch.setattr("engagement.cli._confirm", confirm)
+    monkeypatch.setattr("engagement.commands.asking.confirm", confirm)
     service.fail(RESULTS, times=9, status=400)
     result = ready.run("check", "--connect")
     assert result.exit_code == 0, result.stderr

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from conftest import ROOT, Workspace
+from documented_json import check_documented
 from engagement import fit
 from engagement.scores import mid_ranks, project_variable
 from engagement.warehouse import append, own_file
@@ -398,6 +399,7 @@ def test_without_a_signal_the_weights_stay_near_the_base(fitting: Workspace) -> 
     ]
     make(fitting.private_file, rows)
     found = result(fitting, "fit-weights")
+    check_documented("fit-weights", found)
     for row in found["components"]:
         assert row["fitted_weight"] == pytest.approx(20, abs=8), found["components"]
 

@@ -26,6 +26,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 
+from engagement import logs
 from engagement.config import Settings
 from engagement.errors import AuthenticationError, CreditsError, ServiceError
 from engagement.http import (
@@ -34,7 +35,6 @@ from engagement.http import (
     client_timeout,
     network_reason,
     origin_of,
-    quiet_loggers,
     say_waiting,
     seconds_asked,
     trusted_certificates,
@@ -166,7 +166,7 @@ class LeadspaceClient:
     """
 
     def __init__(self, access: Access) -> None:
-        quiet_loggers()
+        logs.quiet_loggers()
         self._url = access.url
         self._hint = access.auth.hint
         self._patience = access.patience

@@ -19,9 +19,9 @@ from engagement.config import (
     LeadspaceEnrichment,
     Settings,
     place,
-    slug,
 )
 from engagement.errors import ConfigurationError
+from engagement.identifiers import slug
 from engagement.leadspace.client import Body
 from engagement.matching.places import registrable_domain
 from engagement.seeds import rows_of

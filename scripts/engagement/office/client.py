@@ -23,6 +23,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from engagement import logs
 from engagement.concurrency import Concurrency
 from engagement.errors import AuthenticationError, ServiceError
 from engagement.http import (
@@ -33,7 +34,6 @@ from engagement.http import (
     error_code,
     network_reason,
     origin_of,
-    quiet_loggers,
     say_waiting,
     seconds_asked,
     trusted_certificates,
@@ -200,7 +200,7 @@ class GraphClient:
     def __init__(
         self, *, graph_url: str, tokens: Tokens, patience: Patience, concurrency: Concurrency
     ) -> None:
-        quiet_loggers()
+        logs.quiet_loggers()
         self.allowance: Allowance | None = None
         self.impatient = False
         self.knows_of_corrupt_item = False

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from engagement import durable, project_yaml
+from engagement import durable, locations, project_yaml
 from engagement.errors import ConfigurationError
 
 SEGMENTS = Path("models", "segments")
@@ -282,6 +282,7 @@ def write_together(project_dir: Path, contents: Mapping[Path, bytes]) -> None:
     Raises ConfigurationError where one cannot be written; then all are as they were. A process killed between two
     renames leaves a segment that the next build says is missing in dbt_project.yml, which is written last.
     """
+    locations.require_own(project_dir)
     paths = {name: (project_dir / name).resolve() for name in contents}
     before: dict[Path, bytes | None] = {}
     written: list[Path] = []
