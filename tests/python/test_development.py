@@ -50,15 +50,15 @@ def test_make_alone_lists_every_target_once_under_its_group_in_100_columns() -> 
 
 def targets_called(text: str) -> Iterator[str]:
     """The targets in every call of make in a text: in code, or a command on a line of its own."""
-    for call in re.findall(r"(?:`|^ {4}|&& |run: )(?:[A-Z_]+=\S+ )*make ([^`#\n|]+)", text, re.MULTILINE):
+    for call in re.findall(r"(?:`|^ {4}|&& |run: )(?:[A-Z_]+=\S+ )*make ([^`#\n|&]+)", text, re.MULTILINE):
         for word in call.split():
             if re.fullmatch(r"[a-z][a-z-]*", word):
                 yield word
 
 
 def test_calls_of_make_are_found_in_texts() -> None:
-    text = "make room for it\n\n    DEMO=1 make demo   # x\n\nSee `make lint test`, `make dist TAG=v1`.\n"
-    assert list(targets_called(text)) == ["demo", "lint", "test", "dist"]
+    text = "make room for it\n\n    DEMO=1 make demo   # x\n\nSee `make lint test`, `make dist TAG=v1`, `make a && make b`.\n"
+    assert list(targets_called(text)) == ["demo", "lint", "test", "dist", "a", "b"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -26,7 +26,7 @@ PROJECT, SECRETS = "/srv/engagement", "/etc/engagement.env"
 RUN, WATCH = "engagement run --if-due", "engagement watch"
 # What the page says.
 WARNINGS = (errors.DONE_WITH_UNREAD_MAILBOXES, errors.DONE_WITH_FAILED_EXPORTS)
-BUSY, ALARM, TERMINATED = errors.BusyError.exit_code, errors.RUNS_NEED_ATTENTION, 143
+BUSY, ALARM, INTERRUPTED, TERMINATED = errors.BusyError.exit_code, errors.RUNS_NEED_ATTENTION, 130, 143
 FAILED = (1, 2, 3, 4, 5, 6, 7, 10, 12, 14)
 
 
@@ -41,8 +41,8 @@ def test_the_page_has_every_exit_code_in_one_kind() -> None:
         ("any other", "failed"),
     ]
     known = set(map(int, re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.M)))
-    # `engagement doctor` alone ends with 11, and no schedule runs it.
-    assert known == {0, *WARNINGS, BUSY, ALARM, *FAILED, errors.CHECKS_FAILED}
+    # `engagement doctor` alone ends with 11, and no schedule runs it; Ctrl-C needs somebody before a terminal.
+    assert known == {0, *WARNINGS, BUSY, ALARM, *FAILED, errors.CHECKS_FAILED, INTERRUPTED, TERMINATED}
 
 
 def test_the_page_names_every_file_and_every_file_runs_both_commands() -> None:
