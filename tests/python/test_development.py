@@ -57,7 +57,7 @@ def targets_called(text: str) -> Iterator[str]:
 
 
 def test_calls_of_make_are_found_in_texts() -> None:
-    text = "make room for it\n\n    DEMO=1 make demo   # x\n\nSee `make lint`, `make dist TAG=v1`, `make a && make b`.\n"
+    text = "make room for it\n\n    DEMO=1 make demo # x\n\nSee `make lint`, `make dist TAG=v1`, `make a && make b`.\n"
     assert list(targets_called(text)) == ["demo", "lint", "dist", "a", "b"]
 
 
