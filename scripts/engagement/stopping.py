@@ -126,7 +126,7 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
     we are killed.
     """
     # Not before it is needed: it takes a quarter of a second, and the help of the command hears signals too.
-    from engagement.config import without_secrets
+    from engagement.configuration.secret_variables import without_secrets
 
     process = subprocess.Popen(
         command,
