@@ -27,7 +27,8 @@ import yaml
 
 from benchmarks.goals import Goal, ratios
 from benchmarks.measure import environment_of
-from engagement import config
+from engagement.configuration.loading import load
+from engagement.configuration.settings import Settings
 from engagement.exports.export import export
 
 MOST_TIMES_COPY = 2.0
@@ -91,7 +92,7 @@ def publish(path: Path, rows: int) -> None:
         )
 
 
-def settings_of(folder: Path, exports: Sequence[dict[str, Any]]) -> config.Settings:
+def settings_of(folder: Path, exports: Sequence[dict[str, Any]]) -> Settings:
     """Settings with these exports, over the published file of the folder."""
     raw = {
         "customers": {
@@ -110,7 +111,7 @@ def settings_of(folder: Path, exports: Sequence[dict[str, Any]]) -> config.Setti
     }
     (folder / "enrichments.yml").write_text(yaml.safe_dump(raw), "utf-8")
     environment = {**environment_of(folder), "ENGAGEMENT_PUBLISHED_FILE": str(folder / "engagement.duckdb")}
-    return config.load(environment, services=(), needs_files=False)
+    return load(environment, services=(), needs_files=False)
 
 
 def copy_seconds(folder: Path, case: str) -> float:
@@ -124,7 +125,7 @@ def copy_seconds(folder: Path, case: str) -> float:
     return time.perf_counter() - began
 
 
-def export_seconds(settings: config.Settings, case: str, rows: int) -> float:
+def export_seconds(settings: Settings, case: str, rows: int) -> float:
     """How long the export takes, manifest and replacement included. AssertionError where rows are missing."""
     began = time.perf_counter()
     outcome = export(settings, [case])

@@ -9,7 +9,8 @@ from typing import Any
 
 from engagement import audit, customers, old_copies, people, warehouse
 from engagement.addresses import AddressBook, SenderPatterns, has_hash_key, hasher_of, normalised
-from engagement.config import OfficeEnrichment, Settings, place
+from engagement.configuration.enrichments import OfficeEnrichment, place
+from engagement.configuration.settings import Settings
 from engagement.errors import EngagementError
 from engagement.office import mailboxes
 from engagement.outcome import Outcome, counted

@@ -26,7 +26,7 @@ from engagement.durable import written_beside
 from engagement.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
     from engagement.tombstones import Tombstones
 
 PERSON = "person"

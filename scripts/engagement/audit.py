@@ -14,7 +14,7 @@ import os
 import secrets
 from typing import Any
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.durable import FILE_MODE
 from engagement.errors import EngagementError
 from engagement.run_state import instant_of, instant_text

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from engagement.config import OfficeEnrichment, Settings
+from engagement.configuration.enrichments import OfficeEnrichment
+from engagement.configuration.settings import Settings
 from engagement.outcome import Outcome, counted
 from engagement.scores import as_built, project_score_version, project_variable, shipped_version
 from engagement.warehouse import Connection

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from engagement import audit, durable, old_copies, room, stopping, versions
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome, counted
 from engagement.raw_tables import figures

@@ -15,7 +15,8 @@ from statistics import median
 from typing import Any
 
 from engagement import room
-from engagement.config import AddressFile, OfficeEnrichment, Settings
+from engagement.configuration.enrichments import AddressFile, OfficeEnrichment
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.office.mailboxes import listed_addresses
 from engagement.run_state import RunState, seconds_taken

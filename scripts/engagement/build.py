@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from engagement import stopping
-from engagement.config import SECRET_VARIABLES, Settings
+from engagement.configuration.secret_variables import SECRET_VARIABLES
+from engagement.configuration.settings import Settings
 from engagement.errors import DataTestError, EngagementError
 from engagement.opening import explained
 from engagement.progress import Tell, progress

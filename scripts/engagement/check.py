@@ -8,15 +8,15 @@ from datetime import date
 from typing import Any
 
 from engagement import company_file, customers
-from engagement.config import (
+from engagement.configuration.enrichments import (
     LEADSPACE,
     OFFICE,
     CompanyFileEnrichment,
     LeadspaceContactsEnrichment,
     OfficeEnrichment,
-    Settings,
-    leadspace_token_warnings,
 )
+from engagement.configuration.settings import Settings
+from engagement.configuration.sign_in import leadspace_token_warnings
 from engagement.errors import DONE, DONE_WITH_UNREAD_MAILBOXES, AuthenticationError, ConfigurationError
 from engagement.extract import extract_leadspace, ready_to_ask, require_consents
 from engagement.init import INSTALLED_MODELS

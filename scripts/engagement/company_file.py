@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from engagement.config import CompanyFileEnrichment, Settings, place, source_of
+from engagement.configuration.enrichments import CompanyFileEnrichment, place
+from engagement.configuration.settings import Settings
+from engagement.configuration.source import source_of
 from engagement.errors import ConfigurationError
 from engagement.outcome import counted
 from engagement.tabular import read_texts

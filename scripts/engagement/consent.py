@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 
 from engagement import audit, consents
-from engagement.config import OFFICE, AnyEnrichment, OfficeEnrichment, Settings
+from engagement.configuration.enrichments import OFFICE, AnyEnrichment, OfficeEnrichment
+from engagement.configuration.settings import Settings
 from engagement.consents import (
     ADMINISTRATOR,
     COMMAND,

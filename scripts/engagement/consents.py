@@ -23,7 +23,7 @@ from engagement.errors import ConfigurationError, EngagementError
 from engagement.statements import Statement, publishes
 
 if TYPE_CHECKING:
-    from engagement.config import AnyEnrichment, Consent
+    from engagement.configuration.enrichments import AnyEnrichment, Consent
 
 # The kinds of consent: the configurer's own, and the tenant administrator's. They are keys of enrichments.yml.
 CONFIGURER, ADMINISTRATOR = "consent", "tenant_consent"

@@ -11,7 +11,9 @@ from typing import Any
 
 from engagement import project_yaml
 from engagement.addresses import AddressBook, website_domain
-from engagement.config import AccountsFile, ContactsFile, Settings, source_of
+from engagement.configuration.customers import AccountsFile, ContactsFile
+from engagement.configuration.settings import Settings
+from engagement.configuration.source import source_of
 from engagement.contract import ENRICHED_CUSTOMERS, quoted
 from engagement.errors import ConfigurationError
 from engagement.outcome import counted

@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 
-from engagement.config import Destination, without_secrets
+from engagement.configuration.destination import Destination
+from engagement.configuration.secret_variables import without_secrets
 from engagement.http import (
     RETRIED_STATUSES,
     Patience,

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome, counted
 from engagement.scores import (

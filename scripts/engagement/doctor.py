@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from engagement.config import OFFICE, OfficeEnrichment, Settings, place
+from engagement.configuration.enrichments import OFFICE, OfficeEnrichment, place
+from engagement.configuration.settings import Settings
 from engagement.errors import (
     CHECKS_FAILED,
     DONE,

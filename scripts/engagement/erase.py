@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engagement import audit, old_copies, people, rebuild
 from engagement.access import access
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.extract import address_book, begin, running
 from engagement.outcome import Outcome
 from engagement.run import publish_again

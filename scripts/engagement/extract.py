@@ -13,7 +13,7 @@ import duckdb
 from engagement import audit, budget, company_file, consent, customers, high_water, service_findings, stopping
 from engagement.addresses import AddressBook, SenderPatterns, hasher_of
 from engagement.company_file import CompanyFileResult
-from engagement.config import (
+from engagement.configuration.enrichments import (
     LEADSPACE,
     OFFICE,
     CompanyFileEnrichment,
@@ -21,8 +21,8 @@ from engagement.config import (
     LeadspaceEnrichment,
     LeadspaceLookups,
     OfficeEnrichment,
-    Settings,
 )
+from engagement.configuration.settings import Settings
 from engagement.customers import CustomersResult
 from engagement.errors import (
     DONE,

@@ -23,7 +23,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from engagement import durable, locations
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome, counted
 from engagement.scores import as_built, project_score_version, require_version

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engagement import durable
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.opening import Connection
 from engagement.warehouse import (
     COMMITS,

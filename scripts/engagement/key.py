@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from engagement import audit, stopping
 from engagement.addresses import hasher_of, new_key_beside, remove_keys_beside
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.durable import sync_folder
 from engagement.errors import ConfigurationError
 from engagement.extract import running

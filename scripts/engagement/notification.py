@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from engagement import small_numbers
-from engagement.config import LEADSPACE_CONTACTS, OFFICE, SECRET_VARIABLES, SHORTEST_TOKEN, Settings
+from engagement.configuration.enrichments import LEADSPACE_CONTACTS, OFFICE
+from engagement.configuration.secret_variables import SECRET_VARIABLES, SHORTEST_TOKEN
+from engagement.configuration.settings import Settings
 from engagement.gate import ADDRESS_PATTERN, X500_PATTERN
 from engagement.identifiers import slug
 from engagement.logs import printable

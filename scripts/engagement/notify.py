@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from engagement import notification, stopping, told
-from engagement.config import RUN_ENDS, Destination, RunEnd, Settings, read_destination
+from engagement.configuration.destination import Destination, read_destination
+from engagement.configuration.notify import RUN_ENDS, RunEnd
+from engagement.configuration.settings import Settings
 from engagement.delivery import TOTAL_SECONDS, deliver
 from engagement.errors import (
     DONE,

@@ -15,7 +15,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.durable import FILE_MODE, sync_folder, write
 from engagement.warehouse import connect
 

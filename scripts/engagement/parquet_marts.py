@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from engagement import stopping
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.contract import (
     PUBLICATION,
     Contract,

@@ -22,7 +22,9 @@ from pathlib import Path
 import duckdb
 
 from engagement import consent, durable, parquet_marts, rebuild, stopping, warehouse
-from engagement.config import SHORTEST_TOKEN, OfficeEnrichment, Settings
+from engagement.configuration.enrichments import OfficeEnrichment
+from engagement.configuration.secret_variables import SHORTEST_TOKEN
+from engagement.configuration.settings import Settings
 from engagement.contract import (
     OPTIONAL_OUTPUTS,
     PUBLICATION,

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from engagement import durable, old_copies, rebuild, room, stopping, versions
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, ResourcesError
 from engagement.old_copies import RAW_MANIFEST
 from engagement.opening import explained

@@ -22,7 +22,7 @@ from typing import Any
 
 from engagement import durable, fresh, old_copies, stopping
 from engagement.addresses import DIGITS_OF_A_CONTACT, has_hash_key, hasher_of
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError, PublishRefusedError, ResourcesError
 from engagement.opening import ASIDE
 from engagement.published_file import literal

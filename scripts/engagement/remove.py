@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engagement import audit, consent, old_copies, rebuild
-from engagement.config import Settings, place
+from engagement.configuration.enrichments import place
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.extract import address_book, begin, running
 from engagement.identifiers import slug

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.logs import printable
 from engagement.outcome import counted
 from engagement.status import ago, run_in_words

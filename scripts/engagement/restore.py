@@ -38,7 +38,7 @@ from engagement.backup import (
     places,
     read_whole,
 )
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import BusyError, ConfigurationError, EngagementError, ResourcesError
 from engagement.outcome import Outcome, counted
 from engagement.run_state import single_run

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from engagement import audit, budget, consent, customers, service_findings
 from engagement.build import build
-from engagement.config import (
+from engagement.configuration.enrichments import (
     COMPANY_FILE,
     LEADSPACE,
     OFFICE,
     REFRESH_PERIODS,
     OfficeEnrichment,
-    Settings,
 )
+from engagement.configuration.settings import Settings
 from engagement.errors import EngagementError
 from engagement.extract import (
     address_book,

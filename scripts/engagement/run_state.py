@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engagement import durable, logs, stopping
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.durable import FILE_MODE
 from engagement.errors import BusyError, EngagementError
 from engagement.warehouse import (

@@ -11,7 +11,7 @@ import duckdb
 import yaml
 
 from engagement import project_yaml
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.publish import check_refresh
 from engagement.warehouse import Connection, connect, require_current

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 from engagement.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from engagement.config import (
+    from engagement.configuration.customers import ContactsFile
+    from engagement.configuration.enrichments import (
         AnyEnrichment,
-        ContactsFile,
         LeadspaceContactsEnrichment,
         LeadspaceEnrichment,
         OfficeEnrichment,
-        Reporting,
     )
+    from engagement.configuration.reporting import Reporting
 
 HASH_BYTES = 16
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")

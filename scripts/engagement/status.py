@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.consents import GIVEN, WITHDRAWN
 from engagement.run_state import CANCELLED, RunFiles, instant_of, read_last_run
 

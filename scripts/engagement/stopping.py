@@ -125,8 +125,8 @@ def run_child(command: list[str], text: str) -> tuple[int, str, str]:
     """Runs a program with a text on its standard input: exit code, output and errors. It never outlives us, unless
     we are killed.
     """
-    # Not before it is needed: it takes a quarter of a second, and the help of the command hears signals too.
-    from engagement.config import without_secrets
+    # Not before it is needed: it takes a tenth of a second, and the help of the command hears signals too.
+    from engagement.configuration.secret_variables import without_secrets
 
     process = subprocess.Popen(
         command,

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import Source
+from engagement.configuration.source import Source
 from engagement.contract import quoted
 from engagement.published_file import literal
 from engagement.warehouse import Connection

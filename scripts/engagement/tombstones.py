@@ -27,7 +27,7 @@ from urllib.parse import unquote
 
 from engagement import durable
 from engagement.addresses import Hasher, has_hash_key, hasher_of, load_secret_key, normalised
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError
 
 ERASED = "[erased]"

@@ -22,7 +22,7 @@ from pathlib import Path
 import duckdb
 
 from engagement import durable, fresh, old_copies, room, stopping, versions
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.durable import private_umask
 from engagement.errors import EngagementError
 from engagement.extract import running

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from engagement.config import SECRET_VARIABLES, SHORTEST_TOKEN
+from engagement.configuration.secret_variables import SECRET_VARIABLES, SHORTEST_TOKEN
 from engagement.contract import project_contract
 from engagement.errors import ConfigurationError, PublishRefusedError
 from engagement.fresh import FreshProcessFailed, in_fresh_process

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import project_yaml, versions
-from engagement.config import CONSENT_KEYS, Settings
+from engagement.configuration.settings import CONSENT_KEYS, Settings
 from engagement.durable import FILE_MODE, FULL, private_umask
 from engagement.errors import ConfigurationError, ResourcesError
 from engagement.opening import Connection as Connection

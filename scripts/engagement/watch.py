@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engagement import notification, notify, told
-from engagement.config import Destination, Settings
+from engagement.configuration.destination import Destination
+from engagement.configuration.settings import Settings
 from engagement.delivery import TOTAL_SECONDS, deliver
 from engagement.errors import DONE, RUNS_NEED_ATTENTION, ConfigurationError, ServiceError
 from engagement.notification import moment, moment_of

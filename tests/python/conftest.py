@@ -34,8 +34,11 @@ from emulators.identifiers import (
 )
 from emulators.leadspace import TOKEN as LEADSPACE_TOKEN
 from emulators.tenant import Attendee, Event, Group, Message, Person, Tenant
-from engagement import config, verify
+from engagement import verify
 from engagement.cli import cli
+from engagement.configuration.enrichments import SERVICES
+from engagement.configuration.loading import load
+from engagement.configuration.settings import Settings
 from made_once import made_once, session_folder
 from parsed_once import parsed_once
 from project_fixtures import compiled_project  # noqa: F401  (a fixture for every test)
@@ -277,8 +280,8 @@ class Workspace:
         self.environment["ENGAGEMENT_AUTHORITY_URL"] = graph.url
         self.environment["ENGAGEMENT_GRAPH_URL"] = graph.url
 
-    def settings(self, *, services: Sequence[str] = config.SERVICES) -> config.Settings:
-        return config.load(self.environment, services=services, directory=self.root)
+    def settings(self, *, services: Sequence[str] = SERVICES) -> Settings:
+        return load(self.environment, services=services, directory=self.root)
 
     def run(self, *arguments: str) -> click.testing.Result:
         """The command in this process; `exit_code`, `stdout` and `stderr` are those of the command."""

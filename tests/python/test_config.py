@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from conftest import ROOT, Workspace
-from engagement.config import LeadspaceEnrichment, OfficeEnrichment, source_of
+from engagement.configuration.enrichments import LeadspaceEnrichment, OfficeEnrichment
+from engagement.configuration.source import source_of
 from engagement.errors import ConfigurationError
 from engagement.identifiers import slug
 

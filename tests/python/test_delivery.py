@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from engagement import delivery
-from engagement.config import SECRET_VARIABLES, Destination
+from engagement.configuration.destination import Destination
+from engagement.configuration.secret_variables import SECRET_VARIABLES
 from engagement.delivery import deliver
 from receiver import KEEP, Answer, kept, receiving
 

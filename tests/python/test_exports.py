@@ -18,9 +18,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from conftest import Workspace, write_csv
-from engagement import config, durable
-from engagement.config import SECRET_VARIABLES
+from conftest import ROOT, Workspace, write_csv
+from engagement import durable
+from engagement.configuration.secret_variables import SECRET_VARIABLES
 from engagement.errors import ConfigurationError
 from engagement.exports import definitions, export, folder, formulas, writing
 from engagement.publish import secret_values
@@ -809,7 +809,7 @@ def test_names_and_folders_are_taken_once(workspace: Workspace) -> None:
 def test_the_example_of_enrichments_yml_is_right(workspace: Workspace) -> None:
     import yaml
 
-    text = (Path(config.__file__).parents[2] / "enrichments.yml").read_text("utf-8")
+    text = (ROOT / "enrichments.yml").read_text("utf-8")
     lines = text.partition("# exports:")[2].partition("\nenrichments:")[0].splitlines()
     block = yaml.safe_load("exports:\n" + "\n".join(line.removeprefix("#")[1:] for line in lines[1:]))
     workspace.configure(lambda raw: raw.update(block))

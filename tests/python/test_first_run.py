@@ -17,7 +17,8 @@ import yaml
 
 from conftest import OURS, Workspace, small_tenant
 from emulators.graph import running
-from engagement import build, config, locations
+from engagement import build, locations
+from engagement.configuration.loading import load
 from engagement.init import PROJECT, init
 from engagement.publish import target_path
 from project_fixtures import ROOT
@@ -187,7 +188,7 @@ def test_dbt_is_told_where_it_may_write(empty: Workspace, monkeypatch: pytest.Mo
     assert empty.run("init").exit_code == 0
     for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
         monkeypatch.delenv(name, raising=False)
-    settings = config.load({}, services=())
+    settings = load({}, services=())
     for given, target in ((None, empty.root / "data" / "dbt" / "target"), ("made", empty.root / "made")):
         if given is not None:
             monkeypatch.setenv("DBT_TARGET_PATH", given)

@@ -24,7 +24,7 @@ import pytest
 
 from conftest import ROOT, Workspace
 from engagement.addresses import AddressBook, Hasher, SenderPatterns
-from engagement.config import OfficeEnrichment
+from engagement.configuration.enrichments import OfficeEnrichment
 from engagement.errors import AuthenticationError, ConfigurationError, ServiceError
 from engagement.office import mailboxes, meetings, messages
 from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing, StartAgain

@@ -24,7 +24,8 @@ import yaml
 import test_leadspace_extract as extraction
 from conftest import LEADSPACE_TOKEN, ROOT, Workspace
 from emulators.leadspace import PROGRAM_ID, SECRET, Handle, Switches
-from engagement import config, publish
+from engagement import publish
+from engagement.configuration.secret_variables import SECRET_VARIABLES
 from engagement.http import Patience
 from engagement.leadspace import enrich, pace, plan, sign_in
 from engagement.leadspace.client import LeadspaceClient
@@ -284,7 +285,7 @@ def test_ways_to_sign_in_that_contradict(ready: Workspace, service: Handle) -> N
 
 def test_the_secret_reaches_no_child_and_is_searched_for(ready: Workspace) -> None:
     by_oauth(ready)
-    assert "LEADSPACE_SECRET" in config.SECRET_VARIABLES
+    assert "LEADSPACE_SECRET" in SECRET_VARIABLES
     assert SECRET in publish.secret_values(ready.settings())
     assert SECRET not in repr(ready.settings())
 

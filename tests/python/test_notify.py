@@ -17,7 +17,7 @@ import pytest
 from conftest import OURS, Workspace, small_tenant
 from engagement import extract, logs, notification, run_state, told
 from engagement import run as runs
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import (
     DONE,
     DONE_WITH_FAILED_EXPORTS,
@@ -348,7 +348,7 @@ def test_what_is_not_due_is_no_run(workspace: Workspace, receiver: Receiver) -> 
 
 
 def runs_ends() -> tuple[str, ...]:
-    from engagement.config import RUN_ENDS
+    from engagement.configuration.notify import RUN_ENDS
 
     return RUN_ENDS
 

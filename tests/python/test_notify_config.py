@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from conftest import Workspace
-from engagement.config import NOTIFY, RUN_ENDS, SECRET_VARIABLES, Settings, read_destination
+from engagement.configuration.destination import NOTIFY, read_destination
+from engagement.configuration.notify import RUN_ENDS
+from engagement.configuration.secret_variables import SECRET_VARIABLES
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.publish import secret_values
 

@@ -30,7 +30,7 @@ from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, top
 from emulators.tenant import Group, Tenant
 from engagement import run_state, warehouse
 from engagement.addresses import Hasher, load_hash_key
-from engagement.config import OfficeEnrichment
+from engagement.configuration.enrichments import OfficeEnrichment
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.office import extract, landing, mailboxes, messages
 from engagement.office import graph as office_graph

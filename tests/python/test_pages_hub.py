@@ -15,14 +15,10 @@ import yaml
 from streamlit.testing.v1 import AppTest
 
 from engagement import statements
-from engagement.config import (
-    DEFAULT_GRAPH_URL,
-    DEFAULT_LEADSPACE_URL,
-    LARGEST_SELECTION,
-    SMALLEST_SELECTION,
-    ContactsFile,
-    Reporting,
-)
+from engagement.configuration.customers import ContactsFile
+from engagement.configuration.enrichments import LARGEST_SELECTION, SMALLEST_SELECTION
+from engagement.configuration.reporting import Reporting
+from engagement.configuration.urls import DEFAULT_GRAPH_URL, DEFAULT_LEADSPACE_URL
 from engagement.pages import enrichments, formats
 from engagement.pages.hub import catalogue, records, runs
 from pages_world import app, cells, demo_file, tables  # noqa: F401  (a fixture)

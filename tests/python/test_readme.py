@@ -17,7 +17,8 @@ import pytest
 
 from demo_once import demo_folder
 from emulators import demo
-from engagement import config, report
+from engagement import report
+from engagement.configuration.loading import load
 from engagement.status import read_status
 from project_fixtures import ROOT
 
@@ -125,7 +126,7 @@ def test_the_demo_ends_with_what_is_shown(published: Path, capsys: pytest.Captur
     nowhere = "http://127.0.0.1:9"
     environment = demo.environment(nowhere, nowhere, folder, folder / "enrichments.yml")
     environment["ENGAGEMENT_PROJECT_DIR"] = str(ROOT)
-    settings = config.load(environment, services=())
+    settings = load(environment, services=())
     report.print_summary(settings, read_status(settings), datetime.now(UTC).replace(tzinfo=None))
     printed = iter(in_words(line) for line in capsys.readouterr().out.splitlines())
     for line in shown("`make demo` ends with"):

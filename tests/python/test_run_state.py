@@ -19,8 +19,9 @@ from engagement.run_state import RunState
 def test_one_run_at_a_time_and_a_dead_owner_is_no_obstacle(workspace: Workspace) -> None:
     settings = workspace.settings()
     code = (
-        "import os, sys; from pathlib import Path; from engagement import config, run_state\n"
-        "settings = config.load(os.environ)\n"
+        "import os, sys; from pathlib import Path; from engagement import run_state\n"
+        "from engagement.configuration.loading import load\n"
+        "settings = load(os.environ)\n"
         "with run_state.single_run(settings, command='run'):\n"
         "    print('locked', flush=True); input()"
     )

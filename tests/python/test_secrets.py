@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT, Workspace
 from engagement import stopping
 from engagement.build import _environment
-from engagement.config import SECRET_VARIABLES
+from engagement.configuration.secret_variables import SECRET_VARIABLES
 from engagement.published_file import literal
 from test_canaries import SECRETS, canary, forms, found_under, services
 

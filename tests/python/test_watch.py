@@ -14,7 +14,7 @@ import pytest
 from conftest import Workspace
 from engagement import notify as notifying
 from engagement import run_state, told, watch
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import RUNS_NEED_ATTENTION
 from engagement.run_state import RunState, instant_text
 from engagement.warehouse import utc_now

@@ -20,7 +20,9 @@ import yaml
 
 from benchmarks.measure import environment_of
 from benchmarks.scale.script import steps_of
-from engagement import config, room, warehouse
+from engagement import room, warehouse
+from engagement.configuration.loading import load
+from engagement.configuration.settings import Settings
 from engagement.office.slices import MEETINGS, MESSAGES, Plan
 from engagement.progress import progress
 from engagement.published_file import literal
@@ -66,8 +68,8 @@ class Tenant:
             "ENGAGEMENT_CONFIG": str(self.folder / CONFIGURATION),
         }
 
-    def settings(self) -> config.Settings:
-        return config.load(self.environment(), services=(), needs_files=False)
+    def settings(self) -> Settings:
+        return load(self.environment(), services=(), needs_files=False)
 
 
 def _configuration() -> dict[str, object]:

@@ -16,7 +16,7 @@ from engagement.errors import ConfigurationError, EngagementError, ResourcesErro
 from engagement.outcome import Outcome
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
 
 
 def conclude(
@@ -34,7 +34,7 @@ def conclude(
     """
 
     def act_with_settings() -> Outcome:
-        from engagement.config import load
+        from engagement.configuration.loading import load
 
         try:
             settings = load(os.environ, services=services, needs_files=needs_files)

@@ -14,7 +14,7 @@ from engagement.commands.options import day, json_option, logging_options
 from engagement.outcome import Outcome
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
 
 
 @click.command(short_help="Show every enrichment, and what the last run did.")

@@ -14,7 +14,7 @@ from engagement.commands.options import day, json_option, logging_options, yes_o
 from engagement.outcome import Outcome
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
 
 
 @click.command("upgrade")

@@ -15,7 +15,7 @@ from engagement.commands.options import day, json_option, logging_options
 from engagement.outcome import Outcome
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
 
 
 @click.command("run", short_help="Read what is new, build with dbt, publish.")
@@ -41,7 +41,8 @@ def run_(if_due: bool, as_of: date | None, as_json: bool, verbose: bool) -> None
     Whatever fails, the last published file stays as it was. Ctrl-C and `engagement cancel` end it within ten
     seconds; the next run goes on from there. Whom `notify` of enrichments.yml names is told how it ended.
     """
-    from engagement.config import NOTIFY, SERVICES
+    from engagement.configuration.destination import NOTIFY
+    from engagement.configuration.enrichments import SERVICES
 
     def act(settings: Settings) -> Outcome:
         from engagement.run import run
@@ -100,7 +101,7 @@ def extract_office(anew: bool, as_json: bool, verbose: bool) -> None:
       engagement extract office
       engagement extract office --anew     after changing seeds/automated_sender_patterns.csv
     """
-    from engagement.config import OFFICE
+    from engagement.configuration.enrichments import OFFICE
 
     def act(settings: Settings) -> Outcome:
         from engagement.extract import extract_office
@@ -141,7 +142,7 @@ def extract_leadspace(send_again: bool, estimate: bool, as_json: bool, verbose: 
     A lookup costs a credit. Killed or broken off, the next call collects what was handed in and sends no
     customer twice. Customers are those landed last (`engagement extract customers`, or any run).
     """
-    from engagement.config import LEADSPACE
+    from engagement.configuration.enrichments import LEADSPACE
 
     def act(settings: Settings) -> Outcome:
         from engagement import extract
@@ -244,7 +245,7 @@ def watch(test: bool, as_json: bool, verbose: bool) -> None:
     Reads the published file and the run's state alone, so it works while a run is going on. Whom it notifies stands in
     enrichments.yml (notify); the same is told again after a day, and once when it is over (docs/notifications.md).
     """
-    from engagement.config import NOTIFY
+    from engagement.configuration.destination import NOTIFY
 
     def act(settings: Settings) -> Outcome:
         from engagement import watch

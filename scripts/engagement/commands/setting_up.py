@@ -15,7 +15,7 @@ from engagement.commands.options import json_option, logging_options
 from engagement.outcome import Outcome
 
 if TYPE_CHECKING:
-    from engagement.config import Settings
+    from engagement.configuration.settings import Settings
 
 PROGRAM = "engagement"
 # By which click is asked, from this name.
@@ -66,7 +66,7 @@ def check(connect: bool, as_json: bool, verbose: bool) -> None:
 
     Without --connect nothing is contacted. Nothing is stored, and nothing is paid for unless you agree.
     """
-    from engagement.config import SERVICES
+    from engagement.configuration.enrichments import SERVICES
 
     def act(settings: Settings) -> Outcome:
         from engagement.check import check as checking
@@ -168,7 +168,7 @@ def doctor(as_json: bool, verbose: bool) -> None:
     address, and asks for the mailbox that must be refused. Nothing is stored. Ends with 11 where a check fails: what
     is not granted, or granted too far, is then printed with what to do about it.
     """
-    from engagement.config import OFFICE
+    from engagement.configuration.enrichments import OFFICE
 
     def act(settings: Settings) -> Outcome:
         from engagement.doctor import doctor as examining

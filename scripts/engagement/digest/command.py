@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import durable
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.digest.collect import collect
 from engagement.digest.html import as_html
 from engagement.digest.markdown import as_markdown

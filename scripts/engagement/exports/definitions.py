@@ -10,8 +10,9 @@ from string import Formatter
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from engagement.configuration.part import Part, Text, refuse
 
 DEFAULT_PATH = "{name}/{as_of_date:%Y/%m/%d}"
 PATH_FIELDS = ("name", "as_of_date")
@@ -34,13 +35,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PATH_PART = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
-def _refuse(allowed: str) -> PydanticCustomError:
-    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed})
-
-
 def _export_name(value: object) -> object:
     if isinstance(value, str) and (not _NAME.fullmatch(value) or _RESERVED.fullmatch(value)):
-        raise _refuse(
+        raise refuse(
             "a name that a file can have: a letter or digit, then letters, digits, - or _, at most 63 in all, and none"
             " of CON, PRN, AUX, NUL, COM1, LPT1"
         )
@@ -49,7 +46,7 @@ def _export_name(value: object) -> object:
 
 def _table(value: object) -> object:
     if isinstance(value, str) and not _TABLE.fullmatch(value):
-        raise _refuse(
+        raise refuse(
             "a table or view of the published file with its schema, for example marts.account_engagement"
         )
     return value
@@ -57,14 +54,14 @@ def _table(value: object) -> object:
 
 def _segment(value: object) -> object:
     if isinstance(value, str) and not _SEGMENT.fullmatch(value):
-        raise _refuse("the id of a segment, for example stale")
+        raise refuse("the id of a segment, for example stale")
     return value
 
 
 def _renamed(value: object) -> object:
     """A line of a CSV file begins with it, so it is bound by what cells are."""
     if isinstance(value, str) and (not value.isprintable() or value != value.strip() or value[:1] in "=+-@"):
-        raise _refuse("a name of one line that does not begin with =, +, - or @")
+        raise refuse("a name of one line that does not begin with =, +, - or @")
     return value
 
 
@@ -73,7 +70,7 @@ def _destination(value: object) -> object:
         try:
             destination_of(value)
         except ValueError as error:
-            raise _refuse(str(error)) from None
+            raise refuse(str(error)) from None
     return value
 
 
@@ -84,28 +81,21 @@ def _path(value: object) -> object:
         except (ValueError, KeyError, IndexError, AttributeError, TypeError):
             parts = [""]
         if any(not _PATH_PART.fullmatch(part) or set(part) == {"."} for part in parts):
-            raise _refuse(
+            raise refuse(
                 "folders between single /, of letters, digits, _, -, . and =, with {name} and {as_of_date:%Y/%m/%d},"
                 f" for example {DEFAULT_PATH}"
             )
     return value
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-Text = Annotated[str, Field(min_length=1)]
-
-
-class ExportColumn(_Part):
+class ExportColumn(Part):
     """A field under another name."""
 
     column: Text
     renamed: Annotated[Text, BeforeValidator(_renamed)] = Field(alias="as")
 
 
-class Export(_Part):
+class Export(Part):
     """One export: what, which fields, in which form, to where.
 
     `path` is the folder below `to`, where {as_of_date} is the day up to which the published file counts.

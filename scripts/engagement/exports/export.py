@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from engagement import durable, room, stopping
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import (
     DONE_WITH_FAILED_EXPORTS,
     BusyError,

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from engagement.config import ContactsFile, Settings, Source, source_of
+from engagement.configuration.customers import ContactsFile
+from engagement.configuration.settings import Settings
+from engagement.configuration.source import Source, source_of
 from engagement.contract import quoted
 from engagement.errors import ConfigurationError
 from engagement.exports import formulas, published

@@ -27,7 +27,7 @@ import httpx
 import msgspec
 
 from engagement import logs
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import AuthenticationError, CreditsError, ServiceError
 from engagement.http import (
     RETRIED_STATUSES,

@@ -19,7 +19,9 @@ from typing import Any
 import msgspec
 
 from engagement.addresses import Hasher, has_hash_key, hasher_of, normalised
-from engagement.config import LeadspaceContactsEnrichment, Settings, place, source_of
+from engagement.configuration.enrichments import LeadspaceContactsEnrichment, place
+from engagement.configuration.settings import Settings
+from engagement.configuration.source import source_of
 from engagement.errors import ConfigurationError
 from engagement.leadspace.client import Body
 from engagement.leadspace.dataset import LONGEST_TEXT, NAME_TOO_LONG, NO_NAME, cleaned
@@ -186,7 +188,7 @@ def _contact(row: _Row, account_name: str | None, hasher: Hasher) -> Contact:
 
 
 class Contacts(Subjects):
-    """All contacts. There is one enrichment of them at most (engagement.config)."""
+    """All contacts. There is one enrichment of them at most (engagement.configuration.cross_checks)."""
 
     record_type, noun, answers = "person", "contact", "leadspace_contact_answers"
 

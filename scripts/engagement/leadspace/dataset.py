@@ -14,12 +14,9 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import (
-    ACCOUNT_TEXTS,
-    LeadspaceEnrichment,
-    Settings,
-    place,
-)
+from engagement.configuration.customers import ACCOUNT_TEXTS
+from engagement.configuration.enrichments import LeadspaceEnrichment, place
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.identifiers import slug
 from engagement.leadspace.client import Body

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import AuthenticationError, CreditsError, EngagementError, ServiceError
 from engagement.leadspace import contacts, dataset, ledger
 from engagement.leadspace.client import (

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from engagement.config import LeadspaceEnrichment, LeadspaceLookups, Settings, place
+from engagement.configuration.enrichments import LeadspaceEnrichment, LeadspaceLookups, place
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.high_water import lacks_lookups
 from engagement.leadspace import contacts, dataset, ledger

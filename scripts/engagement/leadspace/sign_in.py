@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import AuthenticationError, ServiceError
 from engagement.http import (
     RETRIED_STATUSES,

@@ -26,7 +26,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engagement.addresses import AddressBook, normalised
-from engagement.config import OfficeEnrichment, Settings, place
+from engagement.configuration.enrichments import OfficeEnrichment, place
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.office import export_files, graph, mailboxes, meetings, messages
 from engagement.office.export_files import Export, Row

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from engagement.addresses import AddressBook
-from engagement.config import OfficeEnrichment, Settings, place
+from engagement.configuration.enrichments import OfficeEnrichment, place
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.high_water import marked_transaction
 from engagement.http import Patience

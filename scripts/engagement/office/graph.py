@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from engagement.concurrency import Concurrency, CpuShare
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.http import Patience, decoder
 from engagement.office.client import MAILBOX_SHARE, Allowance, GatewayTimeout, GraphClient, SchemaDrift

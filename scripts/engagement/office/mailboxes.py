@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from engagement.addresses import Address, AddressBook, Hasher, normalised
-from engagement.config import (
+from engagement.configuration.enrichments import (
     LARGEST_SELECTION,
     SMALLEST_SELECTION,
     AddressFile,
     OfficeEnrichment,
-    Settings,
 )
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.office import graph, retention
 from engagement.office.client import GraphClient, MailboxUnreadable, PermissionMissing, ResourceMissing

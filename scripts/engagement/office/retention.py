@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engagement import rebuild
-from engagement.config import OfficeEnrichment, Settings
+from engagement.configuration.enrichments import OfficeEnrichment
+from engagement.configuration.settings import Settings
 from engagement.office.landing import IDENTITY, next_landing_id
 from engagement.office.rows import TABLE, TIME_COLUMN
 from engagement.office.slices import MEETINGS, MESSAGES

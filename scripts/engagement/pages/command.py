@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import logs
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome
 from engagement.pages import site

@@ -11,7 +11,7 @@ import duckdb
 import yaml
 
 from engagement import project_yaml
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.warehouse import connect
 

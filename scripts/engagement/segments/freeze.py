@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome, counted
 from engagement.seeds import rows_of

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.contract import quoted
 from engagement.errors import ConfigurationError
 from engagement.outcome import Outcome, counted

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement import project_yaml
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 from engagement.logs import log
 from engagement.outcome import Outcome

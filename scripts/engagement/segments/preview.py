@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError
 from engagement.outcome import counted
 from engagement.segments.attributes import ATTRIBUTES_MODEL

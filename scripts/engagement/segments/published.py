@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engagement.config import Settings
+from engagement.configuration.settings import Settings
 from engagement.logs import log
 from engagement.outcome import Outcome, counted
 from engagement.report import console

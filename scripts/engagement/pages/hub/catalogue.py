@@ -15,18 +15,16 @@ import yaml
 from pydantic import TypeAdapter
 
 from engagement import consents
-from engagement.config import (
-    DEFAULT_GRAPH_URL,
-    DEFAULT_LEADSPACE_URL,
-    GRAPH_SECRETS,
+from engagement.configuration.customers import ContactsFile
+from engagement.configuration.enrichments import (
     LARGEST_SELECTION,
-    LEADSPACE_SECRETS,
     SMALLEST_SELECTION,
     AnyEnrichment,
-    ContactsFile,
     Enrichment,
-    Reporting,
 )
+from engagement.configuration.reporting import Reporting
+from engagement.configuration.sign_in import GRAPH_SECRETS, LEADSPACE_SECRETS
+from engagement.configuration.urls import DEFAULT_GRAPH_URL, DEFAULT_LEADSPACE_URL
 from engagement.leadspace.client import LARGEST_BULK
 from engagement.leadspace.pace import CALLS_PER_WINDOW
 from engagement.pages.enrichments import COMPANY_FILE, LEADSPACE, LEADSPACE_CONTACTS, OFFICE
