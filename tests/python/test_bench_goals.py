@@ -133,13 +133,20 @@ def test_the_benchmark_says_before_it_starts_that_the_disk_is_too_small(tmp_path
 # the clock
 
 
+def test_the_limit_of_memory_reaches_the_build(made: tenant.Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(tenant.MEMORY_LIMIT, raising=False)
+    assert made.settings().memory_limit is None
+    monkeypatch.setenv(tenant.MEMORY_LIMIT, "1GB")
+    assert made.settings().memory_limit == "1GB"
+
+
 @pytest.mark.long
 def test_with_1_gb_a_build_spills_and_counts_the_same(tmp_path: Path) -> None:
     """Five million copies, which take twice as much where they may."""
     made = tenant.make(tmp_path / "tenant", 5_000_000)
     environment = {
         **made.environment(),
-        "ENGAGEMENT_MEMORY_LIMIT": "1GB",
+        tenant.MEMORY_LIMIT: "1GB",
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "DBT_LOG_PATH": str(tmp_path / "logs"),
     }

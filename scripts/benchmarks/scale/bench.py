@@ -85,7 +85,7 @@ class Bench:
         made = tenant.make(folder, copies)
         environment = {
             **made.environment(),
-            "ENGAGEMENT_MEMORY_LIMIT": f"{MEMORY_LIMIT_MB}MB",
+            tenant.MEMORY_LIMIT: f"{MEMORY_LIMIT_MB}MB",
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
         }

@@ -9,6 +9,7 @@ what does not: the year, mail per person, copies per message.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ RETENTION_DAYS = 366
 # Bytes on the disk of a copy with its share of everything else, and again while it is made.
 BYTES_PER_COPY = 150
 
+MEMORY_LIMIT = "ENGAGEMENT_MEMORY_LIMIT"
 PRIVATE, WEEK, CONFIGURATION = "private.duckdb", "week.duckdb", "enrichments.yml"
 _SQL = Path(__file__).with_name("tenant.sql")
 
@@ -61,11 +63,12 @@ class Tenant:
         return self.folder / WEEK
 
     def environment(self) -> dict[str, str]:
-        """The environment in which `engagement` and dbt work on it."""
+        """The environment in which `engagement` and dbt work on it, with the limit of memory that is ours."""
         return {
             **environment_of(self.folder),
             "ENGAGEMENT_DATA_DIR": str(self.folder),
             "ENGAGEMENT_CONFIG": str(self.folder / CONFIGURATION),
+            **{name: os.environ[name] for name in (MEMORY_LIMIT,) if name in os.environ},
         }
 
     def settings(self) -> Settings:
