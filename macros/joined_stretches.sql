@@ -48,7 +48,8 @@
 
 {#- The stretches in which rows of a relation lie in a window of so many days: from the day of contact, or from when it was
     known if it is asked as of then (is_as_known = 1), to the window's end. For nearly every key the two are the same, and
-    is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column `window_days`. -#}
+    is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column `window_days`.
+    Stretches that end before first_scored_on of first_rows concern no row, and are left out. -#}
 {% macro stretches_in_windows(name, relation, keys, windows, window_days) -%}
     {{ name }}_known_late as (
 
@@ -79,7 +80,10 @@
                     {{ 'and ' if not loop.first }}dated.{{ key }} = late.{{ key }}
                 {%- endfor %}
         inner join knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
-        where dated.{{ keys | last }} is not null
+        cross join first_rows
+        where
+            dated.{{ keys | last }} is not null
+            and {{ days_after('dated.happened_on', 'windows.' ~ window_days) }} > first_rows.first_scored_on
 
     ),
 

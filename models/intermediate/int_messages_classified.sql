@@ -16,29 +16,32 @@ messages as (
 messages_counted as (
 
     select distinct
-        enrichment_id,
-        message_key,
-        direction
-    from {{ ref('int_messages_counted') }}
+        counted.enrichment_id,
+        counted.message_key,
+        counted.direction
+    from {{ ref('int_messages_counted') }} as counted
+    {{ only_touched('counted', 'int_messages_touched', ['message_key']) }}
 
 ),
 
 messages_to_contacts as (
 
     select distinct
-        enrichment_id,
-        message_key
-    from {{ ref('int_messages_matched') }}
-    where contact_role = 'recipient'
+        matches.enrichment_id,
+        matches.message_key
+    from {{ ref('int_messages_matched') }} as matches
+    {{ only_touched('matches', 'int_messages_touched', ['message_key']) }}
+    where matches.contact_role = 'recipient'
 
 ),
 
 messages_to_outsiders as (
 
     select distinct
-        enrichment_id,
-        message_key
-    from {{ ref('int_recipients_unmatched') }}
+        recipients.enrichment_id,
+        recipients.message_key
+    from {{ ref('int_recipients_unmatched') }} as recipients
+    {{ only_touched('recipients', 'int_messages_touched', ['message_key']) }}
 
 )
 

@@ -22,9 +22,22 @@ score_rows as (
 
 ),
 
+-- The first of these rows, and the first day that counts in one: a refresh in part asks for few, and none before.
+first_rows as (
+
+    select
+        min(scored_on) as first_scored_on,
+        min(window_starts_on) as first_window_starts_on
+    from score_rows
+
+),
+
 account_days as (
 
-    select * from {{ ref('int_account_days_aggregated') }}
+    select account_days.*
+    from {{ ref('int_account_days_aggregated') }} as account_days
+    cross join first_rows
+    where account_days.happened_on >= first_rows.first_window_starts_on
 
 ),
 
