@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -173,6 +174,74 @@ def test_unit_tests_found_are_those_written(compiled_project: CompiledProject) -
     found = [node["name"] for node in compiled_project.manifest["unit_tests"].values()]
     assert sorted(written) == sorted(found)
     assert len(found) >= 30
+
+
+# Of every var two values that nobody ships, a low and a high one.
+OTHER_VALUES: dict[str, tuple[Any, Any]] = {
+    "as_of_date": ("2020-02-02", "2030-02-02"),
+    "score_version": ("v9", "zz"),
+    "medium_confidence_from": (2, 50),
+    "high_confidence_from": (3, 200),
+    "chance_days": (7, 900),
+    "chance_half_life_days": (3, 450),
+    "chance_prior_weeks": (1, 100),
+    "chance_evidence_least": (1, 10000),
+    "rhythm_least_days": (2, 50),
+    "going_silent_after_gaps": (2, 30),
+    "silent_after_gaps": (5, 80),
+    "backtest_dates": (["2020-01-01"], ["2029-01-01"]),
+    "backtest_judged_from": ("2020-01-01", "2040-01-01"),
+    "backtest_replicates": (3, 0),
+    "backtest_drawn_rows": (100, 1),
+    "early_warning_points": (3, 99),
+    "stale_after_days": (7, 600),
+    "single_thread_ratio": (0.5, 0.99),
+    "segment_history_weeks": (4, 1),
+    "rising_from_points": (3, 90),
+    "single_thread_from": (2, 50),
+    "one_way_from": (2, 30),
+    "value_attribute": ("worth", "worth"),
+    "high_value_from_ratio": (0.5, 0.99),
+    "low_engagement_below_score": (60, 3),
+    "newly_enriched_days": (5, 300),
+    "suggestion_measure": ("days_since_last_email", "worth"),
+    "suggestion_least_accounts": (2, 500),
+    "segment_significance_ratio": (0.5, 1e-06),
+    "distribution_values": (2, 200),
+    "own_category_values": (2, 500),
+    "reply_limit_hours": (24, 7200),
+    "reciprocity_prior_messages": (3, 100),
+    "name_similar_ratio": (0.5, 0.9999),
+    "owner_attribute": ("keeper", "keeper"),
+    "enriching_verdicts": (["accept"], ["review"]),
+    "watched_answers_per_run": (2, 1),
+    "watched_answer_runs": (2, 1),
+}
+# What is a list of models and columns, and so no limit that one sets.
+LISTS_OF_NAMES = {"segments", "company_attributes", "company_sources"}
+
+
+def test_every_var_has_other_values_here() -> None:
+    project = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    assert set(OTHER_VALUES) == set(project["vars"]) - LISTS_OF_NAMES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("which", [0, 1])
+def test_unit_tests_hold_whatever_the_vars_are(
+    which: int, compiled_project: CompiledProject, tmp_path: Path
+) -> None:
+    """Who sets a limit of his own, or chooses another version of the score, must not have the build fail for it: a unit
+    test says itself which values it is about.
+    """
+    private_file = tmp_path / "private.duckdb"
+    shutil.copyfile(compiled_project.private_file, private_file)
+    values = {name: pair[which] for name, pair in OTHER_VALUES.items()}
+    run_dbt(
+        *("test", "--select", "test_type:unit", "--vars", json.dumps(values)),
+        target=tmp_path / "target",
+        private_file=private_file,
+    )
 
 
 def test_no_model_looks_at_a_clock(compiled_project: CompiledProject) -> None:
