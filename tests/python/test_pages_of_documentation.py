@@ -17,8 +17,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.rglob("*.md")])
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-# Written by a measurement of hours (`make bench BENCH=--docs`), which not every checkout has made.
-MEASURED = {DOCS / "scale-figures.md"}
 # A model, a mart, a raw table, a seed, a file, or a var: what the last column of the glossary may name.
 NAMED = re.compile(r"(var )?`([^`]+)`")
 
@@ -53,8 +51,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         path = (page.parent / target).resolve() if target else page
-        if path in MEASURED:
-            continue
         if not path.exists() or (anchor and anchor not in anchors(path)):
             broken.append(link)
     assert broken == []
@@ -71,7 +67,7 @@ def test_a_broken_link_is_noticed() -> None:
 def test_the_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text("utf-8")
     linked = {(DOCS / link).resolve() for link in LINK.findall(index)}
-    expected = {path for path in DOCS.glob("*.md") if path.name != "README.md"} - MEASURED
+    expected = {path for path in DOCS.glob("*.md") if path.name != "README.md"}
     assert expected - linked == set()
 
 
