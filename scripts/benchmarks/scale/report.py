@@ -107,7 +107,8 @@ def write(folder: Path, startup: Size, sizes: Sequence[Size], goals: Sequence[Go
         f"""# How fast it is
 
 Written by `{COMMAND}`; what it measures and why stands in [scale.md](scale.md). Seconds are of one run
-on one machine; ratios of what ran one after the other are what counts. Every result was equal, cell by cell, before its time counted.
+on one machine; ratios of what ran one after the other are what counts. Every result was equal, cell by cell, before its
+time counted.
 
 {figures}
 
