@@ -190,17 +190,22 @@ def check_build(target: Path, *, any_target: bool = False) -> None:
             "nothing has been built yet: run `dbt build` or `engagement run` first"
         ) from error
     arguments = results["args"]
+    built_for = arguments.get("target")
     # Another target is another private file, of which this build says nothing.
-    is_whole = (
-        arguments.get("which") == "build"
-        and (any_target or arguments.get("target") in PRIVATE_TARGETS)
-        and not any(arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample"))
+    is_ours = any_target or built_for in PRIVATE_TARGETS
+    is_whole = arguments.get("which") == "build" and not any(
+        arguments.get(name) for name in ("select", "exclude", "selector", "empty", "sample")
     )
     has_failed = any(result["status"] not in ("success", "pass", "no-op") for result in results["results"])
     # One that was interrupted writes down what it had done until then, and that may all be well.
     has_ended = buildable(target) <= {result["unique_id"] for result in results["results"]}
+    if not is_ours:
+        raise PublishRefusedError(
+            f"the last dbt command was for target {built_for}, and what is published was built without --target: run"
+            " `dbt build` (ENGAGEMENT_DATA_DIR says over which data)"
+        )
     if not is_whole or has_failed or not has_ended:
-        what = f"was `dbt {arguments.get('which')}`, for another target, or left something out"
+        what = f"was `dbt {arguments.get('which')}`, or left something out"
         if is_whole:
             what = "failed" if has_failed else "did not come to its end"
         raise PublishRefusedError(
