@@ -16,6 +16,7 @@ from engagement import stopping
 from engagement.configuration.secret_variables import SECRET_VARIABLES
 from engagement.configuration.settings import Settings
 from engagement.errors import DataTestError, EngagementError
+from engagement.locations import segment_file
 from engagement.opening import explained
 from engagement.progress import Tell, progress
 from engagement.warehouse import connect
@@ -130,11 +131,14 @@ def _why_not_read(text: str) -> str:
         names = [name.rsplit(".", 1)[-1] for name in found[1].split(" --> ")]
         if all(name.startswith("segment_") for name in names):
             circle = [name.removeprefix("segment_") for name in (*reversed(names), names[-1])]
-            return f"segments made of one another: {' -> '.join(circle)}; take one out of {_segment_file(circle[0])}"
+            return (
+                f"segments made of one another: {' -> '.join(circle)};"
+                f" take one out of {segment_file(circle[0]).as_posix()}"
+            )
     if found := re.search(r"\((?P<file>[^()]+)\) depends on a node named '(?P<node>segment_\w+)'", text):
         if found["file"].endswith("/int_segment_states.sql"):
             segment = found["node"].removeprefix("segment_")
-            return f"dbt_project.yml: var segments names {segment}, and there is no {_segment_file(segment)}"
+            return f"dbt_project.yml: var segments names {segment}, and there is no {segment_file(segment).as_posix()}"
         return (
             f"{found['file']}: there is no segment {found['node'].removeprefix('segment_')}; correct its name"
         )
@@ -143,10 +147,6 @@ def _why_not_read(text: str) -> str:
     line = _first_line(text)
     found = re.match(r"Compilation Error in \w+ \w+ \(([^()]+)\)\n", text)
     return f"{found[1]}: {line}" if found and found[1] not in line else line
-
-
-def _segment_file(segment: str) -> str:
-    return f"models/segments/segment_{segment}.sql"
 
 
 def _first_line(text: str) -> str:

@@ -9,6 +9,9 @@ from engagement.errors import ConfigurationError
 
 PROJECT_FILE = "dbt_project.yml"
 CONFIGURATION_FILE = "enrichments.yml"
+# Below the folder of the project: a model for each segment.
+SEGMENTS = Path("models", "segments")
+_SEGMENT = "segment_"
 # Where the wheel carries the dbt project.
 _PACKAGED = Path(__file__).parent / "project"
 _CHECKOUT = Path(__file__).parents[2]
@@ -16,12 +19,15 @@ _CHECKOUT = Path(__file__).parents[2]
 
 def data_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
     """The data folder."""
-    return _given(environment, "ENGAGEMENT_DATA_DIR", directory) or _here(directory) / "data"
+    return given_path(environment, "ENGAGEMENT_DATA_DIR", directory=directory) or _here(directory) / "data"
 
 
 def configuration_file_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
     """Where enrichments.yml lies."""
-    return _given(environment, "ENGAGEMENT_CONFIG", directory) or _here(directory) / CONFIGURATION_FILE
+    return (
+        given_path(environment, "ENGAGEMENT_CONFIG", directory=directory)
+        or _here(directory) / CONFIGURATION_FILE
+    )
 
 
 def project_dir_of(environment: Mapping[str, str], *, directory: Path | None = None) -> Path:
@@ -60,6 +66,17 @@ def require_own(project_dir: Path) -> None:
         )
 
 
+def segment_file(segment_id: str) -> Path:
+    """Where a segment's SQL lies, below the project's folder."""
+    return SEGMENTS / f"{_SEGMENT}{segment_id}.sql"
+
+
+def segment_ids(project_dir: Path) -> list[str]:
+    """The segments of a project by their models, in the order of their ids."""
+    models = (project_dir / SEGMENTS).glob(f"{_SEGMENT}*.sql")
+    return sorted(path.stem.removeprefix(_SEGMENT) for path in models)
+
+
 def run_lock_of(data_dir: Path) -> Path:
     """The file that whoever extracts, builds or publishes holds locked."""
     return data_dir / "run.lock"
@@ -76,13 +93,14 @@ def consents_file_of(data_dir: Path) -> Path:
 
 
 def _own_project_of(environment: Mapping[str, str], directory: Path | None) -> Path | None:
-    if (given := _given(environment, "ENGAGEMENT_PROJECT_DIR", directory)) is not None:
+    if (given := given_path(environment, "ENGAGEMENT_PROJECT_DIR", directory=directory)) is not None:
         return given
     folders = (_here(directory), configuration_file_of(environment, directory=directory).parent)
     return next((folder for folder in folders if (folder / PROJECT_FILE).is_file()), None)
 
 
-def _given(environment: Mapping[str, str], name: str, directory: Path | None) -> Path | None:
+def given_path(environment: Mapping[str, str], name: str, *, directory: Path | None = None) -> Path | None:
+    """The path that a variable names, from the current directory on; None where it is not set."""
     given = environment.get(name)
     return _here(directory) / Path(given).expanduser() if given else None
 

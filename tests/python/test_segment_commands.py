@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, Workspace
+from engagement.locations import segment_file
 from engagement.segments import files
 from engagement.segments.freeze import COLUMNS, SEED
 from published_sample import publish_rows
@@ -124,8 +125,8 @@ def test_the_list_says_what_is_not_published_and_what_is_made_in_a_circle(
     result = published.run("segment", "list")
     assert "warning: not published yet: going_silent, " in result.stderr
     assert "made of one another" not in result.stderr
-    (folder / files.model_path("one")).write_text("{{ segment_union(['two', 'stale']) }}\n")
-    (folder / files.model_path("two")).write_text("select * from {{ ref('segment_one') }}\n")
+    (folder / segment_file("one")).write_text("{{ segment_union(['two', 'stale']) }}\n")
+    (folder / segment_file("two")).write_text("select * from {{ ref('segment_one') }}\n")
     result = published.run("segment", "list")
     assert result.exit_code == 0
     assert "segments: one -> two -> one are made of one another" in result.stderr or (
@@ -213,7 +214,7 @@ def test_freezing_writes_the_members_with_their_reasons(published: Workspace, pr
         ["stale_june", "mail", "A2", D, 'None, "because"'],
         ["stale_june", "other", "A1", D, 'Zeta, "because"'],
     ]
-    model = project / files.model_path("stale_june")
+    model = project / segment_file("stale_june")
     assert model.read_text("utf-8") == "{{ segment_frozen('stale_june') }}\n"
     about = yaml.safe_load(model.with_suffix(".yml").read_text("utf-8"))["models"][0]
     assert about["config"]["meta"]["segment"]["membership"] == "static"

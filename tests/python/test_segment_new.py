@@ -20,6 +20,7 @@ import yaml
 from conftest import ROOT, Workspace
 from engagement import durable
 from engagement.errors import ConfigurationError
+from engagement.locations import segment_file
 from engagement.segments import files, rendered
 from engagement.segments import new as making
 from engagement.segments.attributes import Attribute, known_attributes
@@ -181,7 +182,7 @@ class Judge:
     """The rows of a segment's unit test in a database of their own: what any SQL says of them."""
 
     def __init__(self, project_dir: Path, segment: str) -> None:
-        self.project_dir, self.path = project_dir, project_dir / files.model_path(segment)
+        self.project_dir, self.path = project_dir, project_dir / segment_file(segment)
         about = yaml.load(self.path.with_suffix(".yml").read_text("utf-8"), Loader=yaml.CSafeLoader)
         [test] = about["unit_tests"]
         self.expected = sorted((row["account_id"], row["is_member"]) for row in test["expect"]["rows"])
@@ -275,7 +276,7 @@ def changed(sql: str, *, unknown: bool) -> Iterator[str]:
 def test_what_is_written_follows_its_rule_and_its_unit_test_catches_every_other(
     name: str, all_rules: Path
 ) -> None:
-    sql = (all_rules / files.model_path(f"try_{name}")).read_text("utf-8")
+    sql = (all_rules / segment_file(f"try_{name}")).read_text("utf-8")
     judge = Judge(all_rules, f"try_{name}")
     assert judge.says(sql) == judge.expected
     if name == "contradiction":
@@ -337,7 +338,7 @@ def test_dbt_builds_and_tests_what_is_written_and_sqlfluff_finds_nothing(
             "sqlfluff",
             "lint",
             "--disable-progress-bar",
-            *(str(files.model_path(f"try_{name}")) for name in RULES),
+            *(str(segment_file(f"try_{name}")) for name in RULES),
         ],
         cwd=folder,
         env={**os.environ, "ENGAGEMENT_PRIVATE_FILE": str(private_file)},
@@ -602,7 +603,7 @@ def test_a_rule_that_selects_nobody_or_everybody_is_written_with_a_warning(
 ) -> None:
     result = built.run("segment", "new", "cold", "--name", "Cold", "--owner", "Sales", *conditions)
     assert result.exit_code == 0 and line in result.stderr
-    assert (project / files.model_path("cold")).is_file()
+    assert (project / segment_file("cold")).is_file()
 
 
 def test_the_types_of_attributes_are_those_of_the_built_table(

@@ -64,12 +64,14 @@ class Tenant:
 
     def environment(self) -> dict[str, str]:
         """The environment in which `engagement` and dbt work on it, with the limit of memory that is ours."""
-        return {
+        environment = {
             **environment_of(self.folder),
             "ENGAGEMENT_DATA_DIR": str(self.folder),
             "ENGAGEMENT_CONFIG": str(self.folder / CONFIGURATION),
-            **{name: os.environ[name] for name in (MEMORY_LIMIT,) if name in os.environ},
         }
+        if MEMORY_LIMIT in os.environ:
+            environment[MEMORY_LIMIT] = os.environ[MEMORY_LIMIT]
+        return environment
 
     def settings(self) -> Settings:
         return load(self.environment(), services=(), needs_files=False)

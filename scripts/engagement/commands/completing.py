@@ -14,7 +14,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from engagement.identifiers import slug
-from engagement.locations import configuration_file_of, consents_file_of, data_dir_of, project_dir_of
+from engagement.locations import (
+    configuration_file_of,
+    consents_file_of,
+    data_dir_of,
+    project_dir_of,
+    segment_ids,
+)
 
 # An id, and what stands beside it where the shell shows it.
 Names = Mapping[str, str]
@@ -68,8 +74,7 @@ def exports() -> Names:
 
 
 def _segments() -> Names:
-    folder = project_dir_of(os.environ) / "models" / "segments"
-    return {path.stem.removeprefix("segment_"): "" for path in sorted(folder.glob("segment_*.sql"))}
+    return dict.fromkeys(segment_ids(project_dir_of(os.environ)), "")
 
 
 segments = _completing(_segments)

@@ -98,10 +98,10 @@ def restore_(folder: Path, is_agreed: bool, as_json: bool, verbose: bool) -> Non
 
 
 @click.command("rotate-key", short_help="Put another hash key in force.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 @logging_options
-def rotate_key(yes: bool, as_json: bool, verbose: bool) -> None:
+def rotate_key(is_agreed: bool, as_json: bool, verbose: bool) -> None:
     """Put another hash key in force, because the old one is lost, known to others, or old.
 
     \b
@@ -117,7 +117,7 @@ def rotate_key(yes: bool, as_json: bool, verbose: bool) -> None:
     def act(settings: Settings) -> Outcome:
         from engagement.key import rotate
 
-        return rotate(settings, confirm=lambda question: yes or confirm(question))
+        return rotate(settings, confirm=lambda question: is_agreed or confirm(question))
 
     conclude(act, as_json=as_json, verbose=verbose, needs_files=False)
 

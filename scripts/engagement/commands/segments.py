@@ -131,28 +131,9 @@ def segment_show(segment: str, limit: int, as_json: bool, verbose: bool) -> None
 @click.option("--or", "or_", multiple=True, metavar="CONDITION", help="One that begins another group.")
 @click.option("--child-of", metavar="ACCOUNT", help="Only accounts below this one, by its id.")
 @click.option("--parent-of", metavar="ACCOUNT", help="Only accounts above this one, by its id.")
-@click.option(
-    "--in-all-of",
-    metavar="SEGMENTS",
-    callback=_listed,
-    shell_complete=completing.segments_listed,
-    help="Only who is in all of these.",
-)
-@click.option(
-    "--in-any-of",
-    metavar="SEGMENTS",
-    callback=_listed,
-    shell_complete=completing.segments_listed,
-    help="Only who is in any of these.",
-)
-@click.option(
-    "--except",
-    "in_none_of",
-    metavar="SEGMENTS",
-    callback=_listed,
-    shell_complete=completing.segments_listed,
-    help="Nobody who is in one of these.",
-)
+@_segments_option("--in-all-of", help="Only who is in all of these.")
+@_segments_option("--in-any-of", help="Only who is in any of these.")
+@_segments_option("--except", "in_none_of", help="Nobody who is in one of these.")
 @click.option("--tags", metavar="TAGS", callback=_listed, help="Tags, with commas between them.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show the SQL, and whom it would select.")
 @json_option

@@ -26,9 +26,7 @@ from engagement.configuration.plain_words import shown
 from engagement.configuration.source import source_of
 from engagement.exports import definitions as exporting
 from engagement.identifiers import slug
-from engagement.locations import PROJECT_FILE
-
-SEGMENTS = Path("models", "segments")
+from engagement.locations import PROJECT_FILE, segment_ids
 
 
 def cross_checks(raw: dict[str, Any], folder: Path, needs_files: bool) -> list[str]:
@@ -151,9 +149,7 @@ def cross_checks_of_valid(configuration: Configuration, project_dir: Path) -> It
 
 def _unknown_segments(configuration: Configuration, project_dir: Path) -> Iterator[str]:
     """Data sets that name no segment: there is no models/segments/segment_<id>.sql."""
-    known = sorted(
-        path.stem.removeprefix("segment_") for path in (project_dir / SEGMENTS).glob("segment_*.sql")
-    )
+    known = segment_ids(project_dir)
     for position, enrichment in enumerate(configuration.enrichments):
         if isinstance(enrichment, LeadspaceEnrichment) and enrichment.segment not in (None, *known):
             near = difflib.get_close_matches(str(enrichment.segment), known, 1)

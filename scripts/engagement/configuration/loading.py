@@ -40,6 +40,7 @@ from engagement.locations import (
     consents_file_of,
     data_dir_of,
     dbt_dir_of,
+    given_path,
     project_dir_of,
 )
 from engagement.statements import statement_of
@@ -61,8 +62,7 @@ def load(
     here = directory or Path.cwd()
 
     def path_of(name: str, default: Path) -> Path:
-        given = environment.get(name)
-        return here / Path(given).expanduser() if given else default
+        return given_path(environment, name, directory=here) or default
 
     configuration_file = configuration_file_of(environment, directory=here)
     project_dir = project_dir_of(environment, directory=here)

@@ -14,11 +14,10 @@ from typing import Any
 
 import yaml
 
-from engagement import durable, locations, project_yaml
+from engagement import durable, project_yaml
 from engagement.errors import ConfigurationError
+from engagement.locations import PROJECT_FILE, SEGMENTS, require_own, segment_file, segment_ids
 
-SEGMENTS = Path("models", "segments")
-PROJECT_FILE = "dbt_project.yml"
 ID = re.compile(r"[a-z][a-z0-9_]{0,49}")
 LONGEST_NAME = 100
 # What every description of a segment's model begins with.
@@ -27,11 +26,6 @@ LONGEST_DESCRIPTION = 500
 # Whoever reads segments by their ids: the models of other segments, by ref() or by a macro.
 _REF = re.compile(r"ref\(\s*['\"]segment_(\w+)['\"]\s*\)")
 _MACRO = re.compile(r"segment_(?:union|intersect|except)\(\s*\[([^\]]*)\]")
-
-
-def model_path(segment_id: str) -> Path:
-    """Where a segment's SQL lies, below the project's folder."""
-    return SEGMENTS / f"segment_{segment_id}.sql"
 
 
 def described(project_dir: Path) -> dict[str, Mapping[str, Any]]:
@@ -52,7 +46,7 @@ def described(project_dir: Path) -> dict[str, Mapping[str, Any]]:
 def parts_of(project_dir: Path, segment_id: str) -> list[str]:
     """The segments that a segment's SQL names; none where there is no such file."""
     try:
-        text = (project_dir / model_path(segment_id)).read_text("utf-8")
+        text = (project_dir / segment_file(segment_id)).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return []
     text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
@@ -62,9 +56,10 @@ def parts_of(project_dir: Path, segment_id: str) -> list[str]:
 
 def cycle_among(project_dir: Path) -> list[str] | None:
     """Segments that are made of one another, in a circle: the first stands at the end again. None without any."""
-    ids = [path.stem.removeprefix("segment_") for path in (project_dir / SEGMENTS).glob("segment_*.sql")]
     try:
-        graphlib.TopologicalSorter({one: parts_of(project_dir, one) for one in sorted(ids)}).prepare()
+        graphlib.TopologicalSorter(
+            {one: parts_of(project_dir, one) for one in segment_ids(project_dir)}
+        ).prepare()
     except graphlib.CycleError as error:
         return list(error.args[1])
     return None
@@ -74,7 +69,7 @@ def cycle_in_words(cycle: Sequence[str]) -> str:
     """One line that says which segments are made of one another, and what to do."""
     return (
         f"segments: {' -> '.join(cycle)} are made of one another; take one out of"
-        f" {model_path(cycle[0]).as_posix()}"
+        f" {segment_file(cycle[0]).as_posix()}"
     )
 
 
@@ -282,7 +277,7 @@ def write_together(project_dir: Path, contents: Mapping[Path, bytes]) -> None:
     Raises ConfigurationError where one cannot be written; then all are as they were. A process killed between two
     renames leaves a segment that the next build says is missing in dbt_project.yml, which is written last.
     """
-    locations.require_own(project_dir)
+    require_own(project_dir)
     paths = {name: (project_dir / name).resolve() for name in contents}
     before: dict[Path, bytes | None] = {}
     written: list[Path] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
+from engagement.locations import PROJECT_FILE, segment_file
 from engagement.outcome import Outcome, counted
 from engagement.seeds import rows_of
 from engagement.segments import files
@@ -62,7 +63,7 @@ def freeze(
             (as_id, row["enrichment_id"], row["account_id"], day.isoformat(), row["reason"] or "")
             for row in members
         ]
-        model = files.model_path(as_id)
+        model = segment_file(as_id)
         written = {
             SEED: _with_rows(seed, rows),
             model: frozen_sql(as_id).encode(),
@@ -74,7 +75,7 @@ def freeze(
                 audience=about["audience"],
                 membership="static",
             ).encode(),
-            Path(files.PROJECT_FILE): files.project_with(files.project_text(project_dir), as_id).encode(),
+            Path(PROJECT_FILE): files.project_with(files.project_text(project_dir), as_id).encode(),
         }
         files.write_together(project_dir, written)
     accounts = len({row["account_id"] for row in members})

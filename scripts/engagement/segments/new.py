@@ -9,6 +9,7 @@ from typing import Any
 from engagement import project_yaml
 from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError
+from engagement.locations import PROJECT_FILE, segment_file
 from engagement.logs import log
 from engagement.outcome import Outcome
 from engagement.segments import files
@@ -69,8 +70,8 @@ def new(
             files.check_text("--tags", tag, longest=files.LONGEST_NAME)
         sql = model_sql(rule)
         written = {
-            files.model_path(segment_id): sql,
-            files.model_path(segment_id).with_suffix(".yml"): files.metadata(
+            segment_file(segment_id): sql,
+            segment_file(segment_id).with_suffix(".yml"): files.metadata(
                 segment_id,
                 name=name,
                 owner=owner,
@@ -79,7 +80,7 @@ def new(
                 tags=tags,
                 unit_test=unit_test(segment_id, rule, is_macro=sql.startswith("{{")),
             ),
-            Path(files.PROJECT_FILE): files.project_with(project, segment_id),
+            Path(PROJECT_FILE): files.project_with(project, segment_id),
         }
         seen = preview(settings, segment_id, rule, project_yaml.load(project)["vars"])
         if not dry_run:

@@ -9,9 +9,9 @@ import duckdb
 
 from engagement.configuration.settings import Settings
 from engagement.errors import ConfigurationError, EngagementError
+from engagement.locations import segment_file
 from engagement.outcome import counted
 from engagement.segments.attributes import ATTRIBUTES_MODEL
-from engagement.segments.files import model_path
 from engagement.segments.rendered import rendered
 from engagement.segments.rule import Rule
 from engagement.segments.sql import model_sql
@@ -79,7 +79,7 @@ def preview(settings: Settings, segment_id: str, rule: Rule, variables: dict[str
             project_dir=settings.project_dir,
             relations=relations,
             variables=variables,
-            model=model_path(segment_id).as_posix(),
+            model=segment_file(segment_id).as_posix(),
         )
 
     try:

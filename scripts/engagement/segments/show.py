@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engagement.configuration.settings import Settings
+from engagement.locations import segment_file
 from engagement.logs import log
 from engagement.outcome import Outcome, counted
 from engagement.report import console
@@ -129,7 +130,7 @@ def show(settings: Settings, segment_id: str, *, limit: int) -> Outcome:
         members = records(connection, MEMBERS, [segment_id, limit])
         moves = records(connection, MOVES, {"segment": segment_id, "limit": MOVES_SHOWN})
         counts = {row["segment_id"]: row["members_count"] for row in records(connection, SEGMENTS)}
-    path = files.model_path(segment_id)
+    path = segment_file(segment_id)
     facts: dict[str, Any] = {
         **about,
         "sql_file": path.as_posix() if (settings.project_dir / path).is_file() else None,
