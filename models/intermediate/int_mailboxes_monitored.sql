@@ -32,9 +32,9 @@ mailboxes_chosen as (
 
 )
 
--- What had not been received by the end of the as-of date does not exist yet (D6.10). The bound stands here, and not in a
--- join of its own beside the mail, since DuckDB takes an inequality for a filter that leaves next to nothing, and then
--- builds its hash tables of the mail.
+-- What had not been received by the end of the as-of date does not exist yet (D6.10). The bound stands here, and not in
+-- a join of its own beside the mail, since DuckDB takes an inequality for a filter that leaves next to nothing, and
+-- then builds its hash tables of the mail.
 select
     mailboxes_chosen.enrichment_id,
     mailboxes_chosen.mailbox_id,

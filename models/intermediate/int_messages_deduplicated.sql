@@ -25,7 +25,7 @@ copies as (
             and copies.message_key = messages_matched.message_key
     where
         {{ received_when_touched('copies') }}
-        and copies.message_key in (select message_key from messages_matched)
+        and copies.message_key in (select asked.message_key from messages_matched as asked)
 
 ),
 

@@ -75,7 +75,7 @@ holders_of_counted_messages as (
             copies.enrichment_id = messages_counted_once.enrichment_id
             and copies.message_key = messages_counted_once.message_key
     -- Most mail is not counted: asked by one number first, it takes a third of the time.
-    where copies.message_key in (select message_key from messages_counted_once)
+    where copies.message_key in (select asked.message_key from messages_counted_once as asked)
 
 ),
 
@@ -98,7 +98,7 @@ recipients_of_counted_messages as (
             and recipients.message_key = messages_counted_once.message_key
     where
         recipients.received_at < addresses_monitored.monitored_to_at
-        and recipients.message_key in (select message_key from messages_counted_once)
+        and recipients.message_key in (select asked.message_key from messages_counted_once as asked)
 
 ),
 

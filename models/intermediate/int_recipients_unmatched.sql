@@ -46,5 +46,5 @@ inner join messages
         and recipients.message_key = messages.message_key
 -- Most recipients are ours, and most mail is not: asked by one number first, it takes a third of the time.
 where
-    recipients.address_key in (select address_key from addresses)
-    and recipients.message_key in (select message_key from messages)
+    recipients.address_key in (select asked.address_key from addresses as asked)
+    and recipients.message_key in (select asked.message_key from messages as asked)
