@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,34 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def visitor(browser: Browser, **options: Any) -> BrowserContext:
+    """A person at a desk who writes numbers and dates as in Britain, and lives in UTC."""
+    context = browser.new_context(
+        **{
+            "locale": "en-GB",
+            "timezone_id": "UTC",
+            "color_scheme": "light",
+            "viewport": {"width": 1280, "height": 900},
+            **options,
+        }
+    )
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    return context
+
+
+def settled(page: Page) -> None:
+    """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on a
+    busy machine, the page is loaded once more, as anybody would.
+    """
+    drawn = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    try:
+        drawn.wait_for(timeout=DRAWING_MILLISECONDS)
+    except TimeoutError:
+        page.reload()
+        drawn.wait_for()
+    page.locator("[data-stale=true]").first.wait_for(state="detached")
 
 
 def visitor(browser: Browser, **options: Any) -> BrowserContext:
