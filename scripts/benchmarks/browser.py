@@ -95,8 +95,8 @@ def visitor(browser: Browser, **options: Any) -> BrowserContext:
 
 
 def settled(page: Page) -> None:
-    """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on a
-    busy machine, the page is loaded once more, as anybody would.
+    """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on
+    a busy machine, the page is loaded once more, as anybody would.
     """
     drawn = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
     try:
@@ -105,32 +105,6 @@ def settled(page: Page) -> None:
         page.reload()
         drawn.wait_for()
     page.locator("[data-stale=true]").first.wait_for(state="detached")
-
-
-def visitor(browser: Browser, **options: Any) -> BrowserContext:
-    """A person at a desk who writes numbers and dates as in Britain, and lives in UTC."""
-    context = browser.new_context(
-        **{
-            "locale": "en-GB",
-            "timezone_id": "UTC",
-            "color_scheme": "light",
-            "viewport": {"width": 1280, "height": 900},
-            **options,
-        }
-    )
-    context.set_default_timeout(WAIT_MILLISECONDS)
-    return context
-
-
-def settled(page: Page) -> None:
-    """Waits until the app has nothing more to draw, or has said for long that it has: what is asked for next may stand
-    there all the same, and whoever asks waits for it.
-    """
-    with suppress(TimeoutError):
-        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(
-            timeout=DRAWING_MILLISECONDS
-        )
-        page.locator("[data-stale=true]").first.wait_for(state="detached", timeout=DRAWING_MILLISECONDS)
 
 
 def visit(page: Page, address: str) -> None:
