@@ -19,7 +19,6 @@
                 else 1
             end as begins_one
         from {{ stretches }}
-        where starts_on < ends_before_on
 
     ),
 
@@ -49,8 +48,17 @@
 {#- The stretches in which rows of a relation lie in a window of so many days: from the day of contact, or from when it was
     known if it is asked as of then (is_as_known = 1), to the window's end. For nearly every key the two are the same, and
     is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column `window_days`.
-    Stretches that end before first_scored_on of first_rows concern no row, and are left out. -#}
+
+    Asked are the days of `scored_days` alone, so a stretch begins and ends on one of them, or never ends: the days of a key
+    between two of them are one stretch then, and a refresh in part, which asks for few, has few. -#}
 {% macro stretches_in_windows(name, relation, keys, windows, window_days) -%}
+    {%- set starts_on -%}
+        case
+                when knowledge.is_as_known = 1 then greatest(dated.happened_on, dated.known_on)
+                else dated.happened_on
+            end
+    {%- endset -%}
+    {%- set ends_before_on = 'coalesce(asked_after.scored_on, ' ~ "date '9999-12-31')" -%}
     {{ name }}_known_late as (
 
         select distinct {{ keys | join(', ') }}
@@ -59,19 +67,52 @@
 
     ),
 
-    {{ name }}_stretches as (
+    {{ name }}_dates as (
 
         select distinct
+            happened_on,
+            known_on
+        from {{ relation }}
+
+    ),
+
+    {{ name }}_days as (
+
+        select happened_on as day_on from {{ name }}_dates
+
+        union
+
+        select known_on as day_on from {{ name }}_dates
+
+        union
+
+        select {{ days_after('dates.happened_on', 'windows.' ~ window_days) }} as day_on
+        from {{ name }}_dates as dates
+        cross join {{ windows }} as windows
+
+    ),
+
+    {{ name }}_days_asked as (
+
+        select
+            days.day_on,
+            min(scored_days.scored_on) as scored_on
+        from {{ name }}_days as days
+        inner join scored_days on scored_days.scored_on >= days.day_on
+        group by days.day_on
+
+    ),
+
+    {{ name }}_stretches as (
+
+        select
             {%- for key in keys %}
                 dated.{{ key }},
             {%- endfor %}
             windows.{{ window_days }},
             case when late.{{ keys | last }} is not null then knowledge.is_as_known end as is_as_known,
-            case
-                when knowledge.is_as_known = 1 then greatest(dated.happened_on, dated.known_on)
-                else dated.happened_on
-            end as starts_on,
-            {{ days_after('dated.happened_on', 'windows.' ~ window_days) }} as ends_before_on
+            asked.scored_on as starts_on,
+            max({{ ends_before_on }}) as ends_before_on
         from {{ relation }} as dated
         cross join {{ windows }} as windows
         left join {{ name }}_known_late as late
@@ -80,10 +121,20 @@
                     {{ 'and ' if not loop.first }}dated.{{ key }} = late.{{ key }}
                 {%- endfor %}
         inner join knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
-        cross join first_rows
+        inner join {{ name }}_days_asked as asked
+            on asked.day_on = {{ starts_on }}
+        left join {{ name }}_days_asked as asked_after
+            on asked_after.day_on = {{ days_after('dated.happened_on', 'windows.' ~ window_days) }}
         where
             dated.{{ keys | last }} is not null
-            and {{ days_after('dated.happened_on', 'windows.' ~ window_days) }} > first_rows.first_scored_on
+            and asked.scored_on < {{ ends_before_on }}
+        group by
+            {%- for key in keys %}
+                dated.{{ key }},
+            {%- endfor %}
+            windows.{{ window_days }},
+            case when late.{{ keys | last }} is not null then knowledge.is_as_known end,
+            asked.scored_on
 
     ),
 

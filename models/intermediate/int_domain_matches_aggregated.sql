@@ -17,18 +17,6 @@ people as (
 
 ),
 
-messages as (
-
-    select * from {{ ref('int_messages_counted') }}
-
-),
-
-messages_matched as (
-
-    select * from {{ ref('int_messages_matched') }}
-
-),
-
 meetings as (
 
     select * from {{ ref('int_meetings_counted') }}
@@ -41,29 +29,61 @@ people_in_meetings as (
 
 ),
 
+messages as (
+
+    select * from {{ ref('int_messages_counted') }}
+
+),
+
+-- In all other messages everybody is a contact of the file, and most of the volume ends here.
+messages_with_domains as (
+
+    select distinct matches.message_key
+    from {{ ref('int_messages_matched') }} as matches
+    inner join people
+        on
+            matches.enrichment_id = people.enrichment_id
+            and matches.account_id = people.account_id
+            and matches.contact_key = people.contact_key
+            and people.is_contact = 0
+
+),
+
+messages_per_role as (
+
+    select
+        matches.enrichment_id,
+        matches.account_id,
+        matches.message_key,
+        matches.contact_role,
+        max(people.is_contact) as has_contact
+    from {{ ref('int_messages_matched') }} as matches
+    inner join messages_with_domains on matches.message_key = messages_with_domains.message_key
+    inner join people
+        on
+            matches.enrichment_id = people.enrichment_id
+            and matches.account_id = people.account_id
+            and matches.contact_key = people.contact_key
+    group by matches.enrichment_id, matches.account_id, matches.message_key, matches.contact_role
+
+),
+
 -- What counts is the sender's rule in mail from the account, the recipients' in mail to it.
 messages_per_rule as (
 
     select
         messages.enrichment_id,
         messages.account_id,
-        messages.message_key,
         messages.happened_on,
-        max(people.is_contact) as has_contact
+        messages_per_role.has_contact
     from messages
-    inner join messages_matched
+    inner join messages_per_role
         on
-            messages.enrichment_id = messages_matched.enrichment_id
-            and messages.account_id = messages_matched.account_id
-            and messages.message_key = messages_matched.message_key
-            and messages_matched.contact_role
+            messages.enrichment_id = messages_per_role.enrichment_id
+            and messages.account_id = messages_per_role.account_id
+            and messages.message_key = messages_per_role.message_key
+            and messages_per_role.contact_role
             = case messages.direction when 'from_account' then 'from' else 'recipient' end
-    inner join people
-        on
-            messages_matched.enrichment_id = people.enrichment_id
-            and messages_matched.account_id = people.account_id
-            and messages_matched.contact_key = people.contact_key
-    group by messages.enrichment_id, messages.account_id, messages.message_key, messages.happened_on
 
 ),
 

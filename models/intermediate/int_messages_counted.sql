@@ -8,9 +8,11 @@ with
 
 messages as (
 
-    select * from {{ ref('int_messages_deduplicated') }}
+    select deduplicated.*
+    from {{ ref('int_messages_deduplicated') }} as deduplicated
+    {{ only_touched('deduplicated', 'int_messages_touched', ['message_key']) }}
     -- Automated senders neither count nor answer nor end a wait (D6.9).
-    where not is_automated
+    where not deduplicated.is_automated
 
 ),
 

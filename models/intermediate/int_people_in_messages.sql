@@ -15,13 +15,17 @@ messages as (
 
 messages_deduplicated as (
 
-    select * from {{ ref('int_messages_deduplicated') }}
+    select deduplicated.*
+    from {{ ref('int_messages_deduplicated') }} as deduplicated
+    {{ only_touched('deduplicated', 'int_messages_touched', ['message_key']) }}
 
 ),
 
 messages_matched as (
 
-    select * from {{ ref('int_messages_matched') }}
+    select matches.*
+    from {{ ref('int_messages_matched') }} as matches
+    {{ only_touched('matches', 'int_messages_touched', ['message_key']) }}
 
 ),
 

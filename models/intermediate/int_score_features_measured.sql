@@ -22,13 +22,16 @@ score_rows as (
 
 ),
 
--- The first of these rows, and the first day that counts in one: a refresh in part asks for few, and none before.
-first_rows as (
+scored_days as (
 
-    select
-        min(scored_on) as first_scored_on,
-        min(window_starts_on) as first_window_starts_on
-    from score_rows
+    select distinct scored_on from score_rows
+
+),
+
+-- The first day that counts in one of these rows: a refresh in part asks for few, and nothing before.
+first_windows as (
+
+    select min(window_starts_on) as window_starts_on from score_rows
 
 ),
 
@@ -36,8 +39,8 @@ account_days as (
 
     select account_days.*
     from {{ ref('int_account_days_aggregated') }} as account_days
-    cross join first_rows
-    where account_days.happened_on >= first_rows.first_window_starts_on
+    cross join first_windows
+    where account_days.happened_on >= first_windows.window_starts_on
 
 ),
 

@@ -1,4 +1,8 @@
 -- Counted from what was landed, without the models between: nothing read is lost, and nothing stands in two buckets.
+-- A build in part tells apart the messages that it made again; all others were told apart when they were made.
+{%- set touched, read_before = ref('int_messages_touched'), ref('int_messages_read') %}
+{%- set in_part = execute and refreshes_in_part() %}
+
 with
 
 mailboxes as (
@@ -15,20 +19,64 @@ mailboxes as (
 
 ),
 
-messages_read as (
+message_copies as (
 
     select
         mailboxes.enrichment_id,
-        'message' as kind,
-        count(distinct messages.message_key) as items_count,
-        count(*) as copies_count
+        messages.message_key
     from {{ ref('stg_office__messages') }} as messages
     inner join mailboxes on messages.mailbox_id = mailboxes.mailbox_id
     cross join {{ ref('as_of') }} as as_of
     where
         messages.received_at is null
         or (messages.received_at < as_of.ends_before_at and messages.received_at < mailboxes.monitored_to_at)
-    group by mailboxes.enrichment_id
+
+),
+
+message_items as (
+
+    select
+        message_copies.enrichment_id,
+        count(distinct message_copies.message_key) as items_count,
+        0 as copies_count
+    from message_copies
+    {% if in_part -%}
+    where message_copies.message_key in (select message_key from {{ touched }})
+    {% endif -%}
+    group by message_copies.enrichment_id
+
+    union all
+
+    select
+        enrichment_id,
+        0 as items_count,
+        count(*) as copies_count
+    from message_copies
+    group by enrichment_id
+
+    {% if in_part -%}
+    union all
+
+    select
+        enrichment_id,
+        count(*) as items_count,
+        0 as copies_count
+    from {{ read_before }}
+    where message_key not in (select message_key from {{ touched }})
+    group by enrichment_id
+    {%- endif %}
+
+),
+
+messages_read as (
+
+    select
+        enrichment_id,
+        'message' as kind,
+        sum(items_count) as items_count,
+        sum(copies_count) as copies_count
+    from message_items
+    group by enrichment_id
 
 ),
 

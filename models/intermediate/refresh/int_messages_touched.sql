@@ -8,18 +8,6 @@ refresh as (
 
 ),
 
-messages as (
-
-    select * from {{ ref('stg_office__messages') }}
-
-),
-
-recipients as (
-
-    select * from {{ ref('stg_office__message_recipients') }}
-
-),
-
 replaced as (
 
     select * from {{ ref('stg_office__replaced') }}
@@ -39,11 +27,12 @@ mailboxes_touched as (
 
 ),
 
+-- Copies are named where they are asked of: as one relation for all these questions DuckDB would read every copy first.
 messages_touched as (
 
     -- landed since
     select messages.message_key
-    from messages
+    from {{ ref('stg_office__messages') }} as messages
     inner join refresh on messages.landing_id > refresh.previous_landing_id
 
     union all
@@ -56,7 +45,7 @@ messages_touched as (
 
     -- the as-of date has moved over it
     select messages.message_key
-    from messages
+    from {{ ref('stg_office__messages') }} as messages
     inner join refresh
         on messages.received_at >= refresh.changed_from_at and messages.received_at < refresh.changed_before_at
 
@@ -64,19 +53,19 @@ messages_touched as (
 
     -- somebody in it is another than before
     select messages.message_key
-    from messages
+    from {{ ref('stg_office__messages') }} as messages
     inner join addresses_touched on messages.from_key = addresses_touched.address_key
 
     union all
 
     select recipients.message_key
-    from recipients
+    from {{ ref('stg_office__message_recipients') }} as recipients
     inner join addresses_touched on recipients.address_key = addresses_touched.address_key
 
     union all
 
     select messages.message_key
-    from messages
+    from {{ ref('stg_office__messages') }} as messages
     inner join mailboxes_touched on messages.mailbox_id = mailboxes_touched.mailbox_id
 
 )

@@ -87,14 +87,15 @@ email_copies as (
 
 ),
 
-emails_counted as (
+items_counted as (
 
     select
-        messages.enrichment_id,
-        count(distinct messages.message_key) as emails_counted_count
-    from {{ ref('int_messages_counted') }} as messages
-    inner join as_of on messages.happened_on >= as_of.year_starts_on
-    group by messages.enrichment_id
+        enrichment_id,
+        sum(case when kind = 'message' then items_in_year_count else 0 end) as emails_counted_count,
+        sum(case when kind = 'meeting' then items_in_year_count else 0 end) as meetings_counted_count
+    from {{ ref('office_coverage') }}
+    where is_counted
+    group by enrichment_id
 
 ),
 
@@ -104,17 +105,6 @@ meetings_read as (
         meetings.enrichment_id,
         count(*) as meetings_read_count
     from {{ ref('int_meetings_deduplicated') }} as meetings
-    inner join as_of on meetings.happened_on >= as_of.year_starts_on
-    group by meetings.enrichment_id
-
-),
-
-meetings_counted as (
-
-    select
-        meetings.enrichment_id,
-        count(distinct meetings.meeting_key) as meetings_counted_count
-    from {{ ref('int_meetings_counted') }} as meetings
     inner join as_of on meetings.happened_on >= as_of.year_starts_on
     group by meetings.enrichment_id
 
@@ -131,9 +121,9 @@ select
     cast(coalesce(mailboxes_counted.mailboxes_selected_count, 0) as bigint) as mailboxes_selected_count,
     cast(coalesce(mailboxes_counted.mailboxes_processed_count, 0) as bigint) as mailboxes_processed_count,
     coalesce(email_copies.email_copies_read_count, 0) as email_copies_read_count,
-    coalesce(emails_counted.emails_counted_count, 0) as emails_counted_count,
+    cast(coalesce(items_counted.emails_counted_count, 0) as bigint) as emails_counted_count,
     coalesce(meetings_read.meetings_read_count, 0) as meetings_read_count,
-    coalesce(meetings_counted.meetings_counted_count, 0) as meetings_counted_count,
+    cast(coalesce(items_counted.meetings_counted_count, 0) as bigint) as meetings_counted_count,
     cast(coalesce(days_covered.days_covered_count, 0) as bigint) as days_covered_count,
     coalesce(gaps.gaps_count, 0) as gaps_count,
     -- The original's advice: run again until the whole window of a year is there.
@@ -148,8 +138,7 @@ cross join accounts
 left join accounts_enriched on enrichments.enrichment_id = accounts_enriched.enrichment_id
 left join mailboxes_counted on enrichments.enrichment_id = mailboxes_counted.enrichment_id
 left join email_copies on enrichments.enrichment_id = email_copies.enrichment_id
-left join emails_counted on enrichments.enrichment_id = emails_counted.enrichment_id
+left join items_counted on enrichments.enrichment_id = items_counted.enrichment_id
 left join meetings_read on enrichments.enrichment_id = meetings_read.enrichment_id
-left join meetings_counted on enrichments.enrichment_id = meetings_counted.enrichment_id
 left join days_covered on enrichments.enrichment_id = days_covered.enrichment_id
 left join gaps on enrichments.enrichment_id = gaps.enrichment_id
