@@ -37,22 +37,13 @@ message_items as (
 
     select
         message_copies.enrichment_id,
-        count(distinct message_copies.message_key) as items_count,
-        0 as copies_count
-    from message_copies
-    {% if in_part -%}
-    where message_copies.message_key in (select message_key from {{ touched }})
-    {% endif -%}
-    group by message_copies.enrichment_id
-
-    union all
-
-    select
-        enrichment_id,
-        0 as items_count,
+        count(distinct {{ 'touched' if in_part else 'message_copies' }}.message_key) as items_count,
         count(*) as copies_count
     from message_copies
-    group by enrichment_id
+    {% if in_part -%}
+    left join {{ touched }} as touched on message_copies.message_key = touched.message_key
+    {% endif -%}
+    group by message_copies.enrichment_id
 
     {% if in_part -%}
     union all
