@@ -153,8 +153,12 @@ changed: install data/dev/state/manifest.json ## what differs from the last `mak
 	$(DEV) $(BIN)/dbt build --target dev --select $(SELECT) --state data/dev/state
 
 .PHONY: test
-test: install .azurite/installed $(SPARK) ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not long"
+test: install $(SPARK) ## rules, score, pages, commands, Spark: what a change breaks
+	$(BIN)/python -m pytest -m "not long and not faults"
+
+.PHONY: test-faults
+test-faults: install .azurite/installed ## kills, full disks, services that fail, hostile files, restores
+	$(BIN)/python -m pytest -m "faults and not long"
 
 .PHONY: test-long
 test-long: install .azurite/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests; those on real mail need ENGAGEMENT_TEST_DATA

@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from emulators.graph import EVENT_PROPERTIES, MESSAGE_PROPERTIES, USER_PROPERTIES, View, folder_id
+from emulators.graph.rendering import EVENT_PROPERTIES, MESSAGE_PROPERTIES, USER_PROPERTIES, View
+from emulators.identifiers import folder_id
 from emulators.tenant import Tenant
 
 JSON_LINES, PARQUET = "json", "parquet"

@@ -23,6 +23,8 @@ from engagement.run_state import single_run
 from engagement.versions import VERSION, current_version
 from release_sample import HASH_KEY, PRIVATE, SAMPLES, unpack
 
+pytestmark = pytest.mark.faults
+
 CURRENT = current_version(ROOT)
 KIM, LEE = "kim@contoso.example", "lee@contoso.example"
 WITHOUT_KEYS = {

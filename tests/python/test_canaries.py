@@ -32,6 +32,8 @@ from emulators.leadspace import running as running_leadspace
 from emulators.server import Handle, in_thread
 from emulators.tenant import Attendee, Tenant
 
+pytestmark = pytest.mark.faults
+
 
 def canary(kind: str) -> str:
     """Letters and digits alone, so that no encoding of text changes it by halves."""

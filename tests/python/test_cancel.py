@@ -23,6 +23,8 @@ from engagement import run_state
 from engagement.cancel import cancel
 from engagement.errors import EngagementError
 
+pytestmark = pytest.mark.faults
+
 END_SECONDS = 10.0
 SIGINT, SIGTERM, CANCEL = "SIGINT", "SIGTERM", "cancel"
 

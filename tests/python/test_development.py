@@ -245,7 +245,7 @@ def test_workflows_call_targets_and_pinned_actions_and_know_no_secret(path: Path
 def test_there_are_the_two_workflows() -> None:
     assert [path.name for path in WORKFLOWS] == ["ci.yml", "release.yml"]
     lines = [step.get("run") for step in require_workflow(workflow(WORKFLOWS[0]))]
-    assert {"make lint", "make ci-build", "make test"} <= set(lines)
+    assert {"make lint", "make ci-build", "make test", "make test-faults"} <= set(lines)
 
 
 # --- the changelog

@@ -32,6 +32,8 @@ from export_services import (
 )
 from export_world import export_of, publish_world
 
+pytestmark = pytest.mark.faults
+
 VARIABLES = (
     *(
         "AWS_ACCESS_KEY_ID",

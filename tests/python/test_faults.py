@@ -37,6 +37,8 @@ from engagement.addresses import Hasher, load_hash_key
 from engagement.http import Patience
 from test_certificate import as_pem, certificate_of, key_pem, sign_in_with
 
+pytestmark = pytest.mark.faults
+
 KEY = "a hash key for every workspace of these tests"
 ANNA, BEN, CARL, DORA = PEOPLE = [person(name) for name in ("anna", "ben", "carl", "dora")]
 ITEMS = ("office_messages", "office_meetings", "office_units")

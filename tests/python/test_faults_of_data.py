@@ -19,6 +19,8 @@ from emulators.identifiers import exchange_ical_uid
 from emulators.tenant import Attendee, Event, Message, Tenant
 from engagement.office.graph import MESSAGE_REQUIRED
 
+pytestmark = pytest.mark.faults
+
 ANNA = person("anna")
 SERIES_MAILBOXES = 30
 PEOPLE = [person(f"p{number}") for number in range(SERIES_MAILBOXES)]

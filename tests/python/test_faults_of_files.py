@@ -36,6 +36,8 @@ from engagement.warehouse import connect, own_file, private_file
 from kill_world import publish_first_week, world
 from test_faults import Rows, assert_same, busy_tenant, faultless_rows, prepared, read
 
+pytestmark = pytest.mark.faults
+
 DONE, CONFIGURATION, REFUSED, BUSY, RESOURCES, DAMAGED = 0, 2, 7, 8, 12, 14
 
 # A process of the command in which one thing is otherwise.

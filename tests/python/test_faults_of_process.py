@@ -31,6 +31,8 @@ from kill_world import (
 )
 from nth_call import NthCall
 
+pytestmark = pytest.mark.faults
+
 END_SECONDS = 10.0
 OFFICE = ("office_mailboxes", "office_messages", "office_meetings", "office_units", "office_addresses")
 

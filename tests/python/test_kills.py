@@ -20,6 +20,8 @@ from kill_world import World, counted, publish_first_week, world
 from kills import Chain, Tally, Truth
 from published_reader import reading
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

@@ -48,6 +48,8 @@ from test_leadspace_extract import (
     with_customers,
 )
 
+pytestmark = pytest.mark.faults
+
 module_service = extraction.module_service
 service = extraction.service
 ready = extraction.ready

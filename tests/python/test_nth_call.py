@@ -1,7 +1,7 @@
 """The first, the second, ... call that changes a file fails, and the n-th request: nothing is lost, doubled or paid for
 twice, what went wrong is one line, and the published file is the old one or the new one.
 
-`make test` takes a few n of each sort, `make test-long` every one.
+`make test-faults` takes a few n of each sort, `make test-long` every one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from conftest import Workspace
 from emulators.server import Handle
 from kill_world import Rows, World, counted, lost, publish_first_week, strange, world
 from nth_call import Action, Kind, NthCall
+
+pytestmark = pytest.mark.faults
 
 EXTRACTIONS = ("customers", "office", "leadspace")
 # What an extraction of its own has to bring.

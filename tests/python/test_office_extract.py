@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import emulators.graph
 from conftest import (
     NOW,
     OURS,
@@ -26,6 +25,7 @@ from conftest import (
     write_csv,
 )
 from emulators.graph import Handle
+from emulators.graph import calendars as emulated_calendars
 from emulators.identifiers import exchange_base64, seeded_guid, thread_guid, topic_thread
 from emulators.tenant import Group, Tenant
 from engagement import run_state, warehouse
@@ -692,7 +692,7 @@ def test_a_meeting_that_slips_while_paging_is_not_lost(
     events = [meeting(ANNA, f"slip:{n}", begin + timedelta(hours=n)) for n in range(30)]
     graph.tenant.events[ANNA.id] = list(events)
     monkeypatch.setattr(office_graph, "LARGEST_PAGE", 10)
-    real = emulators.graph._outlook_list
+    real = emulated_calendars.outlook_list
     waiting = [events[0]]
 
     def answer(
@@ -704,7 +704,7 @@ def test_a_meeting_that_slips_while_paging_is_not_lost(
                 graph.tenant.events[ANNA.id].remove(waiting.pop())
         return real(request, context, options, page, count, rows, applied)
 
-    monkeypatch.setattr(emulators.graph, "_outlook_list", answer)
+    monkeypatch.setattr(emulated_calendars, "outlook_list", answer)
     extract_office(connected)
     keys = hasher(connected)
     landed = connected.query(

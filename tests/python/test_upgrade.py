@@ -27,6 +27,8 @@ from other_duckdb import python_with_duckdb
 from project_fixtures import run_dbt
 from release_sample import HASH_KEY, PRIVATE, PUBLISHED, SAMPLES, unpack
 
+pytestmark = pytest.mark.faults
+
 CURRENT = current_version(ROOT)
 RELEASES = sorted(int(path.name) for path in SAMPLES.iterdir())
 # The last DuckDB of the line before, whose files are in a format of their own.

@@ -20,6 +20,8 @@ from other_duckdb import python_with_duckdb
 from star import broken_relationships
 from whole_run import refreshed_once
 
+pytestmark = pytest.mark.faults
+
 # The oldest that must read a published file.
 OLDEST_DUCKDB = "1.2.2"
 ADDRESS = "jane.doe@customer.example"

@@ -1,0 +1,5 @@
+"""`python -m emulators.graph`."""
+
+from emulators.graph.serving import main
+
+main()
