@@ -58,9 +58,11 @@ def layout(connection: Connection, *, database: str | None = None) -> Layout:
     return tables
 
 
-def version_of(connection: Connection) -> int | None:
-    """The version that a private file says it is of, or is seen to be of; None where it has no raw table."""
-    tables = layout(connection)
+def version_of(connection: Connection, tables: Layout | None = None) -> int | None:
+    """The version that a private file says it is of, or is seen to be of; None where it has no raw table. `tables`
+    where they have been looked at already.
+    """
+    tables = layout(connection) if tables is None else tables
     if not tables:
         return None
     if {"enrichment_id", "key", "value"} <= tables.get("settings", {}).keys():
@@ -92,22 +94,26 @@ def changed_tables(tables: Layout, schema: Mapping[str, Sequence[tuple[str, str]
 
 def require_current(
     connection: Connection, file_name: str, *, current: int, schema: Mapping[str, Sequence[tuple[str, str]]]
-) -> None:
-    """ConfigurationError where a private file is of another version than `current`; an empty one is of none."""
-    version = version_of(connection)
+) -> Layout:
+    """The raw tables. ConfigurationError where a private file is of another version than `current`; an empty one is of
+    none.
+    """
+    tables = layout(connection)
+    version = version_of(connection, tables)
     if version is None:
-        return
+        return tables
     refuse_newer(version, file_name, current=current)
     if version < current:
         raise ConfigurationError(
             f"{file_name}: is of version {version}, this release works with version {current}: run `engagement"
             " upgrade`"
         )
-    if changed := changed_tables(layout(connection), schema):
+    if changed := changed_tables(tables, schema):
         raise ConfigurationError(
             f"{file_name}: is of version {version}, but {len(changed)} of its tables are not as that version has them"
             f" (raw.{changed[0]}): run `engagement upgrade`"
         )
+    return tables
 
 
 def refuse_newer(version: int, file_name: str, *, current: int) -> None:

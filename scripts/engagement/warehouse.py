@@ -146,11 +146,11 @@ def own_file(settings: Settings) -> Iterator[Connection]:
     then.
     """
     with connect(settings) as connection:
-        require_current(connection, settings)
+        there = require_current(connection, settings)
         settings.private_file.chmod(FILE_MODE)
         # Rows that DuckDB put on the disk when memory was short, and that a kill left: nobody else has the file open.
         shutil.rmtree(spill_folder(settings.private_file), ignore_errors=True)
-        _create_raw_tables(connection, settings.project_dir)
+        _create_raw_tables(connection, settings.project_dir, there)
         yield connection
 
 
@@ -159,9 +159,9 @@ def spill_folder(private_file: Path) -> Path:
     return private_file.with_name(private_file.name + ".tmp")
 
 
-def require_current(connection: Connection, settings: Settings) -> None:
-    """ConfigurationError where a private file is of another version than this release works with."""
-    versions.require_current(
+def require_current(connection: Connection, settings: Settings) -> versions.Layout:
+    """The raw tables. ConfigurationError where a private file is of another version than this release works with."""
+    return versions.require_current(
         connection,
         settings.private_file.name,
         current=versions.current_version(settings.project_dir),
@@ -169,10 +169,9 @@ def require_current(connection: Connection, settings: Settings) -> None:
     )
 
 
-def _create_raw_tables(connection: Connection, project_dir: Path) -> None:
+def _create_raw_tables(connection: Connection, project_dir: Path, there: versions.Layout) -> None:
     """Makes missing tables, and writes down of which version the file is."""
     schema = raw_schema(project_dir)
-    there = versions.layout(connection)
     missing = [table for table in schema if table not in there]
     current = str(versions.current_version(project_dir))
     if not missing and own_setting(connection, versions.VERSION) == current:
