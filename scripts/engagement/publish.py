@@ -205,11 +205,14 @@ def check_build(target: Path, *, any_target: bool = False) -> None:
             " `dbt build` (ENGAGEMENT_DATA_DIR says over which data)"
         )
     if not is_whole or has_failed or not has_ended:
-        what = f"was `dbt {arguments.get('which')}`, or left something out"
-        if is_whole:
+        if arguments.get("which") != "build":
+            what = f"was `dbt {arguments.get('which')}`"
+        elif not is_whole:
+            what = "built only a part (--select, --exclude or the like)"
+        else:
             what = "failed" if has_failed else "did not come to its end"
         raise PublishRefusedError(
-            f"the last dbt command {what}, and only a whole successful build is published: run `dbt build` again"
+            f"the last dbt command {what}, and only a whole successful build is published: run `dbt build`, all of it"
         )
 
 

@@ -89,9 +89,14 @@ def shipped_version(connection: Connection, *, expected: str) -> str | None:
 
 def require_version(option: str, version: str, known: Sequence[str]) -> None:
     """ConfigurationError, naming what is known, unless a version is among it."""
+    if not known:
+        raise ConfigurationError(
+            f"{option}: the private file holds no scores: run `dbt build` over data that was read; ENGAGEMENT_DATA_DIR"
+            " says over which (data/demo: the demo's)"
+        )
     if version not in known:
         raise ConfigurationError(
-            f"{option}: {version!r} is no version of the score that was built; known: {', '.join(known) or 'none'}"
+            f"{option}: {version!r} is no version of the score that was built; known: {', '.join(known)}"
             " (a new one of seeds/score_components.csv needs `dbt build` first)"
         )
 

@@ -252,7 +252,7 @@ def _erase(demo: Demo) -> None:
     ("change", "code", "words"),
     [
         (_fail, 7, "the last dbt command failed"),
-        (_select, 7, "left something out"),
+        (_select, 7, "built only a part"),
         (_change_a_model, 7, "the project is another than the one that was built (days)"),
         (_land, 2, "private.duckdb: was written since raw_parquet was"),
         (_write_out, 2, "raw_parquet: was written after the marts were built"),

@@ -517,9 +517,9 @@ def test_only_a_whole_successful_build_of_no_older_day_is_published(
     for change, words in (
         (
             {"args": whole["args"] | {"which": "run"}},
-            "was `dbt run`, or left something out",
+            "the last dbt command was `dbt run`, and only",
         ),
-        ({"args": whole["args"] | {"select": ["as_of"]}}, "left something out"),
+        ({"args": whole["args"] | {"select": ["as_of"]}}, "the last dbt command built only a part"),
         ({"args": whole["args"] | {"target": "demo"}}, "was for target demo, and what is published"),
         ({"results": [whole["results"][0] | {"status": "error"}]}, "the last dbt command failed"),
     ):

@@ -28,7 +28,8 @@ from scipy.stats import spearmanr
 from conftest import ROOT, Workspace
 from documented_json import check_documented
 from engagement import fit
-from engagement.scores import mid_ranks, project_variable
+from engagement.errors import ConfigurationError
+from engagement.scores import mid_ranks, project_variable, require_version
 from engagement.warehouse import append, own_file
 
 OFFICE = "account-engagement"
@@ -770,3 +771,13 @@ def test_the_files_of_these_tests_have_columns_of_the_project() -> None:
         # the types have commas of their own
         asked = set(re.findall(r"(?:^|, )([a-z_]+) [a-z]", columns))
         assert asked <= documented[name], (name, asked - documented[name])
+
+
+def test_where_nothing_was_scored_no_version_is_to_blame() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^--to: the private file holds no scores: .*ENGAGEMENT_DATA_DIR"
+    ):
+        require_version("--to", "v2", [])
+    with pytest.raises(ConfigurationError, match=r"known: v1 \("):
+        require_version("--to", "v2", ["v1"])
+    require_version("--to", "v1", ["v1"])

@@ -13,7 +13,7 @@ from engagement.locations import PROJECT_FILE, segment_file
 from engagement.outcome import Outcome, counted
 from engagement.seeds import rows_of
 from engagement.segments import files
-from engagement.segments.published import published, records, segment_row
+from engagement.segments.published import JUDGED_BY, published, records, segment_row
 from engagement.segments.sql import frozen_sql
 
 SEED = Path("seeds", "segment_frozen_members.csv")
@@ -84,7 +84,7 @@ def freeze(
         lines=[
             f"Frozen: {counted(accounts, 'account')} of {segment_id} as of {day}, as {as_id}",
             f"Written: {', '.join(paths)}",
-            f"Next: dbt build -s segment_frozen_members segment_{as_id}, then `engagement run`.",
+            f"Next: dbt build -s segment_frozen_members segment_{as_id}, then {JUDGED_BY}.",
         ],
         facts={
             "segment_id": as_id,

@@ -15,7 +15,7 @@ from engagement.outcome import Outcome
 from engagement.segments import files
 from engagement.segments.attributes import known_attributes
 from engagement.segments.preview import Preview, preview
-from engagement.segments.published import hint
+from engagement.segments.published import JUDGED_BY, hint
 from engagement.segments.rule import read_rule
 from engagement.segments.sql import model_sql
 from engagement.segments.unit_test import unit_test
@@ -110,5 +110,5 @@ def _outcome(
     if dry_run:
         lines.append("Nothing is written. The same without --dry-run writes it.")
     else:
-        lines.append(f"Next: dbt build -s segment_{segment_id} (with its test), then `engagement run`.")
+        lines.append(f"Next: dbt build -s segment_{segment_id} (with its test), then {JUDGED_BY}.")
     return Outcome(lines=lines, facts=facts)

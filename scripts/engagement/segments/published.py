@@ -14,6 +14,9 @@ from engagement.errors import ConfigurationError
 
 Row = dict[str, Any]
 
+# What is said of a segment that was made and not judged yet.
+JUDGED_BY = "`engagement run` (with nothing to read anew, as on the demo: `dbt build && engagement publish`)"
+
 
 @contextmanager
 def published(settings: Settings, *, what: str = "segments") -> Iterator[duckdb.DuckDBPyConnection]:

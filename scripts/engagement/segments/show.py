@@ -14,7 +14,7 @@ from engagement.logs import log
 from engagement.outcome import Outcome, counted
 from engagement.report import console
 from engagement.segments import files
-from engagement.segments.published import Row, published, records, segment_row
+from engagement.segments.published import JUDGED_BY, Row, published, records, segment_row
 
 # The change is that since the newest day judged which is a week or more before the as-of date. An account counts once,
 # in however many office enrichments it is a member.
@@ -111,9 +111,7 @@ def list_segments(settings: Settings) -> Outcome:
     known = {row["segment_id"] for row in segments}
     waiting = [one for one in files.described(settings.project_dir) if one not in known]
     if waiting:
-        log.warning(
-            "warning: not published yet: %s; `engagement run` judges them", ", ".join(sorted(waiting))
-        )
+        log.warning("warning: not published yet: %s; next: %s", ", ".join(sorted(waiting)), JUDGED_BY)
     return Outcome(
         facts={"segments": segments, "not_published": sorted(waiting)},
         summary=lambda: _print_list(segments, console()),

@@ -10,6 +10,7 @@ from engagement.pages import formats
 from engagement.pages.reader import Reader
 from engagement.pages.sections import unless_older
 from engagement.pages.tables import Column, table
+from engagement.segments.published import JUDGED_BY
 
 COMMAND = 'engagement segment new my_segment --name "My segment" --owner Sales {options}'
 
@@ -122,6 +123,4 @@ def _command(found: Any, words: str, *, key: str) -> None:
         st.caption("There is no command for it: the value looks like an address.")
         return
     st.code(COMMAND.format(options=options[chosen]), language=None, wrap_lines=True)
-    st.markdown(
-        "Run it in the project, with a name of your own; then `engagement run` judges and publishes it."
-    )
+    st.markdown(f"Run it in the project, with a name of your own; what judges and publishes it: {JUDGED_BY}.")
