@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from dbt.cli.main import dbtRunner
 from dbt.constants import PARTIAL_PARSE_FILE_NAME
 from dbt.contracts.graph.manifest import Manifest
 from sqlfluff.core import FluffConfig, Linter
@@ -273,6 +274,33 @@ def test_plain_dbt_builds_and_tests_on_a_new_file(compiled_project: CompiledProj
         *(node["unique_id"] for node in compiled_project.nodes("test")),
     }
     assert passed >= {node["unique_id"] for node in models(compiled_project)}
+
+
+def test_a_build_of_a_file_into_which_nothing_was_read_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGAGEMENT_PRIVATE_FILE", str(tmp_path / "private.duckdb"))
+    options = [
+        "--project-dir",
+        str(ROOT),
+        "--profiles-dir",
+        str(ROOT),
+        "--target-path",
+        str(tmp_path / "target"),
+    ]
+    for settings, says in (
+        ((), True),
+        (("insert into raw.settings values ('', 'reporting.time_zone', 'UTC')",), False),
+    ):
+        with duckdb.connect(str(tmp_path / "private.duckdb")) as connection:
+            for statement in settings:
+                connection.execute(statement)
+        assert (
+            dbtRunner()
+            .invoke(["run", "--select", "stg_office__mailboxes", "--log-path", str(tmp_path), *options])
+            .success
+        )
+        assert ("Nothing was read into this private file yet" in capfd.readouterr().out) is says
 
 
 # --- the SQL that DuckDB and Spark share
