@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, sync_playwright
 
 SCRIPTS = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -105,6 +105,22 @@ def settled(page: Page) -> None:
         page.reload()
         drawn.wait_for()
     page.locator("[data-stale=true]").first.wait_for(state="detached")
+
+
+def shown(wanted: Locator) -> Locator:
+    """Waits for something of a page that a link led to, and loads the page once more where it is not there for long.
+
+    Where a link is opened while the page before still draws, Streamlit may draw the new one without the parameters of
+    its address: the list in the place of a card. The address is right then, and loading it shows the card. Met in whole
+    runs of the tests only.
+    """
+    try:
+        wanted.wait_for(timeout=DRAWING_MILLISECONDS)
+    except TimeoutError:
+        wanted.page.reload()
+        settled(wanted.page)
+        wanted.wait_for()
+    return wanted
 
 
 def visit(page: Page, address: str) -> None:

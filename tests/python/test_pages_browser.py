@@ -26,7 +26,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as WaitedTooLongError
 
-from benchmarks.browser import WAIT_MILLISECONDS, chromium, serving, settled, visit, visitor
+from benchmarks.browser import WAIT_MILLISECONDS, chromium, serving, settled, shown, visit, visitor
 from pages_world import demo_file, needs_chromium, number, rows_of, table_of  # noqa: F401  (demo_file is a fixture)
 
 ROOT = Path(__file__).parents[2]
@@ -359,7 +359,7 @@ def test_a_table_is_sorted_and_opened_by_keyboard(demo_pages: str, browser: Brow
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile(r"/customer\?account=A-\d+"))
         settled(page)
-        expect(page.get_by_text(names[0]).first).to_be_visible()
+        shown(page.get_by_text(names[0]).first)
 
 
 # --- ten tasks of people who look after customers; each answer is read off the page, and is what SQL answers
@@ -379,7 +379,7 @@ class Desk:
     def rows(self, caption: str | re.Pattern[str]) -> list[list[str]]:
         """The rows of a table, without its header and with every row of it shown."""
         table = self.page.get_by_role("table", name=caption).first
-        table.wait_for()
+        shown(table)
         return [
             [text.strip() for text in row.locator("th, td").all_inner_texts()]
             for row in table.locator("tbody tr").all()
@@ -433,7 +433,7 @@ def test_task_2_why_did_this_score_fall(desk: Desk) -> None:
     desk.goes_to("score")
     fallen = desk.rows(re.compile("Top falls"))[0][0]
     desk.page.get_by_role("table", name=re.compile("Top falls")).get_by_role("link", name=fallen).click()
-    desk.page.get_by_role("heading", name=fallen).wait_for()
+    shown(desk.page.get_by_role("heading", name=fallen))
     settled(desk.page)
     [(name, change, own, others, component, moved)] = desk.sql(
         """
@@ -449,7 +449,7 @@ def test_task_2_why_did_this_score_fall(desk: Desk) -> None:
         """
     )
     assert name == fallen
-    said = desk.page.get_by_text(re.compile("^In the week to")).inner_text()
+    said = shown(desk.page.get_by_text(re.compile("^In the week to"))).inner_text()
     minus = "\N{MINUS SIGN}"
     expected = (
         f"fell by {-change:.1f} points",
