@@ -52,13 +52,7 @@
     Asked are the days of `scored_days` alone, so a stretch begins and ends on one of them, or never ends: the days of a key
     between two of them are one stretch then, and a refresh in part, which asks for few, has few. -#}
 {% macro stretches_in_windows(name, relation, keys, windows, window_days) -%}
-    {%- set starts_on -%}
-        case
-                when knowledge.is_as_known = 1 then greatest(dated.happened_on, dated.known_on)
-                else dated.happened_on
-            end
-    {%- endset -%}
-    {%- set ends_before_on = 'coalesce(asked_after.scored_on, ' ~ "date '9999-12-31')" -%}
+    {%- set ends_before_on = "coalesce(asked_after.scored_on, date '9999-12-31')" -%}
     {{ name }}_known_late as (
 
         select distinct {{ keys | join(', ') }}
@@ -122,7 +116,12 @@
                 {%- endfor %}
         inner join knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
         inner join {{ name }}_days_asked as asked
-            on asked.day_on = {{ starts_on }}
+            on
+                asked.day_on
+                = case
+                    when knowledge.is_as_known = 1 then greatest(dated.happened_on, dated.known_on)
+                    else dated.happened_on
+                end
         left join {{ name }}_days_asked as asked_after
             on asked_after.day_on = {{ days_after('dated.happened_on', 'windows.' ~ window_days) }}
         where

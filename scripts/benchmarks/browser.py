@@ -98,12 +98,7 @@ def settled(page: Page) -> None:
     """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on
     a busy machine, the page is loaded once more, as anybody would.
     """
-    drawn = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
-    try:
-        drawn.wait_for(timeout=DRAWING_MILLISECONDS)
-    except TimeoutError:
-        page.reload()
-        drawn.wait_for()
+    _there_or_loaded_once_more(page.locator("[data-testid=stApp][data-test-script-state=notRunning]"))
     page.locator("[data-stale=true]").first.wait_for(state="detached")
 
 
@@ -114,13 +109,16 @@ def shown(wanted: Locator) -> Locator:
     its address: the list in the place of a card. The address is right then, and loading it shows the card. Met in whole
     runs of the tests only.
     """
+    _there_or_loaded_once_more(wanted)
+    return wanted
+
+
+def _there_or_loaded_once_more(wanted: Locator) -> None:
     try:
         wanted.wait_for(timeout=DRAWING_MILLISECONDS)
     except TimeoutError:
         wanted.page.reload()
-        settled(wanted.page)
         wanted.wait_for()
-    return wanted
 
 
 def visit(page: Page, address: str) -> None:
