@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
 
 SCRIPTS = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,27 +98,13 @@ def settled(page: Page) -> None:
     """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on
     a busy machine, the page is loaded once more, as anybody would.
     """
-    _there_or_loaded_once_more(page.locator("[data-testid=stApp][data-test-script-state=notRunning]"))
-    page.locator("[data-stale=true]").first.wait_for(state="detached")
-
-
-def shown(wanted: Locator) -> Locator:
-    """Waits for something of a page that a link led to, and loads the page once more where it is not there for long.
-
-    Where a link is opened while the page before still draws, Streamlit may draw the new one without the parameters of
-    its address: the list in the place of a card. The address is right then, and loading it shows the card. Met in whole
-    runs of the tests only.
-    """
-    _there_or_loaded_once_more(wanted)
-    return wanted
-
-
-def _there_or_loaded_once_more(wanted: Locator) -> None:
+    at_rest = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
     try:
-        wanted.wait_for(timeout=DRAWING_MILLISECONDS)
+        at_rest.wait_for(timeout=DRAWING_MILLISECONDS)
     except TimeoutError:
-        wanted.page.reload()
-        wanted.wait_for()
+        page.reload()
+        at_rest.wait_for()
+    page.locator("[data-stale=true]").first.wait_for(state="detached")
 
 
 def visit(page: Page, address: str) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 HUB, RESULTS, CUSTOMER, SCORE, SEGMENTS = "enrichments", "results", "customer", "score", "segments"
+# The parameter of the customers' page that names the one whose card is asked for.
+ACCOUNT = "account"
 
 
 def use(pages: Mapping[str, Any]) -> None:
@@ -25,7 +27,7 @@ def href(path: str, **parameters: str) -> str:
 
 def account_href(account_id: str) -> str:
     """The address of an account's card."""
-    return href(CUSTOMER, account=account_id)
+    return href(CUSTOMER, **{ACCOUNT: account_id})
 
 
 def go(path: str, **parameters: str) -> None:
@@ -40,7 +42,7 @@ def page_link(path: str, label: str, **parameters: str) -> None:
 
 def open_account(account_id: str) -> None:
     """An account's card, in this tab; does not return."""
-    go(CUSTOMER, account=account_id)
+    go(CUSTOMER, **{ACCOUNT: account_id})
 
 
 def segment_href(segment_id: str) -> str:

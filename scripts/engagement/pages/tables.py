@@ -75,6 +75,7 @@ def table(
     key: str,
     caption: str,
     leads_to: Link | None = None,
+    parameter: str | None = None,
     id_column: str = "account_id",
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
@@ -84,7 +85,8 @@ def table(
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
     The first cell of a row `leads_to` its `id_column`; a row without one leads nowhere. Without rows, `empty` stands
-    there instead. `indent` is how many steps a row's first cell stands to the right, for a tree.
+    there instead. Where this list stands though the browser's address names one of its rows in `parameter`, that row is
+    opened. `indent` is how many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -130,6 +132,7 @@ def table(
             "sort": state["sort"],
             "note": f"{formats.count(len(shown))} of {formats.count(len(frame))} rows." if left else "",
             "more": f"Show {formats.count(min(left, ROWS_MORE))} more" if left else "",
+            "parameter": parameter or "",
         },
         on_sort_change=lambda: _sort(key, numbers),
         on_more_change=lambda: _lengthen(key),

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from engagement.pages import formats
+from engagement.pages import formats, links
 from engagement.pages.customer import (
     activity,
     company,
@@ -64,7 +64,7 @@ TAB = "card_tab"
 
 def body(reader: Reader) -> None:
     """The card of ?account=ID; without it, the list of customers."""
-    account_id = st.query_params.get("account")
+    account_id = st.query_params.get(links.ACCOUNT)
     if not account_id:
         customer_search.everybody(reader)
         return
