@@ -425,7 +425,9 @@ def test_a_parent_is_a_link(tmp_path: Path) -> None:
 
 
 def test_the_points_add_up_to_the_score_to_the_last_digit(tmp_path: Path) -> None:
-    rows = cells(shown(published(tmp_path, scored()), "A1"), "Points by component, and their sum")
+    test = shown(published(tmp_path, scored()), "A1")
+    assert "Version v1 of the weights" in texts(test)
+    rows = cells(test, "Points by component, and their sum")
 
     assert rows == [
         ["Contact recency", "3 days", "30.1234", "40.0"],

@@ -139,7 +139,10 @@ def _parts(reader: Reader, card: Mapping[str, Any]) -> None:
             caption="How the components add up to the score",
             has_table_beside=True,
         )
-        st.caption("Each bar begins where the one above ends. Pale: points that were possible.")
+        st.caption(
+            "Each bar begins where the one above ends. Pale: points that were possible. "
+            f"Version {formats.plain(version(reader))} of the weights."
+        )
     with right:
         _sum(parts)
 
