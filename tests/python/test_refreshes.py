@@ -360,7 +360,7 @@ def test_a_refresh_is_whole_unless_the_one_before_ended_well_with_the_same_model
         connection.execute("update raw.settings set value = 'Asia/Kolkata' where key = 'reporting.time_zone'")
     assert decided() == (False, False)
     assert decided() == (False, True)
-    for path in ("models/intermediate/int_messages_matched.sql", "macros/dialect/dates.sql"):
+    for path in ("models/intermediate/messages/int_messages_matched.sql", "macros/dialect/dates.sql"):
         file = project / path
         file.write_text(file.read_text(encoding="utf-8") + "{# another #}\n", encoding="utf-8")
         assert decided() == (False, False), path

@@ -47,7 +47,7 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 1_000_000
 # So many mailboxes in a row that a service failed for, without one that worked: the service is down, not a
 # mailbox. The run is given up once they are also more than is tolerated.
 FAILURES_IN_A_ROW = 3
-# As in models/intermediate/as_of.sql: 100 x 0.29 is 28.999... to a computer.
+# As in models/intermediate/clock/as_of.sql: 100 x 0.29 is 28.999... to a computer.
 _HAIR = 0.000001
 
 
