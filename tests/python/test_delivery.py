@@ -94,6 +94,7 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.faults
 def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     program = "sleep 60 & echo $! > child; sleep 60"
     began = time.monotonic()
@@ -186,6 +187,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     assert "zq" not in line and elsewhere.url not in line
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("answer", [Answer(delay=60), Answer(drip=0.05)])
 def test_a_webhook_that_hangs_or_drips_is_left(answer: Answer) -> None:
     with receiving(answer) as receiver:
@@ -196,6 +198,7 @@ def test_a_webhook_that_hangs_or_drips_is_left(answer: Answer) -> None:
     assert "notify.webhook: no answer in time" in line
 
 
+@pytest.mark.faults
 def test_what_hangs_leaves_time_for_the_other_way(tmp_path: Path) -> None:
     with receiving(Answer(delay=60)) as receiver:
         both = Destination(

@@ -397,6 +397,7 @@ def test_where_folders_cannot_be_exchanged_one_is_set_aside(
     assert names_below(out) == ["one", "one/manifest.json", "one/one-0001.csv"]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("step", ["open", "write", "fsync", "manifest", "put"])
 def test_a_disk_that_is_full_at_any_step_leaves_the_last_export(
     published: Workspace, monkeypatch: pytest.MonkeyPatch, step: str
@@ -444,6 +445,7 @@ def full_write(hashing: Any) -> Any:
     return write
 
 
+@pytest.mark.faults
 def test_a_real_disk_that_is_full(published: Workspace) -> None:
     """/dev/full in the place of the file: the system's own error, through DuckDB."""
     from engagement.exports.hashing import HashingFiles

@@ -210,6 +210,7 @@ main()
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "places",
     [

@@ -701,6 +701,7 @@ def killed_when(workspace: Workspace, condition: Callable[[], object]) -> None:
     process.communicate()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("endpoint", ["single", "bulk"])
 def test_killed_with_lookups_under_way_nobody_is_paid_for_twice(
     ready: Workspace, service: Handle, endpoint: str
@@ -721,6 +722,7 @@ def test_killed_with_lookups_under_way_nobody_is_paid_for_twice(
     assert places_of(ready) == []
 
 
+@pytest.mark.faults
 def test_killed_while_waiting_for_results_they_are_fetched(ready: Workspace, service: Handle) -> None:
     write_contacts(ready, [a_person(number) for number in range(MANY)])
     service.switches.polls_before_done = 10**6

@@ -964,6 +964,7 @@ def settle(workspace: Workspace, service: Handle, customers: int, *, held: int) 
     assert outcomes(workspace) == {"result": customers}
 
 
+@pytest.mark.faults
 def test_killed_after_a_bulk_was_accepted_and_before_its_id_was_known(
     ready: Workspace, service: Handle
 ) -> None:
@@ -975,6 +976,7 @@ def test_killed_after_a_bulk_was_accepted_and_before_its_id_was_known(
     settle(ready, service, 600, held=500)
 
 
+@pytest.mark.faults
 def test_killed_while_waiting_for_results(ready: Workspace, service: Handle) -> None:
     with_customers(ready, 600)
     service.switches.polls_before_done = 10**6
@@ -985,6 +987,7 @@ def test_killed_while_waiting_for_results(ready: Workspace, service: Handle) -> 
     settle(ready, service, 600, held=0)
 
 
+@pytest.mark.faults
 def test_killed_between_results(ready: Workspace, service: Handle) -> None:
     with_customers(ready, 1001)
     service.fail(RESULTS, times=1, delay=0.0, status=None)
@@ -1002,6 +1005,7 @@ def test_killed_between_results(ready: Workspace, service: Handle) -> None:
     settle(ready, service, 1001, held=0)
 
 
+@pytest.mark.faults
 def test_killed_in_the_midst_of_single_lookups(ready: Workspace, service: Handle) -> None:
     ready.enrich_companies(service.url, endpoint="single")
     with_customers(ready, 30)

@@ -415,6 +415,7 @@ def test_the_address_may_come_from_the_environment(workspace: Workspace, receive
 # --- a signal
 
 
+@pytest.mark.faults
 def test_a_cancelled_run_tells_in_its_ten_seconds(workspace: Workspace, receiver: Receiver) -> None:
     notify(workspace, webhook=receiver.url)
     process = start(workspace, AS_RUN.format(act="time.sleep(60)"), "run")
@@ -430,6 +431,7 @@ def test_a_cancelled_run_tells_in_its_ten_seconds(workspace: Workspace, receiver
     assert "cancelled by SIGTERM" in message["text"]
 
 
+@pytest.mark.faults
 def test_a_webhook_that_hangs_does_not_keep_a_cancelled_run(workspace: Workspace, receiver: Receiver) -> None:
     receiver.answers = [Answer(delay=60)]
     notify(workspace, webhook=receiver.url)

@@ -251,6 +251,7 @@ cli.main(sys.argv[3:])
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("place", "when", "is_replaced"),
     [
@@ -326,6 +327,7 @@ def test_an_erasure_deletes_it_and_says_so(landed: Workspace) -> None:
     assert "Parquet" not in landed.run("erase", "lee@contoso.example", "--yes").stdout
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("place", ["old_copies._remove_raw_folders", "old_copies._write_raw_folders"])
 def test_an_erasure_that_is_killed_meanwhile_is_finished_by_the_next_command(
     place: str, landed: Workspace

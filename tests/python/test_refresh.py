@@ -668,6 +668,7 @@ def test_killed_in_dbt_the_next_run_gives_what_an_undisturbed_one_gives(
         ]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "after_seconds", [*(pytest.param(seconds, marks=pytest.mark.long) for seconds in (0.1, 0.6, 2.2)), 1.4]
 )
