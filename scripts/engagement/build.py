@@ -167,6 +167,8 @@ def _environment(settings: Settings) -> Iterator[None]:
         "ENGAGEMENT_PRIVATE_FILE": str(settings.private_file.resolve()),
         "ENGAGEMENT_PUBLISHED_FILE": str(settings.published_file.resolve()),
         "ENGAGEMENT_DATA_DIR": str(settings.data_dir.resolve()),
+        # dbt gives it back when it is done; `build` holds it meanwhile.
+        "ENGAGEMENT_KEEP_OPEN": "False",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     if settings.dbt_dir != settings.project_dir:

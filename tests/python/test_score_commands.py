@@ -570,7 +570,7 @@ def test_too_few_points_for_the_components() -> None:
 
 def test_the_score_is_the_one_of_the_models() -> None:
     """The formula of int_components_weighted, computed by DuckDB on places with gaps."""
-    model = (ROOT / "models" / "intermediate" / "int_components_weighted.sql").read_text("utf-8")
+    model = (ROOT / "models" / "intermediate" / "score" / "int_components_weighted.sql").read_text("utf-8")
     macro = (ROOT / "macros" / "points.sql").read_text("utf-8")
     possible = "100 * weight / nullif(measured_weight, 0)"
     earned = "cast(floor(points_possible * place_ratio * 10000 + 0.000001) / 10000 as decimal(9, 4))"
