@@ -148,7 +148,7 @@ def test_what_has_changed_is_built_and_tested_with_what_is_made_of_it(workbench:
     assert not (workbench / "target" / "run_results.json").exists()
     assert not (workbench / "data" / "private.duckdb").exists()
     with duckdb.connect(str(workbench / "data" / "dev" / "private.duckdb"), read_only=True) as connection:
-        assert connection.sql("select count(*) > 0 from marts.account_recency").fetchone() == (True,)
+        assert connection.execute("select count(*) > 0 from marts.account_recency").fetchone() == (True,)
 
 
 @pytest.mark.long

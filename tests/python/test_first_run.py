@@ -307,7 +307,7 @@ def test_the_first_run_as_documented_from_the_wheel_in_a_new_environment(
                 (folder / "contacts.csv").write_text(CONTACTS, "utf-8")
         done = engagement("engagement publish --json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["tables"]["marts.account_engagement"] > 0
+    assert json.loads(done.stdout)["tables"]["account_engagement"] > 0
     assert sorted(path.name for path in (folder / "data" / "dbt").iterdir()) == ["logs", "target"]
     assert files_below(package) == carried
     assert sorted(path.name for path in folder.iterdir()) == [
