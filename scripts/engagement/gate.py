@@ -413,9 +413,9 @@ def check_texts(
     """
     refusals: list[Refusal] = []
 
-    def look(source: str, texts: dict[str, str], table: str, others: Iterable[str] = ()) -> None:
+    def look(relation: str, source: str, texts: dict[str, str], others: Iterable[str] = ()) -> None:
         """`texts` maps what a refusal calls a column to its expression; one scan of the source for all of them, and
-        for `others`, which are only read.
+        for `others`, which are only read. `relation` is whose they are, as an expression; `source` may group by it.
         """
         aggregates = []
         for expression in texts.values():
@@ -425,22 +425,22 @@ def check_texts(
             is_secret = " or ".join(f"contains({value}, ?)" for _ in secrets) or "false"
             aggregates.append(f"coalesce(bool_or({is_secret}), false)")
         aggregates += [f"bit_xor(hash({column}))" for column in others]
-        row = connection.execute(
-            f"select {', '.join(aggregates)} from {source}", [*secrets] * len(texts)
-        ).fetchone()
-        assert row is not None
-        for position, column in enumerate(texts):
-            if row[2 * position]:
-                refusals.append(Refusal(table, column, "address: address-like text"))
-            if row[2 * position + 1]:
-                refusals.append(Refusal(table, column, "secret: a secret of the configuration"))
+        for table, *found in connection.execute(
+            f"select {relation} as relation, {', '.join(aggregates)} from {source}",
+            [*secrets] * len(texts),
+        ).fetchall():
+            for position, column in enumerate(texts):
+                if found[2 * position]:
+                    refusals.append(Refusal(table, column, "address: address-like text"))
+                if found[2 * position + 1]:
+                    refusals.append(Refusal(table, column, "secret: a secret of the configuration"))
 
     for table in sound:
         texts = {column.name: quoted(column.name) for column in table.columns if not is_number(column.type)}
         others = [quoted(column.name) for column in table.columns if column.name not in texts]
         name = f"{table.schema}.{table.name}"
         try:
-            look(f"candidate.{table.qualified_name}", texts, name, others)
+            look(literal(name), f"candidate.{table.qualified_name}", texts, others)
         except duckdb.Error as error:
             refusals.append(
                 Refusal(name, "", f"rows: cannot be read to the last one ({type(error).__name__})")
@@ -451,15 +451,11 @@ def check_texts(
         ("duckdb_columns()", "table_name", ("comment", "tags", "column_name", "column_default")),
         ("duckdb_schemas()", "schema_name", ("comment", "tags", "schema_name")),
     ):
-        here = f"{catalogue} where database_name = 'candidate' and not internal"
-        for schema, relation in connection.execute(
-            f"select distinct schema_name, {name} from {here} order by all"
-        ).fetchall():
-            look(
-                f"{here} and schema_name = {literal(schema)} and {name} = {literal(relation)}",
-                {f"({attribute})": attribute for attribute in attributes},
-                f"{schema}.{relation}",
-            )
+        look(
+            f"schema_name || '.' || {name}",
+            f"{catalogue} where database_name = 'candidate' and not internal group by relation order by relation",
+            {f"({attribute})": attribute for attribute in attributes},
+        )
     return refusals
 
 
