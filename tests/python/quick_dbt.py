@@ -1,7 +1,8 @@
 """dbt does less beside its work in a build of a test process: two fifths of its time.
 
-- The profile gives the file back whenever nothing is under way (`keep_open: false`), which with so many nodes on so few
-  rows is much of what a build does; here it is given back when dbt is done.
+- Where dbt is told to give the file back whenever nothing is under way (`ENGAGEMENT_KEEP_OPEN` of profiles.yml), which
+  with so many nodes on so few rows is much of what a build does, and where it would keep it for good, it is given back
+  when dbt is done.
 - What dbt says for its debugging is not made out, but where a test reads its log (`logged_whole`).
 - Its artifacts are encoded in one go, and so by C.
 - The settings that hold for the whole file are set when it is opened, not by each model and test anew.

@@ -60,18 +60,7 @@ copies_of_meetings as (
         on
             meetings.ical_key = copies.ical_key
             and meetings.start_at = copies.start_at
-    -- A copy that vanished before the meeting began speaks for nobody.
-    where
-        (copies.gone_at is null or copies.gone_at >= meetings.begins_at)
-        -- asked with exists: as a join DuckDB would pair every meeting with every mailbox first
-        and exists (
-            select 1
-            from mailboxes
-            where
-                mailboxes.enrichment_id = meetings.enrichment_id
-                and mailboxes.mailbox_id = copies.mailbox_id
-                and mailboxes.monitored_to_at > meetings.begins_at
-        )
+    where {{ is_copy_that_speaks('copies', 'meetings', 'mailboxes') }}
 
 ),
 

@@ -90,8 +90,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // Streamlit may answer a request that was sent before the address changed after the one for the new address, and leave
   // this list where the address names one of its rows.
   let seconds = 0;
-  const look = setInterval(() => {
-    const named = parameter && new URLSearchParams(window.location.search).get(parameter);
+  const look = parameter && setInterval(() => {
+    const named = new URLSearchParams(window.location.search).get(parameter);
     seconds = named ? seconds + 1 : 0;
     if (seconds === SECONDS_OF_PATIENCE) setTriggerValue("open", named);
   }, 1000);
