@@ -13,6 +13,13 @@ HUB, RESULTS, CUSTOMER, SCORE, SEGMENTS = "enrichments", "results", "customer", 
 ACCOUNT = "account"
 
 
+class Place(NamedTuple):
+    """A page and the parameters of its address."""
+
+    path: str
+    parameters: dict[str, str]
+
+
 def use(pages: Mapping[str, Any]) -> None:
     """The pages of this session, by their paths."""
     st.session_state["pages"] = pages
@@ -32,7 +39,36 @@ def account_href(account_id: str) -> str:
 
 def go(path: str, **parameters: str) -> None:
     """Another page, in this tab; does not return."""
-    st.switch_page(st.session_state["pages"][path], query_params=parameters)
+    here = Place(st.session_state["at"], st.query_params.to_dict())
+    _travel(here, Place(path, parameters))
+
+
+def _travel(start: Place, end: Place) -> None:
+    st.session_state["journey"] = (start, end)
+    st.switch_page(st.session_state["pages"][end.path], query_params=end.parameters)
+
+
+def at(path: str) -> None:
+    """A page is drawn. Where `go` was to lead elsewhere, that is gone to now, and this does not return.
+
+    Of two requests that it has not begun yet Streamlit makes one, with the address of the later one. A fragment that
+    runs every few seconds may ask between `st.switch_page` and the run that this asks for, with the address of before
+    (`ScriptRequests.request_rerun` of Streamlit 1.67). Then the page of before is drawn, or that of after with the
+    parameters of before.
+    """
+    st.session_state["at"] = path
+    if (journey := st.session_state.pop("journey", None)) is None:
+        return
+    start, end = journey
+    here = Place(path, st.query_params.to_dict())
+    is_between = path in (start.path, end.path) and here.parameters in (start.parameters, end.parameters)
+    if is_between and here != end:
+        _travel(start, end)
+
+
+def stay() -> None:
+    """Somebody chose anew, so where he wanted to go before no longer counts."""
+    st.session_state.pop("journey", None)
 
 
 def page_link(path: str, label: str, **parameters: str) -> None:

@@ -1,5 +1,3 @@
-// A page that was asked for is there long before.
-const SECONDS_OF_PATIENCE = 3;
 // From so many letters on a cell is not made as narrow as its longest word.
 const LONG_TEXT = 40;
 const element = (name, text, classes) => {
@@ -9,7 +7,7 @@ const element = (name, text, classes) => {
   return made;
 };
 export default function ({ data, parentElement, setTriggerValue }) {
-  const { caption, columns, rows, sort, note, more, parameter } = data;
+  const { caption, columns, rows, sort, note, more } = data;
   const frame = element("div", null, "frame");
   const table = element("table");
   table.append(element("caption", caption));
@@ -87,13 +85,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const observer = new ResizeObserver(settle);
   observer.observe(frame);
   settle();
-  // Streamlit may answer a request that was sent before the address changed after the one for the new address, and leave
-  // this list where the address names one of its rows.
-  let seconds = 0;
-  const look = parameter && setInterval(() => {
-    const named = new URLSearchParams(window.location.search).get(parameter);
-    seconds = named ? seconds + 1 : 0;
-    if (seconds === SECONDS_OF_PATIENCE) setTriggerValue("open", named);
-  }, 1000);
-  return () => { observer.disconnect(); clearInterval(look); };
+  return () => observer.disconnect();
 }

@@ -18,7 +18,7 @@ import streamlit as st
 from engagement.contract import quoted
 from engagement.exports.formulas import as_text
 from engagement.pages import formats
-from engagement.pages.links import Link
+from engagement.pages.links import Link, stay
 
 ROWS_AT_FIRST, ROWS_MORE = 25, 100
 
@@ -75,7 +75,6 @@ def table(
     key: str,
     caption: str,
     leads_to: Link | None = None,
-    parameter: str | None = None,
     id_column: str = "account_id",
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
@@ -85,8 +84,7 @@ def table(
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
     The first cell of a row `leads_to` its `id_column`; a row without one leads nowhere. Without rows, `empty` stands
-    there instead. Where this list stands though the browser's address names one of its rows in `parameter`, that row is
-    opened. `indent` is how many steps a row's first cell stands to the right, for a tree.
+    there instead. `indent` is how many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -132,11 +130,10 @@ def table(
             "sort": state["sort"],
             "note": f"{formats.count(len(shown))} of {formats.count(len(frame))} rows." if left else "",
             "more": f"Show {formats.count(min(left, ROWS_MORE))} more" if left else "",
-            "parameter": parameter or "",
         },
         on_sort_change=lambda: _sort(key, numbers),
         on_more_change=lambda: _lengthen(key),
-        on_open_change=lambda: None,
+        on_open_change=stay,
     )
     if leads_to is not None and (chosen := getattr(result, "open", None)):
         leads_to.opens(str(chosen))

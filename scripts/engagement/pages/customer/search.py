@@ -143,7 +143,7 @@ def everybody(reader: Reader) -> None:
             bind="query-params",
         )
     most = MOST_FOUND if needle else MOST_LISTED
-    _listed(_found(reader, needle, band or "", segment or "", most), "Customers", parameter=links.ACCOUNT)
+    _listed(_found(reader, needle, band or "", segment or "", most), "Customers")
 
 
 def _needle() -> str:
@@ -161,14 +161,13 @@ def _found(reader: Reader, needle: str, band: str, segment: str, most: int) -> p
     return reader.frame(CUSTOMERS, needle=needle, band=band, segment=segment, most=most)
 
 
-def _listed(found: pandas.DataFrame, caption: str, parameter: str | None = None) -> None:
+def _listed(found: pandas.DataFrame, caption: str) -> None:
     table(
         found,
         COLUMNS,
         key="customers",
         caption=caption,
         leads_to=links.TO_ACCOUNT,
-        parameter=parameter,
         empty="none found. Write less of the name, or clear the filters.",
     )
     if not found.empty and (total := found["found_count"].iloc[0]) > len(found):
