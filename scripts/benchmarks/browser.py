@@ -12,11 +12,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, TimeoutError, sync_playwright
 
 SCRIPTS = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -79,8 +79,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def visitor(browser: Browser, **options: Any) -> BrowserContext:
-    """A person at a desk who writes numbers and dates as in Britain, and lives in UTC."""
+@contextmanager
+def visitor(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """A person at a desk who writes numbers and dates as in Britain, and lives in UTC. Of an error that ends the visit,
+    the notes say what stood on the pages.
+    """
     context = browser.new_context(
         **{
             "locale": "en-GB",
@@ -90,8 +93,23 @@ def visitor(browser: Browser, **options: Any) -> BrowserContext:
             **options,
         }
     )
-    context.set_default_timeout(WAIT_MILLISECONDS)
-    return context
+    with context:
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        try:
+            yield context
+        except Exception as error:
+            for page in context.pages:
+                with suppress(Error):
+                    error.add_note(_seen_on(page))
+            raise
+
+
+def _seen_on(page: Page) -> str:
+    """The address of a page, what Streamlit says it does, and the headings and tables that stand there."""
+    app = page.locator("[data-testid=stApp]")
+    state = app.get_attribute("data-test-script-state", timeout=1000) if app.count() else "no app"
+    headings = page.locator("h1, h2, caption").all_inner_texts()
+    return f"{page.url}, {state}: {', '.join(headings)}"
 
 
 def settled(page: Page) -> None:
@@ -103,6 +121,8 @@ def settled(page: Page) -> None:
         at_rest.wait_for(timeout=DRAWING_MILLISECONDS)
     except TimeoutError:
         page.reload()
+        # Before it draws anything it is at rest as well.
+        page.locator("h1").first.wait_for()
         at_rest.wait_for()
     page.locator("[data-stale=true]").first.wait_for(state="detached")
 
