@@ -120,12 +120,17 @@ def test_another_folder_is_made_and_named(empty: Workspace) -> None:
     assert "  cd a/b\n" in done.stdout
 
 
-def test_copied_models_are_the_folders_own_and_can_be_changed(empty: Workspace) -> None:
+def test_copied_models_are_the_folders_own(empty: Workspace) -> None:
     assert json.loads(empty.run("check", "--json").stdout)["exit_code"] == 2
     done = empty.run("init", "--copy-models", "--json")
     assert json.loads(done.stdout)["models"] == "own"
     assert project_files(empty.root) == project_files(ROOT)
     assert json.loads(empty.run("check", "--json").stdout)["models"] == "own"
+
+
+@pytest.mark.long
+def test_a_segment_is_made_among_copied_models(empty: Workspace) -> None:
+    assert empty.run("init", "--copy-models").exit_code == 0
     made = empty.run(
         *("segment", "new", "german", "--name", "German", "--owner", "Sales", "--where", "country = Germany")
     )

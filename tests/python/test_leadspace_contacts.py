@@ -947,6 +947,7 @@ def test_what_is_not_switched_on_is_not_in_the_file(configured_copy: Workspace, 
     assert verified(configured_copy).exit_code == 0
 
 
+@pytest.mark.faults
 def test_rows_that_no_output_table_announces_are_refused(copy: Workspace) -> None:
     with duckdb.connect(str(copy.published_file)) as connection:
         connection.execute('drop view enrichment."LeadspaceContacts"')
@@ -955,6 +956,7 @@ def test_rows_that_no_output_table_announces_are_refused(copy: Workspace) -> Non
     assert "people: rows of an enrichment that does not publish them" in done.stderr
 
 
+@pytest.mark.faults
 def test_a_banded_file_shows_no_single_person(copy: Workspace) -> None:
     with duckdb.connect(str(copy.published_file)) as connection:
         connection.execute("update marts.publication set small_numbers = 'band', smallest_group = 5")

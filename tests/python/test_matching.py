@@ -13,7 +13,11 @@ from engagement.matching.places import Countries, registrable_domain
 from project_fixtures import ROOT
 
 WORDS = NameWords.load(ROOT / "seeds" / "company_name_words.csv")
-COUNTRIES = Countries.load(ROOT / "seeds" / "country_spellings.csv")
+
+
+@pytest.fixture(scope="module")
+def countries() -> Countries:
+    return Countries.load(ROOT / "seeds" / "country_spellings.csv")
 
 
 def compared(left: str | None, right: str | None):  # type: ignore[no-untyped-def]
@@ -152,8 +156,10 @@ def test_a_website_is_the_domain_that_somebody_registered(website: str | None, d
         (None, ["Narnia", "", "Europe", "EU", "Netherlands/ United Kingdom", "XX", "Kong/China"]),
     ],
 )  # fmt: skip
-def test_a_country_in_any_usual_spelling_is_one_code(code: str | None, spellings: list[str]) -> None:
-    assert {spelling: COUNTRIES.code(spelling) for spelling in spellings} == dict.fromkeys(spellings, code)
+def test_a_country_in_any_usual_spelling_is_one_code(
+    code: str | None, spellings: list[str], countries: Countries
+) -> None:
+    assert {spelling: countries.code(spelling) for spelling in spellings} == dict.fromkeys(spellings, code)
 
 
 def test_a_changed_seed_is_another_set_of_rules_and_a_wrong_one_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -34,6 +34,7 @@ def sample() -> list[Mutant]:
     return [mutant for mutant in mutants.load() if mutant.id in SAMPLE]
 
 
+@pytest.mark.faults
 def test_a_sample_of_mutants_is_caught(workshop: Workshop) -> None:
     workshop.check(sample())
     outcomes = [workshop.try_out(mutant) for mutant in sample()]

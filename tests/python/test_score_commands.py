@@ -23,7 +23,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
 
 from conftest import ROOT, Workspace
 from documented_json import check_documented
@@ -612,6 +611,9 @@ def test_the_score_is_the_one_of_the_models() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=2, max_size=30))
 def test_measures_are_what_they_are_called(pairs: list[tuple[int, int]]) -> None:
+    # Takes long to import, and every process of a session reads this file.
+    from scipy.stats import spearmanr
+
     scores = np.array([score for score, _ in pairs], dtype=np.float64)
     amounts = np.array([amount for _, amount in pairs], dtype=np.float64)
     wrote = (amounts > 0).astype(np.float64)

@@ -16,6 +16,7 @@ from emulators.leadspace import Handle as LeadspaceHandle
 from emulators.leadspace import running as running_leadspace
 from engagement.errors import DONE_WITH_UNREAD_MAILBOXES
 from made_once import made_once, session_folder
+from quick_dbt import logged_whole
 
 # Three entries for five people; the mailbox of fred is refused to the app.
 ADDRESSES = [f"anna@{OURS}", f"sales@{OURS}", f"fred@{OURS}"]
@@ -63,11 +64,11 @@ def refreshed_once(base: Path) -> Refreshed:
         with contextlib.ExitStack() as stack:
             mail, companies = stack.enter_context(mail_service()), stack.enter_context(company_service())
             configure(workspace, mail.url, companies.url)
-            process = workspace.start("run")
-            stdout, stderr = process.communicate(timeout=180)
-        assert process.returncode == DONE_WITH_UNREAD_MAILBOXES, stderr
+            with logged_whole():
+                done = workspace.run("run")
+        assert done.exit_code == DONE_WITH_UNREAD_MAILBOXES, done.stderr
         assert set(companies.looked_up.values()) == {1}, "a customer was sent twice"
-        left = {"environment": workspace.environment, "stdout": stdout, "stderr": stderr}
+        left = {"environment": workspace.environment, "stdout": done.stdout, "stderr": done.stderr}
         (made / "left.json").write_text(json.dumps(left), encoding="utf-8")
 
     made = made_once(session_folder(base), "refreshed", refresh)
