@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Error, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
 SCRIPTS = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,7 +32,6 @@ ARGUMENTS = [
 ]
 # Far beyond what anything takes, also where other tests have the cores.
 WAIT_MILLISECONDS = 60_000
-DRAWING_MILLISECONDS = 20_000
 
 
 @contextmanager
@@ -113,17 +112,8 @@ def _seen_on(page: Page) -> str:
 
 
 def settled(page: Page) -> None:
-    """Waits until the app has nothing more to draw. Where it says for long that it draws, which was met now and then on
-    a busy machine, the page is loaded once more, as anybody would.
-    """
-    at_rest = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
-    try:
-        at_rest.wait_for(timeout=DRAWING_MILLISECONDS)
-    except TimeoutError:
-        page.reload()
-        # Before it draws anything it is at rest as well.
-        page.locator("h1").first.wait_for()
-        at_rest.wait_for()
+    """Waits until the app has nothing more to draw."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.locator("[data-stale=true]").first.wait_for(state="detached")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import socket
 import sys
@@ -576,79 +577,9 @@ def test_a_copy_of_the_file_is_another_file(two_owners: Path) -> None:
 # --- ways from page to page
 
 
-class Went(BaseException):
-    """What `st.switch_page` does: the script does not go on."""
-
-
-class Tab:
-    """What Streamlit keeps for somebody's tab, and where he is sent."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sent: list[tuple[str, dict[str, str]]] = []
-        self.query_params: Any = None
-        self.streamlit = SimpleNamespace(
-            session_state={"pages": {path: path for path in ("customer", "segments", "score")}},
-            switch_page=self.switch_page,
-        )
-        monkeypatch.setattr(links, "st", self.streamlit)
-
-    def switch_page(self, page: str, query_params: dict[str, str]) -> None:
-        self.sent.append((page, query_params))
-        raise Went
-
-    def runs(self, path: str, act: Callable[[], None] = lambda: None, **parameters: str) -> bool:
-        """A run of the page; whether it is drawn to its end."""
-        self.streamlit.query_params = SimpleNamespace(to_dict=lambda: dict(parameters))
-        try:
-            links.at(path)
-            act()
-        except Went:
-            return False
-        return True
-
-
-CARD = ("customer", {"account": "A1"})
-
-
-@pytest.mark.parametrize(
-    ("start", "drawn_next"),
-    [
-        (("segments", {"segment": "stale"}), ("segments", {"segment": "stale"})),
-        (("segments", {"segment": "stale"}), ("segments", {"account": "A1"})),
-        (("segments", {"segment": "stale"}), ("customer", {"segment": "stale"})),
-        (("customer", {}), ("customer", {})),
-        (("customer", {"account": "A2"}), ("customer", {"account": "A2"})),
-    ],
-)
-def test_where_the_page_of_before_is_drawn_the_way_is_gone_once_more(
-    start: tuple[str, dict[str, str]], drawn_next: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tab = Tab(monkeypatch)
-    assert not tab.runs(start[0], lambda: links.open_account("A1"), **start[1])
-    # Twice, since the second way can be lost as the first was.
-    for _ in range(2):
-        assert not tab.runs(drawn_next[0], **drawn_next[1])
-    assert tab.runs(CARD[0], **CARD[1])
-    assert tab.sent == [CARD, CARD, CARD]
-    assert tab.runs(start[0], **start[1]), "who has come there goes back as he likes"
-
-
-@pytest.mark.parametrize(
-    "elsewhere", [("score", {}), ("customer", {"account": "A2"}), ("segments", {"segment": "new"})]
-)
-def test_who_goes_elsewhere_meanwhile_is_let_go(
-    elsewhere: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tab = Tab(monkeypatch)
-    tab.runs("segments", lambda: links.open_account("A1"), segment="stale")
-    assert tab.runs(elsewhere[0], **elsewhere[1])
-    assert tab.runs("segments", segment="stale")
-    assert tab.sent == [CARD]
-
-
-def test_who_chooses_another_row_before_the_card_is_there_gets_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    tab = Tab(monkeypatch)
-    tab.runs("customer", lambda: links.open_account("A1"))
-    links.stay()
-    assert not tab.runs("customer", lambda: links.open_account("A2"))
-    assert tab.sent == [CARD, ("customer", {"account": "A2"})]
+def test_no_page_is_left_by_the_server() -> None:
+    """See `links`; so that nobody who does not know of it brings it back."""
+    folder = Path(links.__file__).parent
+    files = list(folder.rglob("*.py"))
+    assert len(files) > 20
+    assert [path.name for path in files if re.search(r"\bswitch_page\(", path.read_text("utf-8"))] == []

@@ -27,7 +27,6 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as WaitedTooLongError
 
 from benchmarks.browser import WAIT_MILLISECONDS, chromium, serving, settled, visit, visitor
-from engagement.pages.app import SECONDS_BETWEEN_LOOKS
 from pages_world import demo_file, needs_chromium, number, rows_of, table_of  # noqa: F401  (demo_file is a fixture)
 
 ROOT = Path(__file__).parents[2]
@@ -360,51 +359,27 @@ def test_a_table_is_sorted_and_opened_by_keyboard(demo_pages: str, browser: Brow
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile(r"/customer\?account=A-\d+"))
         settled(page)
-        page.get_by_text(names[0]).first.wait_for()
+        page.get_by_role("heading", name=names[0]).wait_for()
+        page.go_back()
+        table_of(page, "Accounts in it").wait_for()
+        expect(page).to_have_url(f"{demo_pages}/segments?segment=stale")
+        page.go_forward()
+        page.get_by_role("heading", name=names[0]).wait_for()
 
 
-# Streamlit as it is on a busy machine: the first way to another page takes so long that the fragment which looks for a
-# new file asks in between, with the page of before.
-SLOW_STREAMLIT = f"""
-import pathlib, threading, time
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
-plain, calls = ScriptRequests.request_rerun, []
-
-def slow(self, data):
-    taken = plain(self, data)
-    if threading.current_thread().name.startswith("ScriptRunner"):
-        calls.append(data)
-        with open(pathlib.Path(__file__).with_name("asked"), "a") as file:
-            print(data.query_string, file=file)
-        if len(calls) == 1:
-            time.sleep({SECONDS_BETWEEN_LOOKS} + 0.5)
-    return taken
-
-ScriptRequests.request_rerun = slow
-"""
-
-
-def test_who_goes_to_another_page_comes_there_though_the_page_of_before_asks_in_between(
-    demo_file: Path,  # noqa: F811
-    browser: Browser,
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(SLOW_STREAMLIT, "utf-8")
-    path = os.pathsep.join([str(tmp_path), str(ROOT / "scripts")])
-    with (
-        serving(demo_file.parent, environment={"PYTHONPATH": path}) as address,
-        visitor(browser) as context,
-    ):
+def test_from_the_list_of_customers_to_one_and_to_another_and_back(demo_pages: str, browser: Browser) -> None:
+    with visitor(browser) as context:
         page = context.new_page()
-        visit(page, f"{address}/segments?segment=stale")
-        link = table_of(page, "Accounts in it").get_by_role("link").first
-        name = link.inner_text()
-        link.click()
-        page.get_by_role("tab", name="Company").wait_for()
-        page.get_by_role("heading", name=name).wait_for()
-        expect(page).to_have_url(re.compile(r"/customer\?account=A-\d+$"))
-    first, again = (tmp_path / "asked").read_text("utf-8").splitlines()
-    assert first == again, "the first was not made one with what the fragment asked"
+        visit(page, f"{demo_pages}/customer")
+        for place in (0, 1):
+            link = table_of(page, "Customers").get_by_role("link").nth(place)
+            name = link.inner_text()
+            link.click()
+            page.get_by_role("heading", name=name).wait_for()
+            expect(table_of(page, "Customers")).to_have_count(0)
+            page.go_back()
+            table_of(page, "Customers").wait_for()
+            expect(page.get_by_role("heading", name=name)).to_have_count(0)
 
 
 # --- ten tasks of people who look after customers; each answer is read off the page, and is what SQL answers

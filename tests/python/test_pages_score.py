@@ -482,6 +482,6 @@ def test_the_demo_shows_every_section(demo_file: Path) -> None:
         ).fetchone()
     shown = tables(test)
     [gains] = [table for caption, table in shown.items() if caption.startswith("Top gains")]
-    assert gains["rows"][0]["id"] == best
+    assert gains["rows"][0]["href"] == f"customer?account={best}"
     assert count is not None
     assert sum(int(row[1]) for row in cells(test, "Accounts by band")) == count[0]

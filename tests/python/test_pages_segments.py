@@ -553,4 +553,4 @@ def test_the_demo_has_the_members_of_the_file(demo_file: Path) -> None:
             "select account_id, reason from marts.segment_members where segment_id = 'stale' order by account_name"
         ).fetchall()
     shown = tables(test)["Accounts in it"]["rows"]
-    assert [(row["id"], row["cells"][1]) for row in shown] == members
+    assert [(row["href"].partition("account=")[2], row["cells"][1]) for row in shown] == members

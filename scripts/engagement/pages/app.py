@@ -67,7 +67,6 @@ def main() -> None:
 def page(path: str) -> None:
     """One page, for whoever looks; what prevents it is said in its place."""
     title, body = PAGES[path]
-    links.at(path)
     st.title(title)
     try:
         reader = open_reader()

@@ -50,7 +50,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
         link.onclick = (event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
           event.preventDefault();
-          setTriggerValue("open", row.id);
+          // As when somebody goes back or forth: Streamlit looks at the address, and asks for its page.
+          history.pushState({}, "", link.href);
+          window.dispatchEvent(new PopStateEvent("popstate"));
         };
         cell.append(link);
       } else cell.textContent = text;

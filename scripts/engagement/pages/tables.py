@@ -18,7 +18,6 @@ import streamlit as st
 from engagement.contract import quoted
 from engagement.exports.formulas import as_text
 from engagement.pages import formats
-from engagement.pages.links import Link, stay
 
 ROWS_AT_FIRST, ROWS_MORE = 25, 100
 
@@ -74,7 +73,7 @@ def table(
     *,
     key: str,
     caption: str,
-    leads_to: Link | None = None,
+    leads_to: Callable[[str], str] | None = None,
     id_column: str = "account_id",
     is_sortable: bool = True,
     rows_at_first: int = ROWS_AT_FIRST,
@@ -83,8 +82,8 @@ def table(
 ) -> None:
     """`frame` under `caption`, a row per row of it, sorted by a click on a header and lengthened by "Show more".
 
-    The first cell of a row `leads_to` its `id_column`; a row without one leads nowhere. Without rows, `empty` stands
-    there instead. `indent` is how many steps a row's first cell stands to the right, for a tree.
+    The first cell of a row `leads_to` the address for its `id_column`; a row without one leads nowhere. Without rows,
+    `empty` stands there instead. `indent` is how many steps a row's first cell stands to the right, for a tree.
     """
     if frame.empty:
         st.caption(f"{formats.plain(caption)}: {empty}")
@@ -103,15 +102,14 @@ def table(
                 for column in columns
             ],
             "details": [column.detail(row) if column.detail else "" for column in columns],
-            "id": id_of(row),
             "indent": indent(row) if indent else 0,
-            "href": leads_to.href(id_of(row)) if leads_to and id_of(row) else "",
+            "href": leads_to(id_of(row)) if leads_to and id_of(row) else "",
         }
         for row in shown.to_dict("records")
     ]
     left = len(frame) - len(shown)
     numbers = frozenset(column.name for column in columns if column.is_number)
-    result = _component(
+    _component(
         key=key,
         data={
             "caption": caption,
@@ -133,10 +131,7 @@ def table(
         },
         on_sort_change=lambda: _sort(key, numbers),
         on_more_change=lambda: _lengthen(key),
-        on_open_change=stay,
     )
-    if leads_to is not None and (chosen := getattr(result, "open", None)):
-        leads_to.opens(str(chosen))
 
 
 def download(frame: pandas.DataFrame, columns: Sequence[Column], *, name: str, key: str) -> None:

@@ -154,7 +154,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         ],
         key="relatives",
         caption="Family by Leadspace",
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         id_column="relative_account_id",
         empty="it names no relatives.",
     )
@@ -173,7 +173,7 @@ def _tree(tree: pandas.DataFrame) -> None:
         ],
         key="family",
         caption="Family in the customer file",
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         is_sortable=False,
         indent=lambda row: int(row["depth"]),
     )

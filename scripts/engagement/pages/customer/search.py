@@ -167,7 +167,7 @@ def _listed(found: pandas.DataFrame, caption: str) -> None:
         COLUMNS,
         key="customers",
         caption=caption,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="none found. Write less of the name, or clear the filters.",
     )
     if not found.empty and (total := found["found_count"].iloc[0]) > len(found):

@@ -40,7 +40,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
         ],
         key="segments",
         caption="Segments it is in",
-        leads_to=links.TO_SEGMENT,
+        leads_to=links.segment_href,
         id_column="segment_id",
         empty="it is in no segment.",
     )
@@ -63,7 +63,7 @@ def part(reader: Reader, card: Mapping[str, Any]) -> None:
             ],
             key="stays",
             caption="Segments it was in",
-            leads_to=links.TO_SEGMENT,
+            leads_to=links.segment_href,
             id_column="segment_id",
             empty="it has been in no segment.",
         )

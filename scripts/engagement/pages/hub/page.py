@@ -77,7 +77,7 @@ def _my_enrichments(reader: Reader) -> None:
             key="enrichments",
             caption=MINE,
             id_column="enrichment_id",
-            leads_to=links.TO_RESULTS,
+            leads_to=links.results_href,
             empty="none is configured; the tab Discover says what there is.",
         )
         if entries:

@@ -85,6 +85,6 @@ def _issues(reader: Reader) -> None:
             columns,
             key=caption,
             caption=caption,
-            leads_to=links.TO_ACCOUNT if is_about_accounts else None,
+            leads_to=links.account_href if is_about_accounts else None,
         )
         note_of_rows(found, "by finding", "the table customer_issues of the published file")

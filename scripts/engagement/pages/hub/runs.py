@@ -125,7 +125,7 @@ def show(reader: Reader) -> None:
             key="runs",
             caption="Runs",
             id_column="run_id",
-            leads_to=links.Link(_choose, lambda run_id: links.href(links.HUB, view="Runs", run=run_id)),
+            leads_to=links.run_href,
             empty="none yet; `engagement run` makes the first.",
         )
         note_of_rows(history, "the newest first", "the table run_history of the published file")
@@ -133,11 +133,6 @@ def show(reader: Reader) -> None:
             return
         st.caption("A start opens the steps of its run.")
         _steps(reader, history, noted)
-
-
-def _choose(run_id: str) -> None:
-    st.query_params["run"] = run_id
-    st.rerun()
 
 
 def _noted() -> dict[str, dict[str, Any]]:

@@ -78,7 +78,7 @@ def show_companies(reader: Reader, entry: dict[str, Any]) -> None:
             key=f"companies of {enrichment_id}",
             caption="Enriched customers preview",
             rows_at_first=10,
-            leads_to=links.TO_ACCOUNT,
+            leads_to=links.account_href,
             empty="the file knows no customer, or was not read yet.",
         )
         note_of_rows(companies, "by name", "the table company_file_companies of the published file")
@@ -110,7 +110,7 @@ def show_contacts(reader: Reader, enrichment_id: str) -> None:
             key=f"contacts of {enrichment_id}",
             caption="Enriched contacts",
             rows_at_first=10,
-            leads_to=links.TO_ACCOUNT,
+            leads_to=links.account_href,
         )
         note_of_rows(contacts, "by customer", "the table leadspace_contacts of the published file")
 
@@ -139,7 +139,7 @@ def _changes(reader: Reader, enrichment_id: str) -> None:
         key=f"changes of {enrichment_id}",
         caption="Changes of company data",
         rows_at_first=10,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="no value that was known has changed.",
     )
     note_of_rows(changes, "the newest first", "the table company_changes of the published file")

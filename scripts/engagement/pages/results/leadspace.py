@@ -179,7 +179,7 @@ def _companies(reader: Reader, enrichment_id: str) -> None:
         key=f"companies of {enrichment_id}",
         caption="Enriched customers preview",
         rows_at_first=10,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="no customer is enriched.",
     )
     note_of_rows(companies, "by name", "the table leadspace_companies of the published file")
@@ -320,7 +320,7 @@ def _not_enriched(reader: Reader, enrichment_id: str) -> None:
         key=f"not enriched of {enrichment_id}",
         caption="Customers not enriched",
         rows_at_first=10,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="every customer of the data set is enriched.",
     )
     note_of_rows(accounts, "by reason", "the table account_lookups of the published file")

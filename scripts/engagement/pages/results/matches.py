@@ -85,7 +85,7 @@ def show(reader: Reader, enrichment_id: str) -> None:
         key=f"queue of {enrichment_id}",
         caption="Matches to look at",
         rows_at_first=10,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
     )
     note_of_rows(queue, "the likeliest first", "the table match_review_queue of the published file")
     _decide(queue, enrichment_id)

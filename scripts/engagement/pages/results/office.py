@@ -199,7 +199,7 @@ def _customers(reader: Reader, enrichment_id: str) -> None:
         key=f"customers of {enrichment_id}",
         caption="Enriched customers preview",
         rows_at_first=10,
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="no customer had a counted e-mail or meeting in the year.",
     )
     note_of_rows(customers, "the highest scores first", "the table customer_measures of the published file")

@@ -129,7 +129,7 @@ def section(reader: Reader, asked: dict[str, Any]) -> None:
             ],
             key=caption,
             caption=f"{caption}, week to {formats.day(week)}",
-            leads_to=links.TO_ACCOUNT,
+            leads_to=links.account_href,
             empty=nobody,
         )
     st.caption(

@@ -313,7 +313,7 @@ def _not_scored(missing: Any) -> None:
             ],
             key="not scored",
             caption="Accounts without a score",
-            leads_to=links.TO_ACCOUNT,
+            leads_to=links.account_href,
         )
 
 

@@ -203,7 +203,7 @@ def overlaps(reader: Reader, asked: dict[str, Any]) -> None:
         ],
         key="overlaps",
         caption="In common with other segments",
-        leads_to=links.TO_SEGMENT,
+        leads_to=links.segment_href,
         id_column="other_segment_id",
         rows_at_first=10,
         empty="there is no other segment.",

@@ -231,7 +231,7 @@ def _members(reader: Reader, asked: dict[str, Any]) -> str | None:
         columns,
         key="members",
         caption=f"Accounts in it{of_owner}",
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="nobody now.",
     )
     if len(members):
@@ -260,7 +260,7 @@ def _left(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -> No
         ],
         key="left",
         caption="Accounts that left, the latest first",
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         rows_at_first=10,
         empty="nobody in the weeks that were judged.",
     )
@@ -286,7 +286,7 @@ def _contacts(reader: Reader, asked: dict[str, Any], about: Mapping[str, Any]) -
         columns,
         key="contacts",
         caption="Contacts of the accounts in it",
-        leads_to=links.TO_ACCOUNT,
+        leads_to=links.account_href,
         empty="the accounts in it have none.",
     )
     if len(contacts):

@@ -129,7 +129,7 @@ def _all(listed: pandas.DataFrame) -> None:
         columns,
         key="segments",
         caption="Segments",
-        leads_to=links.TO_SEGMENT,
+        leads_to=links.segment_href,
         id_column="segment_id",
     )
 
