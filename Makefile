@@ -78,6 +78,12 @@ SPARK := $(if $(shell command -v java),.venv-spark/installed)
 		--only-binary :all: --no-binary pyspark,pure-sasl,pyhive,thrift --no-build-isolation -r $<
 	touch $@
 
+# What docs/schedules is tried with.
+.venv-airflow/installed .venv-dagster/installed: .venv-%/installed: tests/schedules/%.lock
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
 .venv-audit/installed: scripts/audit/requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -112,6 +118,9 @@ measures: .venv-measures/installed ## `mf query`, in an environment of its own (
 
 .PHONY: bi
 bi: .venv-bi/installed .venv-superset/installed ## DuckDB of every minor, SQLAlchemy, Harlequin and Superset (docs/bi.md)
+
+.PHONY: schedulers
+schedulers: .venv-airflow/installed .venv-dagster/installed ## Airflow and Dagster, for the tests of docs/schedules
 
 .PHONY: spark
 spark: .venv-spark/installed ## Spark and dbt's adapter for it: 649 MB (docs/spark.md)
@@ -162,7 +171,7 @@ test-faults: install .azurite/installed ## kills, full disks, services that fail
 	$(BIN)/python -m pytest -m "faults and not long"
 
 .PHONY: test-long
-test-long: install .azurite/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed $(SPARK) ## the long tests; those on real mail need ENGAGEMENT_TEST_DATA
+test-long: install .azurite/installed .venv-measures/installed .venv-bi/installed .venv-superset/installed schedulers $(SPARK) ## the long tests; those on real mail need ENGAGEMENT_TEST_DATA
 	$(BIN)/python -m pytest -m long
 
 .PHONY: lint
@@ -264,6 +273,10 @@ lock: ## resolve requirements.lock anew (needs uv)
 	for group in bi:clients superset:superset; do \
 		uv pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 			--no-header --upgrade --group pyproject.toml:$${group%:*} -o tests/bi/$${group#*:}.lock || exit 1; \
+	done
+	for scheduler in airflow dagster; do \
+		uv pip compile --python-version 3.11 --universal --generate-hashes --strip-extras --no-emit-index-url \
+			--no-header --upgrade --group pyproject.toml:$$scheduler -o tests/schedules/$$scheduler.lock || exit 1; \
 	done
 	for minor in 1.2 1.3 1.4 1.5 2.0; do \
 		echo "duckdb==$$minor.*" | uv pip compile --python-version 3.11 --universal --generate-hashes \

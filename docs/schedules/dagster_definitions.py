@@ -4,8 +4,7 @@ The secrets stand in the environment of that code location. An op that is ended 
 next run goes on from there. There are no retries: a run that failed is due again at the next tick.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: Dagster takes no context whose type is a string.
 import subprocess
 
 import dagster as dg

@@ -62,12 +62,15 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 
 def project_files(folder: Path) -> dict[str, bytes]:
-    """What a project is made of, below a folder."""
-    return {
-        name: content
-        for name, content in files_below(folder).items()
-        if any(name == part or name.startswith(f"{part}/") for part in PROJECT)
-    }
+    """What a project is made of, below a folder that may hold much else."""
+    found = {}
+    for part in PROJECT:
+        path = folder / part
+        if path.is_dir():
+            found |= {f"{part}/{name}": content for name, content in files_below(path).items()}
+        elif path.is_file():
+            found[part] = path.read_bytes()
+    return found
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_a_sample_of_mutants_is_caught(workshop: Workshop) -> None:
     ]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("replace", "by", "verdict", "why"),
     [
@@ -64,6 +65,7 @@ def test_what_proves_nothing_is_told(
     assert why in outcome.why
 
 
+@pytest.mark.faults
 def test_every_file_is_restored(workshop: Workshop) -> None:
     for path in (mutants.ROOT / "models").rglob("*.sql"):
         copy = workshop.project / path.relative_to(mutants.ROOT)

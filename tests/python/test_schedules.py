@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import re
 import shutil
@@ -313,3 +314,91 @@ def test_dagster_has_two_jobs_with_a_schedule_each() -> None:
 def test_yaml_of_the_schedules_is_read() -> None:
     assert [path.name for path in FILES if path.suffix == ".yml"] == ["github-actions.yml"]
     assert yaml.safe_load((SCHEDULES / "github-actions.yml").read_text("utf-8"))
+
+
+# --- in Airflow and Dagster themselves
+
+
+def scheduler(name: str) -> Path:
+    python = ROOT / f".venv-{name}" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{name} is not installed: `make schedulers`")
+    return python
+
+
+def driven(
+    name: str, file: str, installed: Path, code: int, **environment: str
+) -> tuple[dict[str, Any], str]:
+    """What a scheduler makes of a file where the command ends with `code`, and all that it prints."""
+    (installed / "code").write_text(str(code), "utf-8")
+    folder = installed / "schedules"
+    folder.mkdir(exist_ok=True)
+    text = (SCHEDULES / file).read_text("utf-8").replace(PROJECT, str(installed))
+    (folder / file).write_text(text, "utf-8")
+    done = subprocess.run(
+        [scheduler(name), ROOT / "tests" / "schedules" / f"drive_{name}.py", folder / file],
+        cwd=installed,
+        env={"PATH": os.environ["PATH"], "HOME": str(installed), "SECRET": "it is known", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    [found] = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    return json.loads(found.removeprefix("FOUND ")), done.stdout + done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("code", "run", "watch"),
+    [
+        (0, "success", "success"),
+        (WARNINGS[0], "success", "failed"),
+        (BUSY, "skipped", "failed"),
+        (ALARM, "failed", "failed"),
+        (FAILED[0], "failed", "failed"),
+    ],
+)
+def test_airflow_runs_the_dags_as_the_page_says(installed: Path, code: int, run: str, watch: str) -> None:
+    found, printed = driven(
+        "airflow",
+        "airflow_dag.py",
+        installed,
+        code,
+        AIRFLOW_HOME=str(installed / "airflow"),
+        AIRFLOW__CORE__DAGS_FOLDER=str(installed / "schedules"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="false",
+    )
+    assert found["errors"] == []
+    assert {name: dag["tasks"] for name, dag in found["dags"].items()} == {
+        "engagement_run": {"run": run},
+        "engagement_watch": {"watch": watch},
+    }
+    for dag, schedule in (("engagement_run", "*/15 * * * *"), ("engagement_watch", "*/5 * * * *")):
+        told = found["dags"][dag]
+        assert (told["schedule"], told["catchup"], told["max_active_runs"]) == (schedule, False, 1)
+    assert "run --if-due: it is known" in printed, "the command has the environment of the worker"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("code", "run", "watch"),
+    [
+        (0, True, True),
+        (WARNINGS[0], True, False),
+        (BUSY, True, False),
+        (ALARM, False, False),
+        (FAILED[0], False, False),
+    ],
+)
+def test_dagster_runs_the_jobs_as_the_page_says(installed: Path, code: int, run: bool, watch: bool) -> None:
+    home = installed / "dagster"
+    home.mkdir()
+    found, printed = driven("dagster", "dagster_definitions.py", installed, code, DAGSTER_HOME=str(home))
+    assert {name: job.pop("success") for name, job in found.items()} == {
+        "engagement_run": run,
+        "engagement_watch": watch,
+    }
+    for job, cron in (("engagement_run", "*/15 * * * *"), ("engagement_watch", "*/5 * * * *")):
+        assert found[job] == {"cron": cron, "asked_alone": True, "asked_beside_another": False}
+    assert ("done and published, with a warning" in printed) == (code in WARNINGS)

@@ -505,6 +505,7 @@ def test_wrong_bands_are_told(
     assert f"seeds/score_bands.csv: {message}" in told_by("check_score_bands", private_file, tmp_path, capsys)
 
 
+@pytest.mark.faults
 def test_a_wrong_seed_stops_the_build_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "project"
     for name in ("models", "macros", "seeds", "tests/generic", "tests/singular"):

@@ -21,7 +21,7 @@ def main(file: str) -> None:
     for name, dag in sorted(bag.dags.items()):
         run = dag.test()
         found["dags"][name] = {
-            "schedule": dag.timetable.summary,
+            "schedule": dag.schedule,
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
             "run": str(run.state),
