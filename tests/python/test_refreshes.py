@@ -194,6 +194,8 @@ DAYS = {
     "intermediate.int_account_days_aggregated": "happened_on",
     "intermediate.int_people_involved": "happened_on",
     "intermediate.int_account_periods_aggregated": "counts_to_on",
+    "intermediate.int_score_people_counted": "scored_on",
+    "intermediate.int_score_replies_counted": "scored_on",
     "intermediate.int_score_features_measured": "scored_on",
     "intermediate.int_components_measured": "scored_on",
     "intermediate.int_components_scaled": "scored_on",

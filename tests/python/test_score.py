@@ -37,6 +37,8 @@ MODELS = (
     "stg_runs__runs",
     "int_segment_dates",
     "int_score_rows_judged",
+    "int_score_people_counted",
+    "int_score_replies_counted",
     "int_score_features_measured",
     "int_components_measured",
     "int_components_scaled",

@@ -14,17 +14,9 @@ score_rows as (
         score_rows.account_id,
         score_rows.scored_on,
         score_rows.known_by_on,
-        -- What is known today, or what was known by the end of the day itself (int_score_rows).
-        case when score_rows.known_by_on = score_rows.scored_on then 1 else 0 end as is_as_known,
         cast(score_rows.scored_on - interval 364 day as date) as window_starts_on
     from {{ ref('int_score_rows') }} as score_rows
     {{ only_touched('score_rows', 'int_scores_touched', ['enrichment_id', 'scored_on', 'known_by_on']) }}
-
-),
-
-scored_days as (
-
-    select distinct scored_on from score_rows
 
 ),
 
@@ -44,15 +36,15 @@ account_days as (
 
 ),
 
-people_involved as (
+people as (
 
-    select * from {{ ref('int_people_involved') }}
+    select * from {{ ref('int_score_people_counted') }}
 
 ),
 
 replies as (
 
-    select * from {{ ref('int_replies_measured') }}
+    select * from {{ ref('int_score_replies_counted') }}
 
 ),
 
@@ -177,133 +169,6 @@ volumes as (
         windows.scored_on,
         windows.known_by_on
 
-),
-
--- Versions with one window share what is measured in it.
-breadth_windows as (
-
-    select distinct breadth_window_days from settings
-    where breadth_window_days is not null
-
-),
-
-knowledge as (
-
-    select 0 as is_as_known
-    union all
-    select 1 as is_as_known
-
-),
-
-{{ stretches_in_windows(
-    'people', 'people_involved', ['enrichment_id', 'account_id', 'side', 'person_key'],
-    'breadth_windows', 'breadth_window_days',
-) }},
-
-breadths as (
-
-    select
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        people.breadth_window_days,
-        cast(sum(case people.side when 'own' then 1 else 0 end) as bigint) as own_people_count,
-        cast(sum(case people.side when 'account' then 1 else 0 end) as bigint) as account_people_count
-    from score_rows
-    inner join people_joined as people
-        on
-            score_rows.enrichment_id = people.enrichment_id
-            and score_rows.account_id = people.account_id
-            and score_rows.is_as_known = coalesce(people.is_as_known, score_rows.is_as_known)
-            and score_rows.scored_on >= people.starts_on
-            and score_rows.scored_on < people.ends_before_on
-    group by
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        people.breadth_window_days
-
-),
-
-reply_windows as (
-
-    select distinct responsiveness_window_days from settings
-    where responsiveness_window_days is not null
-
-),
-
-replies_per_day as (
-
-    select
-        enrichment_id,
-        account_id,
-        happened_on,
-        known_on,
-        count(*) as replies_count
-    from replies
-    group by enrichment_id, account_id, happened_on, known_on
-
-),
-
-reply_counts as (
-
-    select
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        reply_windows.responsiveness_window_days,
-        cast(sum(replies.replies_count) as bigint) as replies_count
-    from score_rows
-    cross join reply_windows
-    inner join replies_per_day as replies
-        on
-            score_rows.enrichment_id = replies.enrichment_id
-            and score_rows.account_id = replies.account_id
-            and reply_windows.responsiveness_window_days
-            > {{ days_between('replies.happened_on', 'score_rows.scored_on') }}
-            and score_rows.scored_on >= replies.happened_on
-            and score_rows.known_by_on >= replies.known_on
-    group by
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        reply_windows.responsiveness_window_days
-
-),
-
-{{ stretches_in_windows(
-    'repliers', 'replies', ['enrichment_id', 'account_id', 'replier_key'],
-    'reply_windows', 'responsiveness_window_days',
-) }},
-
-replier_counts as (
-
-    select
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        repliers.responsiveness_window_days,
-        count(*) as repliers_count
-    from score_rows
-    inner join repliers_joined as repliers
-        on
-            score_rows.enrichment_id = repliers.enrichment_id
-            and score_rows.account_id = repliers.account_id
-            and score_rows.is_as_known = coalesce(repliers.is_as_known, score_rows.is_as_known)
-            and score_rows.scored_on >= repliers.starts_on
-            and score_rows.scored_on < repliers.ends_before_on
-    group by
-        score_rows.enrichment_id,
-        score_rows.account_id,
-        score_rows.scored_on,
-        score_rows.known_by_on,
-        repliers.responsiveness_window_days
-
 )
 
 select
@@ -318,33 +183,26 @@ select
     volumes.inbound_decayed_count,
     volumes.outbound_decayed_count,
     volumes.meetings_decayed_count,
-    coalesce(breadths.own_people_count, 0) as own_people_count,
-    coalesce(breadths.account_people_count, 0) as account_people_count,
-    coalesce(reply_counts.replies_count, 0) as replies_count,
-    coalesce(replier_counts.repliers_count, 0) as repliers_count,
+    coalesce(people.own_people_count, 0) as own_people_count,
+    coalesce(people.account_people_count, 0) as account_people_count,
+    coalesce(replies.replies_count, 0) as replies_count,
+    coalesce(replies.repliers_count, 0) as repliers_count,
     volumes.last_contact_on,
     volumes.last_two_way_on,
     volumes.scored_on,
     volumes.known_by_on
 from volumes
-left join breadths
+left join people
     on
-        volumes.enrichment_id = breadths.enrichment_id
-        and volumes.account_id = breadths.account_id
-        and volumes.scored_on = breadths.scored_on
-        and volumes.known_by_on = breadths.known_by_on
-        and volumes.breadth_window_days = breadths.breadth_window_days
-left join reply_counts
+        volumes.enrichment_id = people.enrichment_id
+        and volumes.account_id = people.account_id
+        and volumes.scored_on = people.scored_on
+        and volumes.known_by_on = people.known_by_on
+        and volumes.breadth_window_days = people.window_days
+left join replies
     on
-        volumes.enrichment_id = reply_counts.enrichment_id
-        and volumes.account_id = reply_counts.account_id
-        and volumes.scored_on = reply_counts.scored_on
-        and volumes.known_by_on = reply_counts.known_by_on
-        and volumes.responsiveness_window_days = reply_counts.responsiveness_window_days
-left join replier_counts
-    on
-        volumes.enrichment_id = replier_counts.enrichment_id
-        and volumes.account_id = replier_counts.account_id
-        and volumes.scored_on = replier_counts.scored_on
-        and volumes.known_by_on = replier_counts.known_by_on
-        and volumes.responsiveness_window_days = replier_counts.responsiveness_window_days
+        volumes.enrichment_id = replies.enrichment_id
+        and volumes.account_id = replies.account_id
+        and volumes.scored_on = replies.scored_on
+        and volumes.known_by_on = replies.known_by_on
+        and volumes.responsiveness_window_days = replies.window_days
