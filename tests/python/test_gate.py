@@ -132,6 +132,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "name",
     [

@@ -164,6 +164,7 @@ def test_an_instant_in_another_engines_form_is_one(demo: Demo) -> None:
     assert everything(demo.data / "engagement.duckdb") == expected
 
 
+@pytest.mark.faults
 def test_an_address_in_a_mart_is_refused(demo: Demo) -> None:
     demo.rewrite("segment_members", "select * replace ('ask kim@contoso.example' as reason) from mart")
     said = demo.refused()
@@ -172,6 +173,7 @@ def test_an_address_in_a_mart_is_refused(demo: Demo) -> None:
     assert "kim@" not in said
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("mart", "select", "line"),
     [
@@ -200,6 +202,7 @@ def test_a_mart_with_another_schema_is_refused_in_one_line(
     assert len(lines) == 2 and lines[1].strip() == line
 
 
+@pytest.mark.faults
 def test_a_mart_that_is_missing_or_no_parquet_is_refused(demo: Demo) -> None:
     shutil.rmtree(demo.marts / "days")
     assert "table marts.days: the mart is missing" in demo.refused()
@@ -248,6 +251,7 @@ def _erase(demo: Demo) -> None:
     shutil.rmtree(demo.data / "raw_parquet")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
