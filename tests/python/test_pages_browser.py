@@ -382,6 +382,19 @@ def test_from_the_list_of_customers_to_one_and_to_another_and_back(demo_pages: s
             expect(page.get_by_role("heading", name=name)).to_have_count(0)
 
 
+@pytest.mark.parametrize("path", ["", "enrichments"])
+def test_a_run_opens_its_steps_beside_the_runs(path: str, demo_pages: str, browser: Browser) -> None:
+    with visitor(browser) as context:
+        page = context.new_page()
+        visit(page, f"{demo_pages}/{path}")
+        page.get_by_role("tab", name="Runs").click()
+        table_of(page, "Runs").get_by_role("link").first.click()
+        expect(page).to_have_url(re.compile(rf"/{path}\?view=Runs&run="))
+        settled(page)
+        expect(page.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_text(re.compile("^Steps of the run of ")).first).to_be_visible()
+
+
 # --- ten tasks of people who look after customers; each answer is read off the page, and is what SQL answers
 
 

@@ -52,5 +52,7 @@ def results_href(enrichment_id: str) -> str:
 
 
 def run_href(run_id: str) -> str:
-    """The address of a run's steps."""
-    return href(HUB, view="Runs", run=run_id)
+    """The address of a run's steps, on the page that shows its table: the first page stands at two addresses, and to
+    Streamlit what is open on the one says nothing of the other.
+    """
+    return f"?{urlencode({'view': 'Runs', 'run': run_id})}"
