@@ -316,17 +316,17 @@ main(sys.argv[1:])
 """
     done = subprocess.run(
         [sys.executable, "-c", code, "erase", KIM, "--yes"],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "scripts"), **copy.environment},
-        cwd=copy.root,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "scripts"), **whole_copy.environment},
+        cwd=whole_copy.root,
         capture_output=True,
         check=False,
     )
     assert done.returncode == -9, done.stderr
-    numbers = [hasher(copy).address(KIM), hasher(copy).address(KIM_TOO)]
-    assert "data/private.duckdb: raw.contacts.address_key" in traces(copy, [], numbers)
-    ok(copy, "extract", "customers")
-    assert traces(copy, [KIM, KIM_TOO], numbers) == []
-    assert list((copy.root / "data").glob(".rebuilding-*")) == []
+    numbers = [hasher(whole_copy).address(KIM), hasher(whole_copy).address(KIM_TOO)]
+    assert "data/private.duckdb: raw.contacts.address_key" in traces(whole_copy, [], numbers)
+    ok(whole_copy, "extract", "customers")
+    assert traces(whole_copy, [KIM, KIM_TOO], numbers) == []
+    assert list((whole_copy.root / "data").glob(".rebuilding-*")) == []
 
 
 def raw_rows(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
