@@ -345,6 +345,7 @@ def test_an_erasure_that_is_killed_meanwhile_is_finished_by_the_next_command(
     assert old_copies.raw_folders(landed.settings()) == []
 
 
+@pytest.mark.faults
 def test_a_folder_that_cannot_be_deleted_whole_is_deleted_by_the_next_command(
     landed: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -558,6 +558,7 @@ def test_the_private_file_is_never_published_over(copy: Workspace) -> None:
     assert copy.query("select count(*) from raw.office_messages") != [(0,)]
 
 
+@pytest.mark.faults
 def test_the_gate_stops_a_mart_that_leaks_and_the_file_stays(copy: Workspace) -> None:
     before = copy.published_file.read_bytes()
     with duckdb.connect(str(copy.private_file)) as connection:
