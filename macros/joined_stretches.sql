@@ -47,12 +47,26 @@
 
 {#- The stretches in which rows of a relation lie in a window of so many days: from the day of contact, or from when it was
     known if it is asked as of then (is_as_known = 1), to the window's end. For nearly every key the two are the same, and
-    is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column `window_days`.
+    is_as_known is null. `keys` tell whose stretches they are; `windows` has the lengths in its column window_days.
 
-    Asked are the days of `scored_days` alone, so a stretch begins and ends on one of them, or never ends: the days of a key
+    Asked are the scored_on of `score_rows` alone, so a stretch begins and ends on one of them, or never ends: the days of a key
     between two of them are one stretch then, and a refresh in part, which asks for few, has few. -#}
-{% macro stretches_in_windows(name, relation, keys, windows, window_days) -%}
+{% macro stretches_in_windows(name, relation, keys, windows, score_rows) -%}
     {%- set ends_before_on = "coalesce(asked_after.scored_on, date '9999-12-31')" -%}
+    {{ name }}_scored_days as (
+
+        select distinct scored_on from {{ score_rows }}
+
+    ),
+
+    {{ name }}_knowledge as (
+
+        select 0 as is_as_known
+        union all
+        select 1 as is_as_known
+
+    ),
+
     {{ name }}_known_late as (
 
         select distinct {{ keys | join(', ') }}
@@ -80,7 +94,7 @@
 
         union
 
-        select {{ days_after('dates.happened_on', 'windows.' ~ window_days) }} as day_on
+        select {{ days_after('dates.happened_on', 'windows.window_days') }} as day_on
         from {{ name }}_dates as dates
         cross join {{ windows }} as windows
 
@@ -92,7 +106,7 @@
             days.day_on,
             min(scored_days.scored_on) as scored_on
         from {{ name }}_days as days
-        inner join scored_days on scored_days.scored_on >= days.day_on
+        inner join {{ name }}_scored_days as scored_days on scored_days.scored_on >= days.day_on
         group by days.day_on
 
     ),
@@ -103,7 +117,7 @@
             {%- for key in keys %}
                 dated.{{ key }},
             {%- endfor %}
-            windows.{{ window_days }},
+            windows.window_days,
             case when late.{{ keys | last }} is not null then knowledge.is_as_known end as is_as_known,
             asked.scored_on as starts_on,
             max({{ ends_before_on }}) as ends_before_on
@@ -114,7 +128,7 @@
                 {%- for key in keys %}
                     {{ 'and ' if not loop.first }}dated.{{ key }} = late.{{ key }}
                 {%- endfor %}
-        inner join knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
+        inner join {{ name }}_knowledge as knowledge on knowledge.is_as_known = 0 or late.{{ keys | last }} is not null
         inner join {{ name }}_days_asked as asked
             on
                 asked.day_on
@@ -123,7 +137,7 @@
                     else dated.happened_on
                 end
         left join {{ name }}_days_asked as asked_after
-            on asked_after.day_on = {{ days_after('dated.happened_on', 'windows.' ~ window_days) }}
+            on asked_after.day_on = {{ days_after('dated.happened_on', 'windows.window_days') }}
         where
             dated.{{ keys | last }} is not null
             and asked.scored_on < {{ ends_before_on }}
@@ -131,11 +145,11 @@
             {%- for key in keys %}
                 dated.{{ key }},
             {%- endfor %}
-            windows.{{ window_days }},
+            windows.window_days,
             case when late.{{ keys | last }} is not null then knowledge.is_as_known end,
             asked.scored_on
 
     ),
 
-    {{ joined_stretches(name ~ '_joined', name ~ '_stretches', keys + [window_days, 'is_as_known']) }}
+    {{ joined_stretches(name ~ '_joined', name ~ '_stretches', keys + ['window_days', 'is_as_known']) }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 """Runs the DAGs of a file in Airflow itself, by a Python of its own; the first argument is the file.
 
-Prints what Airflow found and, for each DAG, the state in which its run and its task ended. Airflow keeps all that it
+Prints what Airflow found and, for each DAG, the state in which its task ended. Airflow keeps all that it
 keeps under AIRFLOW_HOME, which is made where it is not.
 """
 
@@ -24,7 +24,6 @@ def main(file: str) -> None:
             "schedule": dag.schedule,
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
-            "run": str(run.state),
             "tasks": {task.task_id: str(task.state) for task in run.get_task_instances()},
         }
     print("\nFOUND " + json.dumps(found))

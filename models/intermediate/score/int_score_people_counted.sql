@@ -19,12 +19,6 @@ score_rows as (
 
 ),
 
-scored_days as (
-
-    select distinct scored_on from score_rows
-
-),
-
 people_involved as (
 
     select * from {{ ref('int_people_involved') }}
@@ -41,16 +35,8 @@ breadth_windows as (
 
 ),
 
-knowledge as (
-
-    select 0 as is_as_known
-    union all
-    select 1 as is_as_known
-
-),
-
 {{ stretches_in_windows(
-    'people', 'people_involved', ['enrichment_id', 'account_id', 'side', 'person_key'], 'breadth_windows', 'window_days',
+    'people', 'people_involved', ['enrichment_id', 'account_id', 'side', 'person_key'], 'breadth_windows', 'score_rows',
 ) }}
 
 select

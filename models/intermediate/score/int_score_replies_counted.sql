@@ -19,12 +19,6 @@ score_rows as (
 
 ),
 
-scored_days as (
-
-    select distinct scored_on from score_rows
-
-),
-
 replies as (
 
     select * from {{ ref('int_replies_measured') }}
@@ -38,14 +32,6 @@ reply_windows as (
     where
         component = 'responsiveness'
         and window_days is not null
-
-),
-
-knowledge as (
-
-    select 0 as is_as_known
-    union all
-    select 1 as is_as_known
 
 ),
 
@@ -91,7 +77,7 @@ reply_counts as (
 ),
 
 {{ stretches_in_windows(
-    'repliers', 'replies', ['enrichment_id', 'account_id', 'replier_key'], 'reply_windows', 'window_days',
+    'repliers', 'replies', ['enrichment_id', 'account_id', 'replier_key'], 'reply_windows', 'score_rows',
 ) }},
 
 replier_counts as (
